@@ -1,0 +1,253 @@
+//! The command line: what can be typed, and nothing about what it means. Help, man page and
+//! completions are made from these types. It must never read a file or the environment.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::profile::schema::NetworkMode;
+
+/// Run a coding agent in a sandbox, and see every command it executes.
+///
+/// Without a command, `claudebox` runs the agent of the default profile in the current project.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "claudebox", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the bare `claudebox`.
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Arguments for the agent.
+    #[arg(last = true, value_name = "AGENT_ARGS")]
+    pub agent_args: Vec<OsString>,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run an agent, or any command, in the sandbox.
+    Run(RunArgs),
+    /// Show what `run` would do with the same arguments, and where each value comes from.
+    Explain(ExplainArgs),
+    /// List sessions.
+    Ls(LsArgs),
+    /// Attach to a running session.
+    Attach(SessionArg),
+    /// Show the commands that a session executed.
+    Log(LogArgs),
+    /// Check that a session's log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify).
+    Verify(VerifyArgs),
+    /// List, show and check profiles.
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Trust a project's `.claudebox.toml` as it stands now.
+    Trust(TrustArgs),
+    /// Say what this machine can do, and what to do where it cannot.
+    Doctor,
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+    /// Print the JSON schema of a profile.
+    Schema,
+    /// The inner stage, started by bwrap.
+    #[command(name = "__inner", hide = true)]
+    Inner {
+        /// The socket to the supervisor.
+        socket: i32,
+        /// The sealed memory file with the plan.
+        plan: i32,
+    },
+    /// The supervisor, started in the agent pane.
+    #[command(name = "__supervise", hide = true)]
+    Supervise {
+        /// The session.
+        session: String,
+    },
+    /// A shell in a running session's sandbox, started by a new pane.
+    #[command(name = "__shell", hide = true)]
+    Shell {
+        /// The session.
+        session: String,
+    },
+}
+
+/// `claudebox run`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Options.
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
+    #[arg(value_name = "AGENT", conflicts_with = "profile")]
+    pub agent: Option<String>,
+    /// With AGENT: arguments for it. Without: the command to run.
+    #[arg(last = true, value_name = "ARGV")]
+    pub argv: Vec<OsString>,
+    /// The profile, by name or file, for the command after `--`.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<PathBuf>,
+}
+
+/// `claudebox explain`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExplainArgs {
+    /// The same as for `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Print the bwrap command.
+    #[arg(long, conflicts_with = "json")]
+    pub bwrap: bool,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of a run. Each can also stand in `config.toml`, by the same name.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Run options")]
+pub struct RunOptions {
+    /// Run in this terminal, without tmux and the log pane.
+    #[arg(long)]
+    pub no_monitor: bool,
+    /// The project directory, instead of the git root of the current directory.
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// How the window is split for the log pane.
+    #[arg(long, value_name = "DIRECTION")]
+    pub split_direction: Option<SplitDirection>,
+    /// Do not load the user's tmux configuration.
+    #[arg(long)]
+    pub no_tmux_config: bool,
+    /// Which network there is inside.
+    #[arg(long, value_name = "MODE")]
+    pub network: Option<NetworkMode>,
+    /// Make a path writable inside.
+    #[arg(long, value_name = "SRC[:DEST]")]
+    pub bind: Vec<OsString>,
+    /// Make a path readable inside.
+    #[arg(long, value_name = "SRC[:DEST]")]
+    pub ro_bind: Vec<OsString>,
+    /// Pass an environment variable, or set it.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<OsString>,
+    /// Let the agent use your ssh-agent.
+    #[arg(long)]
+    pub allow_ssh_agent: bool,
+    /// Let the agent use your gpg-agent.
+    #[arg(long)]
+    pub allow_gpg_agent: bool,
+    /// Bind all of `$XDG_RUNTIME_DIR`.
+    #[arg(long)]
+    pub allow_xdg_runtime: bool,
+    /// Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener).
+    #[arg(long)]
+    pub no_exec_log: bool,
+    /// Say more about what claudebox does (twice: everything).
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How the window is split.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitDirection {
+    /// Side by side when the terminal is at least three times as wide as high.
+    #[default]
+    Auto,
+    /// Side by side.
+    Horizontal,
+    /// One above the other.
+    Vertical,
+}
+
+/// `claudebox ls`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LsArgs {
+    /// Sessions of every project.
+    #[arg(short, long)]
+    pub all: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Names one session.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SessionArg {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+}
+
+/// `claudebox log`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LogArgs {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+    /// Keep showing what comes.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The events as they stand in the log, one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Only commands that failed or died of a signal.
+    #[arg(long)]
+    pub failed: bool,
+    /// Show which command started which.
+    #[arg(long)]
+    pub tree: bool,
+    /// Only commands that match this regular expression.
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<String>,
+    /// Show everything: helpers, misses along PATH and repeats are not folded.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `claudebox verify`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VerifyArgs {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+    /// Every session.
+    #[arg(long, conflicts_with = "session")]
+    pub all: bool,
+}
+
+/// `claudebox profile`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the profiles there are.
+    List,
+    /// Print a profile's file, comments and all.
+    Show {
+        /// Name or file.
+        name: PathBuf,
+    },
+    /// Check a profile and everything it extends.
+    Check {
+        /// Names or files; all there are if absent.
+        names: Vec<PathBuf>,
+    },
+    /// Print where a profile's file is.
+    Path {
+        /// Name; the user's profile directory if absent.
+        name: Option<String>,
+    },
+}
+
+/// `claudebox trust`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TrustArgs {
+    /// The file; the project's `.claudebox.toml` if absent.
+    pub file: Option<PathBuf>,
+}

@@ -1,0 +1,96 @@
+//! What this machine is and can do, probed once at the edge. `Host` is plain data, so that an old
+//! kernel or another distribution is a test fixture; `Facts` answers questions about single files.
+//! It must never decide anything: that is policy's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The machine and the caller, as found at start.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// The effective user and group.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+    /// The home directory, canonical where it exists.
+    pub home: PathBuf,
+    /// The caller's environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// The current directory, as the caller reached it (not canonical).
+    pub cwd: PathBuf,
+    /// This program.
+    pub executable: PathBuf,
+    /// Where claudebox keeps things.
+    pub dirs: Dirs,
+    /// The bwrap there is.
+    pub bwrap: Option<Bwrap>,
+    /// The Landlock ABI, 0 for none.
+    pub landlock_abi: u32,
+    /// uname(2) release.
+    pub kernel: String,
+    /// Columns and rows of the terminal on standard input, if it is one.
+    pub terminal: Option<(u16, u16)>,
+}
+
+/// Where claudebox keeps things (XDG base directories).
+#[derive(Clone, Debug, Default)]
+pub struct Dirs {
+    /// `$XDG_CONFIG_HOME/claudebox`
+    pub config: PathBuf,
+    /// `$XDG_STATE_HOME/claudebox`
+    pub state: PathBuf,
+    /// `$XDG_CACHE_HOME/claudebox`
+    pub cache: PathBuf,
+    /// `$XDG_RUNTIME_DIR/claudebox`, or an owner-checked 0700 directory below `state`.
+    pub runtime: PathBuf,
+}
+
+/// What is known of bwrap. Distributions backport, so options are probed and versions are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bwrap {
+    /// The program, absolute.
+    pub path: PathBuf,
+    /// The long options of `bwrap --help`, with their dashes.
+    pub options: BTreeSet<String>,
+    /// It is setuid root (refused: CVE-2026-41163).
+    pub setuid: bool,
+}
+
+/// What a path is; symbolic links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, device or FIFO.
+    Other,
+}
+
+/// lstat(2), as far as policy cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its owner.
+    pub uid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Questions about single files. A map in tests, the disk in life; so resolving stays pure.
+pub trait Facts {
+    /// lstat(2); `None` where there is nothing or it cannot be seen.
+    fn lstat(&self, path: &Path) -> Option<FileFacts>;
+    /// readlink(2).
+    fn read_link(&self, path: &Path) -> Option<PathBuf>;
+    /// realpath(3).
+    fn canonicalize(&self, path: &Path) -> Option<PathBuf>;
+    /// The first `max` bytes of a regular file.
+    fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>>;
+    /// The names in a directory, sorted.
+    fn list(&self, path: &Path) -> Vec<OsString>;
+}

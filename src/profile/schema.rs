@@ -1,0 +1,193 @@
+//! The schema of a profile: what a TOML file may say. Plain structs with `deny_unknown_fields`,
+//! so that a mistake is reported at its own line and column (`flatten` and `untagged` lose it).
+//! `None` means "this layer does not say"; merging settles it. It must never do I/O.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use crate::sandbox::plan::{Demand, ExecLog};
+
+/// One profile file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// One line that says what the profile is for.
+    #[schemars(with = "Option<String>")]
+    pub description: Option<Spanned<String>>,
+    /// The profiles this one builds on, weakest first. A name, or a path starting with `./` or `/`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub extends: Option<Vec<Spanned<String>>>,
+    /// How execs are logged: `required` ends the session when the log cannot be had or written.
+    #[schemars(with = "Option<ExecLog>")]
+    pub exec_log: Option<Spanned<ExecLog>>,
+    /// How hard the second layer, Landlock, is demanded.
+    #[schemars(with = "Option<Demand>")]
+    pub landlock: Option<Spanned<Demand>>,
+    /// Lets programs inside create user namespaces (their own sandboxes). Weakens the sandbox.
+    #[schemars(with = "Option<bool>")]
+    pub nested_userns: Option<Spanned<bool>>,
+    /// What of git works inside.
+    #[schemars(with = "Option<Git>")]
+    pub git: Option<Spanned<Git>>,
+    /// Directories with programs, bound read-only where they exist (`~` is the home).
+    #[schemars(with = "Option<Vec<String>>")]
+    pub tools: Option<Vec<Spanned<String>>>,
+    /// Directories of the home that the agent shares with the host, so that its login survives.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub state: Option<Vec<Spanned<String>>>,
+    /// Paths below `state` that the agent may only read: what the host's agent executes or obeys.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub state_readonly: Option<Vec<Spanned<String>>>,
+    /// Directories below `state` that are fresh in every session.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub state_private: Option<Vec<Spanned<String>>>,
+    /// The agent.
+    pub agent: Option<Agent>,
+    /// Files beyond the project.
+    pub files: Option<Files>,
+    /// The environment inside.
+    pub environment: Option<Environment>,
+    /// The network.
+    pub network: Option<Network>,
+    /// Sockets of the host, each turned on by itself.
+    pub sockets: Option<Sockets>,
+    /// Limits.
+    pub limits: Option<Limits>,
+}
+
+/// The agent of a profile.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Agent {
+    /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub command: Option<Spanned<Vec<String>>>,
+    /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub programs: Option<Vec<Spanned<String>>>,
+    /// An environment variable the agent sets for the commands it was asked to run.
+    #[schemars(with = "Option<String>")]
+    pub tool_marker: Option<Spanned<String>>,
+    /// Programs the agent runs for itself; the log pane folds them, with a count.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub helpers: Option<Vec<Spanned<String>>>,
+    /// The shell a new pane opens, argv form.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub shell: Option<Spanned<Vec<String>>>,
+}
+
+/// Files beyond the project. `~` is the home, `${PROJECT}` the project.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Files {
+    /// Parts of the system, read-only, where they exist.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub system: Option<Vec<Spanned<String>>>,
+    /// Read-only; an error where it does not exist.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub read_only: Option<Vec<Spanned<String>>>,
+    /// Writable; an error where it does not exist.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub read_write: Option<Vec<Spanned<String>>>,
+    /// Not there inside, whatever else says; wins over every other rule. In a project's own file:
+    /// relative to the project.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub hide: Option<Vec<Spanned<String>>>,
+}
+
+/// The environment inside; nothing else of the caller's is passed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Environment {
+    /// Names passed on where they are set; a trailing `*` matches any ending.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub pass: Option<Vec<Spanned<String>>>,
+    /// Names and values set inside; they win over `pass`.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub set: Option<BTreeMap<String, Spanned<String>>>,
+    /// Names never passed, whatever else says.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub deny: Option<Vec<Spanned<String>>>,
+}
+
+/// The network.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Network {
+    /// Which network there is inside.
+    #[schemars(with = "Option<NetworkMode>")]
+    pub mode: Option<Spanned<NetworkMode>>,
+}
+
+/// Which network there is inside.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// Only a loopback of its own.
+    None,
+    /// The host's, all of it. Shown as weakened.
+    Host,
+}
+
+/// What of git works inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Git {
+    /// The project's own `.git`, pinned; hooks, config and info read-only.
+    Shared,
+    /// The whole of `.git` read-only: no commits.
+    ReadOnly,
+    /// `.git` is hidden.
+    None,
+}
+
+/// Sockets of the host. Each lets what is inside reach a program outside.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sockets {
+    /// `$SSH_AUTH_SOCK`: signs with your keys.
+    #[schemars(with = "Option<bool>")]
+    pub ssh_agent: Option<Spanned<bool>>,
+    /// gpg-agent's socket: signs and decrypts with your keys.
+    #[schemars(with = "Option<bool>")]
+    pub gpg_agent: Option<Spanned<bool>>,
+    /// All of `$XDG_RUNTIME_DIR` but claudebox's own directory: D-Bus, keyring, everything.
+    #[schemars(with = "Option<bool>")]
+    pub xdg_runtime: Option<Spanned<bool>>,
+    /// Docker's socket: root on the host.
+    #[schemars(with = "Option<bool>")]
+    pub docker: Option<Spanned<bool>>,
+    /// The Wayland compositor.
+    #[schemars(with = "Option<bool>")]
+    pub wayland: Option<Spanned<bool>>,
+    /// The X server: reads every keystroke.
+    #[schemars(with = "Option<bool>")]
+    pub x11: Option<Spanned<bool>>,
+    /// The session D-Bus.
+    #[schemars(with = "Option<bool>")]
+    pub dbus: Option<Spanned<bool>>,
+    /// PipeWire: microphone and screen.
+    #[schemars(with = "Option<bool>")]
+    pub pipewire: Option<Spanned<bool>>,
+    /// The Nix daemon: fetches from anywhere.
+    #[schemars(with = "Option<bool>")]
+    pub nix_daemon: Option<Spanned<bool>>,
+}
+
+/// Limits. Sizes are written like `"512MiB"` or `"2GiB"`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// The size of /tmp (memory).
+    #[schemars(with = "Option<String>")]
+    pub tmp_size: Option<Spanned<String>>,
+    /// The size of each other tmpfs (memory).
+    #[schemars(with = "Option<String>")]
+    pub run_size: Option<Spanned<String>>,
+}

@@ -1,0 +1,102 @@
+//! What all layers say together: the result of merging, every value with its origin.
+//! It must never hold a value without the place it comes from.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use super::schema::{Demand, ExecLog, Git, NetworkMode};
+
+/// Where a value was said. Layers are ranked in this order; a later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LayerKind {
+    /// Ships with claudebox.
+    BuiltIn,
+    /// `/etc/claudebox`.
+    System,
+    /// `$XDG_CONFIG_HOME/claudebox`.
+    User,
+    /// The project's `.claudebox.toml`.
+    Project,
+    /// `config.toml` of the user.
+    Config,
+    /// The command line.
+    CommandLine,
+}
+
+/// The place a value comes from, for `explain` and for errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Which layer.
+    pub layer: LayerKind,
+    /// The file as a person would name it (`base.toml (built in)`, `/home/a/…/x.toml`), or the
+    /// option (`--bind`).
+    pub source: String,
+    /// Line, from 1; 0 for the command line.
+    pub line: usize,
+}
+
+/// A value and its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was said.
+    pub origin: Origin,
+}
+
+/// Everything the profile layers say, merged. Scalars: the last layer wins. Lists: the union, in
+/// order of the layers, each value once (its last origin). What a layer denies, no layer allows.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The name of the profile that was asked for.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<Settled<String>>,
+    /// See [`super::schema::Profile::exec_log`].
+    pub exec_log: Option<Settled<ExecLog>>,
+    /// See [`super::schema::Profile::landlock`].
+    pub landlock: Option<Settled<Demand>>,
+    /// See [`super::schema::Profile::nested_userns`].
+    pub nested_userns: Option<Settled<bool>>,
+    /// See [`super::schema::Profile::git`].
+    pub git: Option<Settled<Git>>,
+    /// See [`super::schema::Profile::tools`].
+    pub tools: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state`].
+    pub state: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_readonly`].
+    pub state_readonly: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_private`].
+    pub state_private: Vec<Settled<String>>,
+    /// The agent's command, if the profile names an agent.
+    pub command: Option<Settled<Vec<String>>>,
+    /// See [`super::schema::Agent::tool_marker`].
+    pub tool_marker: Option<Settled<String>>,
+    /// See [`super::schema::Agent::helpers`].
+    pub helpers: Vec<Settled<String>>,
+    /// See [`super::schema::Agent::shell`].
+    pub shell: Option<Settled<Vec<String>>>,
+    /// See [`super::schema::Files::system`].
+    pub system: Vec<Settled<String>>,
+    /// See [`super::schema::Files::read_only`].
+    pub read_only: Vec<Settled<String>>,
+    /// See [`super::schema::Files::read_write`].
+    pub read_write: Vec<Settled<String>>,
+    /// See [`super::schema::Files::hide`]. A value from the project layer is already joined to
+    /// the project directory.
+    pub hide: Vec<Settled<String>>,
+    /// See [`super::schema::Environment::pass`], names in `deny` already taken out.
+    pub pass: Vec<Settled<String>>,
+    /// See [`super::schema::Environment::set`].
+    pub set: BTreeMap<String, Settled<String>>,
+    /// See [`super::schema::Environment::deny`].
+    pub deny_env: Vec<Settled<String>>,
+    /// See [`super::schema::Network::mode`].
+    pub network: Option<Settled<NetworkMode>>,
+    /// The names of the sockets that are on (`ssh-agent`, ...).
+    pub sockets: BTreeMap<&'static str, Settled<bool>>,
+    /// Bytes.
+    pub tmp_size: Option<Settled<u64>>,
+    /// Bytes.
+    pub run_size: Option<Settled<u64>>,
+}

@@ -1,0 +1,3 @@
+//! The sandbox: from a policy to bwrap's argv, and the inner stage that runs behind it.
+
+pub mod plan;

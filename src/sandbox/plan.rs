@@ -1,0 +1,169 @@
+//! The plan: everything the supervisor needs to start one session, as data. It is resolved once,
+//! by the front end, and reaches the supervisor over a socket or by value; environment values are
+//! in it, so it must never be written to a file or to an argv.
+#![forbid(unsafe_code)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+
+/// Front end, supervisor and inner stage come from one binary; anything else is refused.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What the supervisor starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`]
+    pub version: u32,
+    /// What the header and the first line of the log say.
+    pub summary: Summary,
+    /// Done on the host, in order, before bwrap starts.
+    pub prepare: Vec<Prepare>,
+    /// The bwrap program, absolute.
+    pub bwrap: Bytes,
+    /// Its arguments in order, all before the `--` that precedes the inner stage.
+    pub args: Vec<Arg>,
+    /// What the inner stage does, once it is inside.
+    pub inner: InnerPlan,
+    /// How execs are logged.
+    pub exec_log: ExecLog,
+}
+
+/// What a person is told about the session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// The profile's name.
+    pub profile: String,
+    /// The command as asked for.
+    pub agent: Vec<Bytes>,
+    /// The project directory, absolute and canonical.
+    pub project: Bytes,
+    /// `none`, `host` (later `allow`).
+    pub network: String,
+    /// What is weaker than it could be, one phrase each.
+    pub weakened: Vec<String>,
+    /// See [`crate::log::event::Start::tool_marker`].
+    pub tool_marker: Option<String>,
+    /// See [`crate::log::event::Start::helpers`].
+    pub helpers: Vec<String>,
+}
+
+/// One bwrap argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arg {
+    /// Passed as it is.
+    Literal(Bytes),
+    /// Replaced by the number of a descriptor that the supervisor opens and bwrap inherits.
+    Fd(FdSource),
+}
+
+/// Where an inherited descriptor comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FdSource {
+    /// A sealed memory file with these bytes.
+    Data(Bytes),
+    /// `O_PATH` of this path, opened without following a symbolic link in any component below
+    /// `beneath` (openat2(2) `RESOLVE_NO_SYMLINKS`): what the project controls must not lead
+    /// elsewhere (the `/oldroot` class of attacks).
+    Path {
+        /// The trusted directory.
+        beneath: Bytes,
+        /// The rest, relative.
+        path: Bytes,
+    },
+}
+
+/// Work on the host before the start: always below claudebox's own state directory, always
+/// without following symbolic links, because an earlier session's agent could write there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prepare {
+    /// Make `root` (mode 0700, owned by the caller) and `path` below it a directory; whatever else
+    /// stands there is removed.
+    Directory {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it; may be empty.
+        path: Bytes,
+    },
+    /// Make `path` below `root` a regular file with these bytes, replacing whatever stands there.
+    File {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it.
+        path: Bytes,
+        /// Its content.
+        content: Bytes,
+    },
+    /// Remove `path` below `root`, if it is there.
+    Remove {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it.
+        path: Bytes,
+    },
+}
+
+/// How execs are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecLog {
+    /// Not at all.
+    Off,
+    /// Where the machine can; a downgrade is shown in the header and the log.
+    BestEffort,
+    /// Or not at all: no listener, no session; a log that cannot be written ends the session.
+    #[default]
+    Required,
+}
+
+/// How hard a second layer is demanded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// Not used.
+    Off,
+    /// As far as the kernel can; a downgrade is shown.
+    #[default]
+    BestEffort,
+    /// Fully, or the session does not start.
+    Required,
+}
+
+/// What the inner stage reads from its sealed memory file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InnerPlan {
+    /// [`PLAN_VERSION`]
+    pub version: u32,
+    /// The program to execute, absolute, as seen inside.
+    pub program: Bytes,
+    /// Its argv, `argv[0]` included.
+    pub argv: Vec<Bytes>,
+    /// The whole environment of everything inside.
+    pub env: Vec<(Bytes, Bytes)>,
+    /// The starting directory, as seen inside.
+    pub cwd: Bytes,
+    /// The shell that a new pane opens, argv form.
+    pub shell: Vec<Bytes>,
+    /// The second layer.
+    pub landlock: Landlock,
+    /// Whether the notification filter is asked for.
+    pub exec_log: ExecLog,
+}
+
+/// The file rules of the second layer: what is not named can be neither read nor written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landlock {
+    /// How hard it is demanded.
+    pub demand: Demand,
+    /// Whether the file rules apply (a profile that nests user namespaces must mount, which
+    /// Landlock forbids); scopes apply in any case.
+    pub files: bool,
+    /// Readable and executable, with everything below.
+    pub read: Vec<Bytes>,
+    /// Also writable.
+    pub write: Vec<Bytes>,
+}

@@ -1,0 +1,1 @@
+//! Runs the sandbox and watches it.

@@ -1,0 +1,1 @@
+//! System calls that no crate offers safely. Every `unsafe` block of the project is below here.

@@ -1,0 +1,1 @@
+//! tmux: argv for it, and what it answers.
