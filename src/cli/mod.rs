@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod meant;
+
 use crate::profile::schema::NetworkMode;
 
 /// Run a coding agent in a sandbox, and see every command it executes.
