@@ -14,6 +14,7 @@ pub mod session;
 pub mod supervisor;
 pub mod sys;
 pub mod tmux;
+pub mod trace;
 pub mod visible;
 
 use std::ffi::OsString;

@@ -1,0 +1,27 @@
+//! Where claudebox's own diagnostics go: `-v` and `-vv` on the command line. Events of a session
+//! are not diagnostics; they go to the log. It must never print an environment value.
+#![forbid(unsafe_code)]
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt;
+
+/// Sends diagnostics of the level that the count of `-v` asks for to standard error.
+/// A second call in one process changes nothing.
+pub fn start(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let subscriber = fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .finish();
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
