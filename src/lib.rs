@@ -3,7 +3,6 @@
 
 pub mod bytes;
 pub mod cli;
-pub mod demo;
 pub mod error;
 pub mod generated;
 pub mod host;
