@@ -46,7 +46,7 @@ impl Task {
 pub struct Scratch {
     /// Holds the project, and must hold nothing else at the end.
     outer: TempDir,
-    /// Holds the fake key.
+    /// Holds the fake key; there for its end only.
     secret: TempDir,
     task: Task,
 }
@@ -103,9 +103,10 @@ impl Scratch {
         escaped
     }
 
-    /// The directory in the home that holds the fake key.
-    pub fn secret_directory(&self) -> &Path {
-        self.secret.path()
+    /// Leaves everything where it is: a session that was only detached still works in it.
+    pub fn keep(mut self) {
+        self.outer.disable_cleanup(true);
+        self.secret.disable_cleanup(true);
     }
 }
 
