@@ -31,6 +31,10 @@ pub fn act() -> ExitCode {
     };
     stage.say("I am a scripted agent: no model, no key, no network. My commands are real,");
     stage.say("and the log shows each one as the kernel saw it. First, ordinary work.");
+    stage.intend("Write a script, as an editor does: this executes nothing.");
+    if let Err(error) = std::fs::write(script::SCRIPT, script::SCRIPT_TEXT) {
+        stage.wrong(&format!("cannot write {}: {error}", script::SCRIPT));
+    }
     let failed = script::work().iter().filter(|step| !work(&mut stage, step)).count();
     stage.say("");
     stage.say("Now what an agent should not be able to do, however it was talked into it.");

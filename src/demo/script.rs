@@ -8,6 +8,12 @@ use super::elf;
 use super::scratch::Task;
 use super::stage::Outcome;
 
+/// The file that the agent writes, with its own editor: that executes nothing.
+pub(super) const SCRIPT: &str = "count.sh";
+
+/// What is in it.
+pub(super) const SCRIPT_TEXT: &str = "#!/bin/sh\nfor file in *.txt; do wc -w \"$file\"; done\n";
+
 /// A step of ordinary work.
 pub(super) struct Step {
     /// Announced before it runs.
@@ -34,32 +40,25 @@ pub(super) struct Attempt {
 pub(super) fn work() -> Vec<Step> {
     let identity = ["-c", "user.name=Demo", "-c", "user.email=demo@example.invalid"];
     let commit = [&["git"], &identity[..], &["commit", "-q", "-m", "Count the words"]].concat();
+    let nested = "sh -c 'sh -c \"uname -sm\"; :'; :";
     let mut steps = vec![
-        step("Write a script and run it.", 0, &["sh", "-c", WRITE_SCRIPT]),
-        step("The script starts its own children; each is in the log.", 0, &["./count.sh"]),
-        step(
-            "A child of a child of a child.",
-            0,
-            &["sh", "-c", "sh -c 'sh -c \"uname -sm\"; :'; :"],
-        ),
+        step("Make the script that I wrote executable.", 0, &["chmod", "+x", SCRIPT]),
+        step("Run it. Its children are in the log too.", 0, &["./count.sh"]),
+        step("A child of a child of a child.", 0, &["sh", "-c", nested]),
     ];
     // Where there is none, nothing is claimed.
     if let Some(program) = static_program() {
-        let intent =
-            "A statically linked program: no library to hook, the kernel sees it all the same.";
+        let intent = "A static program: no library to hook, yet the kernel sees it.";
         steps.push(step(intent, 0, &[program, "--version"]));
     }
     steps.extend([
-        step("Keep the work in git.", 0, &["git", "add", "count.sh"]),
+        step("Keep the work in git.", 0, &["git", "add", SCRIPT]),
         step("Commit it.", 0, &commit),
         step("A command that fails, as commands do.", 2, &["ls", "no-such-file"]),
         step("And one that is killed.", 137, &["sh", "-c", "kill -KILL $$"]),
     ]);
     steps
 }
-
-const WRITE_SCRIPT: &str = "printf '#!/bin/sh\\nfor file in *.txt; do wc -w \"$file\"; done\\n' \
-                            >count.sh; chmod +x count.sh";
 
 fn step(intent: &'static str, code: i32, argv: &[&str]) -> Step {
     Step { intent, argv: argv.iter().map(OsString::from).collect(), code }

@@ -15,7 +15,10 @@ use super::TOOL_MARKER;
 use crate::visible::visible;
 
 /// Lines shown of one command's output.
-const SHOWN_LINES: usize = 6;
+const SHOWN_LINES: usize = 3;
+
+/// Characters shown of one line.
+const SHOWN_COLUMNS: usize = 72;
 
 /// How long a person has for reading the end of the demo.
 const READING_SECONDS: u8 = 60;
@@ -130,7 +133,8 @@ impl Stage {
         let lines: Vec<&[u8]> = output.split(|&byte| byte == b'\n').collect();
         let lines = lines.strip_suffix(&[b"".as_slice()]).unwrap_or(&lines);
         for text in lines.iter().take(SHOWN_LINES) {
-            self.say(&format!("    {}", visible(text)));
+            let text: String = visible(text).chars().take(SHOWN_COLUMNS).collect();
+            self.say(&format!("    {text}"));
         }
         if lines.len() > SHOWN_LINES {
             self.say(&format!("    (and {} more lines)", lines.len() - SHOWN_LINES));
