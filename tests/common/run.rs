@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -93,16 +93,19 @@ impl Run {
         self.command.current_dir(&self.directory).process_group(0);
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let what = format!("{:?}", self.command);
-        let started = Instant::now();
+        let until = Instant::now() + self.deadline;
         let mut child =
             self.command.spawn().unwrap_or_else(|err| panic!("cannot start {what}: {err}"));
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let mut stdin = child.stdin.take().unwrap();
         let input = self.input;
         // A program that does not read its input closes the pipe; that is its own affair.
         thread::spawn(move || stdin.write_all(&input));
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
-        Started { child, what, stdout, stderr, until: started + self.deadline }
+        let (sender, status) = channel();
+        thread::spawn(move || sender.send(child.wait().unwrap()));
+        Started { pid, what, status, stdout, stderr, until }
     }
 
     /// Runs it to its end.
@@ -114,8 +117,9 @@ impl Run {
 /// A running program. Whatever is left of its process group when it is dropped gets SIGKILL.
 #[derive(Debug)]
 pub(crate) struct Started {
-    child: Child,
+    pid: Pid,
     what: String,
+    status: Receiver<ExitStatus>,
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
     until: Instant,
@@ -124,28 +128,19 @@ pub(crate) struct Started {
 impl Started {
     /// Its process id, which is also that of its group.
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap()
+        self.pid.as_raw()
     }
 
     /// Sends it a signal, and nothing else of its group.
     pub(crate) fn signal(&self, signal: Signal) {
-        nix::sys::signal::kill(Pid::from_raw(self.pid()), signal).unwrap();
+        nix::sys::signal::kill(self.pid, signal).unwrap();
     }
 
     /// Waits for its end, and for everyone who still holds its output.
-    pub(crate) fn wait(mut self) -> Output {
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < self.until, "still running at its deadline: {}", self.what);
-            thread::sleep(Duration::from_millis(2));
-        };
-        let left = self.until.saturating_duration_since(Instant::now());
+    pub(crate) fn wait(self) -> Output {
+        let status = self.receive(&self.status, "still running at its deadline");
         let text = |pipe: &Receiver<Vec<u8>>| {
-            let bytes = pipe.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("it ended, but something still holds its output: {}", self.what)
-            });
+            let bytes = self.receive(pipe, "it ended, but something still holds its output");
             String::from_utf8_lossy(&bytes).into_owned()
         };
         Output {
@@ -155,12 +150,16 @@ impl Started {
             stderr: text(&self.stderr),
         }
     }
+
+    fn receive<T>(&self, from: &Receiver<T>, late: &str) -> T {
+        let left = self.until.saturating_duration_since(Instant::now());
+        from.recv_timeout(left).unwrap_or_else(|_| panic!("{late}: {}", self.what))
+    }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
-        let _ = self.child.wait();
+        let _ = killpg(self.pid, Signal::SIGKILL);
     }
 }
 
