@@ -3,6 +3,7 @@
 
 pub mod bytes;
 pub mod cli;
+pub mod demo;
 pub mod error;
 pub mod generated;
 pub mod host;
