@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 run=(bwrap:bubblewrap tmux:tmux git:git)
 build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
-    script:bsdutils setpriv:util-linux)
+    nix-instantiate:nix-bin)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
