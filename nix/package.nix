@@ -1,5 +1,7 @@
+# claudebox as a Nix package; `pkgs.callPackage ./nix/package.nix { }`.
 {
   lib,
+  stdenv,
   rustPlatform,
   installShellFiles,
   makeWrapper,
@@ -7,21 +9,24 @@
   git,
   tmux,
 }:
+
 let
-  manifest = lib.importTOML ../Cargo.toml;
+  manifest = (lib.importTOML ../Cargo.toml).package;
 in
 rustPlatform.buildRustPackage {
-  pname = manifest.package.name;
-  inherit (manifest.package) version;
+  pname = manifest.name;
+  inherit (manifest) version;
 
-  # What cargo reads: `tests` because Cargo.toml names programs in it.
+  # Only what the build reads, so that a change elsewhere does not rebuild it. `tests` and `docs`
+  # are in it because the manifest names programs there and unit tests compare generated files.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
-      ../Cargo.toml
       ../Cargo.lock
-      ../src
+      ../Cargo.toml
+      ../docs
       ../profiles
+      ../src
       ../tests
     ];
   };
@@ -33,20 +38,24 @@ rustPlatform.buildRustPackage {
     makeWrapper
   ];
 
-  # They make sandboxes, which a build cannot; `make test` runs them.
-  doCheck = false;
+  # The tests below tests/ start sandboxes and tmux servers; a build sandbox has neither user
+  # namespaces nor a terminal. Unit tests need nothing of the machine.
+  cargoTestFlags = [ "--lib" ];
+  nativeCheckInputs = [ git ];
 
-  # claudebox starts these itself, outside of the sandbox. They come last, so that a person's own
-  # tmux, of the version their configuration is for, wins.
+  # bwrap in front: the sandbox is built by the one that was packaged. tmux and git behind: inside
+  # a running tmux the client has to be the user's, or the server refuses it.
   postInstall = ''
     wrapProgram $out/bin/claudebox \
+      --prefix PATH : ${lib.makeBinPath [ bubblewrap ]} \
       --suffix PATH : ${
         lib.makeBinPath [
-          bubblewrap
           git
           tmux
         ]
       }
+  ''
+  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     $out/bin/claudebox man > claudebox.1
     installManPage claudebox.1
     installShellCompletion --cmd claudebox \
@@ -56,9 +65,12 @@ rustPlatform.buildRustPackage {
   '';
 
   meta = {
-    inherit (manifest.package) description;
+    inherit (manifest) description;
     license = lib.licenses.mit;
     mainProgram = "claudebox";
-    platforms = lib.platforms.linux;
+    platforms = [
+      "x86_64-linux"
+      "aarch64-linux"
+    ];
   };
 }

@@ -20,13 +20,6 @@ stage() {
     exit "$rc"
 }
 
-nix_parses() {
-    local file
-    git ls-files '*.nix' | while read -r file; do
-        nix-instantiate --parse "$file" >/dev/null || return 1
-    done
-}
-
 tests() {
     set -o pipefail
     cargo test --locked --no-fail-fast 2>&1 | tee "$log"
@@ -36,7 +29,6 @@ stage setup tests/setup.sh test
 stage format cargo fmt --check
 stage lints cargo clippy --locked --all-targets --quiet -- -D warnings
 stage docs env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
-stage nix nix_parses
 stage build cargo test --locked --no-run --quiet
 stage test tests
 
