@@ -70,6 +70,14 @@ checked! {
     ProfileRef, check_profile_ref
 }
 checked! {
+    /// The name of a profile.
+    ProfileName, check_profile_name
+}
+checked! {
+    /// `NAME` or `NAME=VALUE`.
+    Assignment, check_assignment
+}
+checked! {
     /// A key of a JSON object.
     JsonKey, check_json_key
 }
@@ -223,6 +231,11 @@ fn check_variable(text: &str) -> Result<(), String> {
         "letters, digits and `_`, like \"EDITOR\""
     };
     Err(format!("{} is not the name of an environment variable\n{hint}", quote(text)))
+}
+
+fn check_assignment(text: &str) -> Result<(), String> {
+    no_nul(text)?;
+    check_variable(text.split_once('=').map_or(text, |(name, _)| name))
 }
 
 fn check_pattern(text: &str) -> Result<(), String> {
