@@ -195,10 +195,34 @@ mod tests {
 
     #[test]
     fn mistakes_point_into_the_file() {
-        assert_snapshot!(config("bind = [\"/a\", \"b:/c\"]\n").unwrap_err(), @"");
-        assert_snapshot!(config("networ = \"none\"\n").unwrap_err(), @"");
-        assert_snapshot!(config("env = [\"A=1\", \"=2\"]\n").unwrap_err(), @"");
-        assert_snapshot!(config("split-direction = \"diagonal\"\n").unwrap_err(), @"");
+        assert_snapshot!(config("bind = [\"/a\", \"b:/c\"]\n").unwrap_err(), @r#"
+        `b` is a relative path
+         --> config.toml:1:15
+          |
+        1 | bind = ["/a", "b:/c"]
+          |               ^^^^^^
+        "#);
+        assert_snapshot!(config("networ = \"none\"\n").unwrap_err(), @r#"
+        unknown key `networ`
+         --> config.toml:1:1
+          |
+        1 | networ = "none"
+          | ^^^^^^
+        "#);
+        assert_snapshot!(config("env = [\"A=1\", \"=2\"]\n").unwrap_err(), @r#"
+        `` is not the name of an environment variable
+         --> config.toml:1:15
+          |
+        1 | env = ["A=1", "=2"]
+          |               ^^^^
+        "#);
+        assert_snapshot!(config("split-direction = \"diagonal\"\n").unwrap_err(), @r#"
+        unknown value `diagonal`
+         --> config.toml:1:19
+          |
+        1 | split-direction = "diagonal"
+          |                   ^^^^^^^^^^
+        "#);
     }
 
     #[test]

@@ -229,3 +229,140 @@ pub(super) fn did_you_mean<'n>(name: &str, known: impl Iterator<Item = &'n str> 
         None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::fixture::{Fixture, files};
+    use super::*;
+
+    #[test]
+    fn a_users_profile_is_laid_over_the_built_in_one() {
+        let fixture = Fixture::new();
+        fixture
+            .user("default", "git = \"none\"\n")
+            .write("system/default.toml", "git = \"shared\"\n");
+        let layers = fixture.layers("default").unwrap();
+        let expected =
+            ["base.toml (built in)", "default.toml (built in)", "default.toml", "default.toml"];
+        assert_eq!(files(&layers), expected);
+        let git = fixture.settings("default").git.unwrap();
+        assert_eq!(git.origin.layer, LayerKind::User);
+    }
+
+    #[test]
+    fn a_diamond_is_read_once_however_it_is_spelled() {
+        let fixture = Fixture::new();
+        fixture
+            .user("top", "extends = [\"left\", \"./right.toml\"]\n")
+            .user("left", "extends = [\"../profiles/./bottom.toml\"]\n")
+            .user("right", "extends = [\"./bottom.toml\"]\n")
+            .user("bottom", "");
+        let layers = fixture.layers("top").unwrap();
+        assert_eq!(files(&layers), ["bottom.toml", "left.toml", "right.toml", "top.toml"]);
+    }
+
+    #[test]
+    fn cycles_are_shown_at_the_line_that_closes_them() {
+        let fixture = Fixture::new();
+        fixture
+            .user("a", "extends = [\"base\", \"b\"]\n")
+            .user("b", "\nextends = [\"a\"]\n")
+            .user("claude", "extends = [\"claude\"]\n")
+            .user("self", "extends = [\"self\"]\n");
+        let shown = |name| fixture.shown(&fixture.layers(name).unwrap_err());
+        assert_snapshot!(shown("a"), @r#"
+        these profiles extend each other: a -> b -> a
+         --> /user/profiles/b.toml:2:12
+          |
+        2 | extends = ["a"]
+          |            ^^^
+        "#);
+        assert_snapshot!(shown("claude"), @r#"
+        `claude` extends itself
+         --> /user/profiles/claude.toml:1:12
+          |
+        1 | extends = ["claude"]
+          |            ^^^^^^^^
+        hint: a profile of the same name is laid over the weaker `claude` by itself; remove this line
+        "#);
+        assert_snapshot!(shown("self"), @r#"
+        `self` extends itself
+         --> /user/profiles/self.toml:1:12
+          |
+        1 | extends = ["self"]
+          |            ^^^^^^
+        "#);
+    }
+
+    #[test]
+    fn a_missing_parent_is_shown_where_it_is_asked_for() {
+        let fixture = Fixture::new();
+        fixture
+            .user("a", "extends = [\"bsae\"]\n")
+            .user("b", "extends = [\"nothing-like-it\"]\n")
+            .user("c", "extends = [\"./gone.toml\"]\n")
+            .user("d", "state-copy = { \"~/.x.json\" = [] }\n")
+            .user("e", "files.hide = [\".env\"]\n");
+        let shown = |name| fixture.shown(&fixture.layers(name).unwrap_err());
+        assert_snapshot!(shown("a"), @r#"
+        there is no profile `bsae`
+         --> /user/profiles/a.toml:1:12
+          |
+        1 | extends = ["bsae"]
+          |            ^^^^^^
+        hint: did you mean `base`?
+        "#);
+        assert_snapshot!(shown("b"), @r#"
+        there is no profile `nothing-like-it`
+         --> /user/profiles/b.toml:1:12
+          |
+        1 | extends = ["nothing-like-it"]
+          |            ^^^^^^^^^^^^^^^^^
+        hint: there are: a, b, base, c, claude, d, default, demo, e, shell
+        "#);
+        assert_snapshot!(shown("c"), @r#"
+        cannot read /user/profiles/./gone.toml: No such file or directory (os error 2)
+         --> /user/profiles/c.toml:1:12
+          |
+        1 | extends = ["./gone.toml"]
+          |            ^^^^^^^^^^^^^
+        "#);
+        assert_snapshot!(shown("d"), @r#"
+        this copies nothing
+         --> /user/profiles/d.toml:1:16
+          |
+        1 | state-copy = { "~/.x.json" = [] }
+          |                ^^^^^^^^^^^
+        hint: name the keys of the file that the agent needs
+        "#);
+        assert_snapshot!(shown("e"), @r#"
+        a relative path
+         --> /user/profiles/e.toml:1:15
+          |
+        1 | files.hide = [".env"]
+          |               ^^^^^^
+        hint: start it with `/`, `~/` or `${PROJECT}/`
+        "#);
+    }
+
+    #[test]
+    fn a_long_chain_is_an_error_and_no_crash() {
+        let fixture = Fixture::new();
+        for number in 0..100 {
+            fixture.user(&format!("p{number}"), &format!("extends = [\"p{}\"]\n", number + 1));
+        }
+        let error = fixture.layers("p0").unwrap_err();
+        assert!(error.to_string().starts_with("profiles are nested too deep"), "{error}");
+    }
+
+    #[test]
+    fn nothing_above_the_project_can_be_named() {
+        assert_eq!(below(Path::new("a"), "./b/../c.toml"), Some("a/c.toml".into()));
+        assert_eq!(below(Path::new("a"), "../c.toml"), Some("c.toml".into()));
+        for outside in ["../../c.toml", "/etc/c.toml", "~/c.toml", "../../a/c.toml"] {
+            assert_eq!(below(Path::new("a"), outside), None, "{outside}");
+        }
+    }
+}

@@ -5,6 +5,8 @@ mod builtin;
 pub mod command;
 pub mod config;
 mod extends;
+#[cfg(test)]
+mod fixture;
 pub mod library;
 pub mod merge;
 mod mistake;

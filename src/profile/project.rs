@@ -192,3 +192,176 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use insta::assert_snapshot;
+
+    use super::super::fixture::Fixture;
+    use super::super::trust;
+    use super::*;
+    use crate::policy::invocation::ProfileChoice;
+
+    const OWN: &str = "project/.claudebox.toml";
+
+    fn settle(fixture: &Fixture) -> Result<Settings> {
+        fixture.settle(&ProfileChoice::ForCommand, &["true"])
+    }
+
+    fn refused(fixture: &Fixture) -> String {
+        fixture.shown(&settle(fixture).unwrap_err())
+    }
+
+    /// `claudebox trust`, answered with yes; what it printed.
+    fn trusted(fixture: &Fixture) -> String {
+        let mut out = Vec::new();
+        let project = fixture.path("project");
+        let host = &fixture.host;
+        trust::command(&mut out, host, None, &project, &mut |_| Ok(true)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.replace(&fixture.path("").display().to_string(), "/")
+    }
+
+    #[test]
+    fn untrusted_it_takes_away() {
+        let fixture = Fixture::new();
+        fixture.write(
+            OWN,
+            "[files]\nhide = [\"secrets\", \"./.env\"]\n[environment]\ndeny = [\"LANG\", \"LC_*\"]\n\
+             [limits]\ntmp-size = \"16MiB\"\n",
+        );
+        let settings = settle(&fixture).unwrap();
+        let hide: Vec<_> = settings.hide.iter().map(|hide| hide.value.as_str()).collect();
+        assert!(hide.ends_with(&["${PROJECT}/secrets", "${PROJECT}/.env"]), "{hide:?}");
+        assert!(!settings.pass.iter().any(|name| name.value == "LANG" || name.value == "LC_*"));
+        assert_eq!(settings.tmp_size.unwrap().value, 16 << 20);
+    }
+
+    #[test]
+    fn untrusted_it_gives_nothing() {
+        let fixture = Fixture::new();
+        fixture.write(OWN, "[files]\nhide = [\".env\"]\nread-write = [\"~/.ssh\"]\n");
+        assert_snapshot!(refused(&fixture), @r#"
+        this project's profile is not trusted, and sets `files.read-write`
+         --> /project/.claudebox.toml:3:15
+          |
+        3 | read-write = ["~/.ssh"]
+          |               ^^^^^^^^
+        hint: until then it may only hide, deny and lower; it sets: files.read-write
+        hint: read it, then run `claudebox trust`
+        "#);
+        for more in [
+            "description = \"x\"",
+            "extends = [\"base\"]",
+            "exec-log = \"off\"",
+            "nested-userns = true",
+            "tools = [\"/x\"]",
+            "state = [\"~/.x\"]",
+            "state-copy = { \"~/.x\" = [\"k\"] }",
+            "agent.command = [\"x\"]",
+            "files.hide = [\"/usr/bin/git\"]",
+            "files.hide = [\"~/.claude/settings.json\"]",
+            "files.hide = [\"${PROJECT}/x\"]",
+            "environment.pass = [\"AWS_SECRET_ACCESS_KEY\"]",
+            "environment.set.LD_PRELOAD = \"/x\"",
+            "network.mode = \"none\"",
+            "sockets.docker = true",
+            "limits.tmp-size = \"64GiB\"",
+        ] {
+            fixture.write(OWN, more);
+            assert!(refused(&fixture).contains("run `claudebox trust`"), "{more}");
+        }
+    }
+
+    #[test]
+    fn trust_is_in_the_bytes_of_every_file_of_the_project() {
+        let fixture = Fixture::new();
+        fixture
+            .write(OWN, "extends = [\"./box/more.toml\"]\nnetwork.mode = \"none\"\n")
+            .write("project/box/more.toml", "tools = [\"/opt/x\"]\n");
+        assert_snapshot!(trusted(&fixture), @r#"
+        /project/.claudebox.toml sets, beyond what an untrusted profile may:
+          tools = "/opt/x"   (/project/box/more.toml:1)
+          extends = "./box/more.toml"   (/project/.claudebox.toml:1)
+          network.mode = "none"   (/project/.claudebox.toml:2)
+        Trusted as it stands now; any change takes that back.
+        "#);
+        let settings = settle(&fixture).unwrap();
+        assert!(settings.tools.iter().any(|tool| tool.value == "/opt/x"));
+        assert_eq!(settings.network.unwrap().origin.layer, LayerKind::Project);
+        fixture.write("project/box/more.toml", "tools = [\"/opt/y\"]\n");
+        assert_snapshot!(refused(&fixture), @r#"
+        this project's profile has changed since you trusted it, and sets `tools`
+         --> /project/box/more.toml:1:10
+          |
+        1 | tools = ["/opt/y"]
+          |          ^^^^^^^^
+        hint: until then it may only hide, deny and lower; it sets: tools, extends, network.mode
+        hint: read it, then run `claudebox trust`
+        "#);
+    }
+
+    #[test]
+    fn trust_is_for_this_place_and_kept_where_only_the_user_writes() {
+        let fixture = Fixture::new();
+        let text = "network.mode = \"none\"\n";
+        fixture.write(OWN, text);
+        trusted(&fixture);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let store = fixture.path("state/trust");
+        let entry = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
+        assert_eq!((mode(&store), mode(&entry)), (0o700, 0o600));
+        fixture.write("other/.claudebox.toml", text);
+        let trust = Trust::of(&fixture.host);
+        assert_eq!(trust.digest(&fixture.path("other/.claudebox.toml")).unwrap(), None);
+    }
+
+    #[test]
+    fn who_says_no_trusts_nothing() {
+        let fixture = Fixture::new();
+        fixture.write(OWN, "network.mode = \"none\"\n");
+        let project = fixture.path("project");
+        let said =
+            trust::command(&mut Vec::new(), &fixture.host, None, &project, &mut |_| Ok(false));
+        assert!(said.is_err());
+        assert!(!fixture.path("state/trust").exists());
+    }
+
+    #[test]
+    fn what_is_shown_before_trusting_is_safe_for_a_terminal() {
+        let fixture = Fixture::new();
+        fixture.write(OWN, "environment.set.A = \"\\u001b[2Jb\\nsays = 1\"\n");
+        let shown = trusted(&fixture);
+        assert!(shown.contains(r#"environment.set.A = "\x1b[2Jb\nsays = 1""#), "{shown}");
+    }
+
+    #[test]
+    fn links_and_devices_are_refused() {
+        let fixture = Fixture::new();
+        let own = fixture.path(OWN);
+        fixture.write("elsewhere.toml", "");
+        symlink(fixture.path("elsewhere.toml"), &own).unwrap();
+        assert_snapshot!(refused(&fixture), @"
+        /project/.claudebox.toml is, or is behind, a symbolic link
+        hint: a project's own profile must be a plain file; copy it there
+        ");
+        fs::remove_file(&own).unwrap();
+        nix::unistd::mkfifo(&own, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_snapshot!(refused(&fixture), @"/project/.claudebox.toml is not a regular file");
+        fs::remove_file(&own).unwrap();
+        fixture.write("outside/more.toml", "").write(OWN, "extends = [\"./link/more.toml\"]\n");
+        symlink(fixture.path("outside"), fixture.path("project/link")).unwrap();
+        assert!(refused(&fixture).contains("symbolic link"));
+        fixture.write(OWN, "extends = [\"../outside/more.toml\"]\n");
+        assert_snapshot!(refused(&fixture), @r#"
+        a project's file can only extend files below the project, and profiles by name
+         --> /project/.claudebox.toml:1:12
+          |
+        1 | extends = ["../outside/more.toml"]
+          |            ^^^^^^^^^^^^^^^^^^^^^^
+        "#);
+    }
+}

@@ -170,3 +170,115 @@ fn is_made_for(layer: &Layer, program: Option<&OsStr>) -> bool {
         .flatten()
         .any(|known| program.is_some_and(|program| program == known.get_ref().as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use insta::assert_snapshot;
+
+    use super::super::fixture::Fixture;
+    use super::super::schema::NetworkMode;
+    use super::super::settings::LayerKind;
+    use crate::policy::invocation::ProfileChoice::{Agent, Default, ForCommand, Named};
+    const BREW: &str = "extends = [\"base\"]\n[agent]\ncommand = [\"brewer\", \"--yes\"]\n\
+        programs = [\"brewer\", \"brew\"]\n";
+
+    #[test]
+    fn the_default_is_claude_or_what_the_configuration_says() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.settle(&Default, &[]).unwrap().name, "claude");
+        fixture.user("brew", BREW).write("user/config.toml", "default-profile = \"brew\"\n");
+        let settings = fixture.settle(&Default, &["-p"]).unwrap();
+        assert_eq!(settings.command.unwrap().value, ["brewer", "--yes"]);
+        fixture.write("user/config.toml", "\ndefault-profile = \"brow\"\n");
+        assert_snapshot!(fixture.shown(&fixture.settle(&Default, &[]).unwrap_err()), @r#"
+        there is no agent `brow`
+         --> /user/config.toml:2:19
+          |
+        2 | default-profile = "brow"
+          |                   ^^^^^^
+        hint: did you mean `brew`?
+        "#);
+    }
+
+    #[test]
+    fn an_agent_is_a_profile_with_a_command() {
+        let fixture = Fixture::new();
+        fixture.user("brew", BREW).user("broken", "x").write("bin/npm", "");
+        fs::set_permissions(fixture.path("bin/npm"), fs::Permissions::from_mode(0o755)).unwrap();
+        let refused =
+            |name: &str| fixture.shown(&fixture.settle(&Agent(name.to_owned()), &[]).unwrap_err());
+        assert_snapshot!(refused("cluade"), @"
+        there is no agent `cluade`
+        hint: did you mean `claude`?
+        ");
+        assert_snapshot!(refused("npm"), @"
+        there is no agent `npm`
+        hint: there are: brew, claude, demo, shell
+        hint: to run the program: claudebox run -- npm
+        ");
+        assert_snapshot!(refused("base"), @"
+        the profile `base` names no agent
+        hint: to run a command under it: claudebox run --profile base -- COMMAND
+        hint: there are: brew, claude, demo, shell
+        ");
+        assert_snapshot!(refused("a\x1b[2J"), @r"
+        there is no agent `a\x1b[2J`
+        hint: there are: brew, claude, demo, shell
+        ");
+        assert_eq!(fixture.settle(&Agent("brew".into()), &[]).unwrap().name, "brew");
+    }
+
+    #[test]
+    fn a_command_takes_the_profile_made_for_it() {
+        let fixture = Fixture::new();
+        fixture.user("mine", BREW);
+        for (argv, name) in [
+            (&["/opt/bin/brew", "x"][..], "mine"),
+            (&["brewery"], "default"),
+            (&["claude", "-p", "hi"], "claude"),
+        ] {
+            let settings = fixture.settle(&ForCommand, argv).unwrap();
+            assert_eq!((settings.name.as_str(), settings.command), (name, None), "{argv:?}");
+        }
+        fixture.user("broken", "git = 1\n");
+        assert!(fixture.settle(&ForCommand, &["true"]).is_err(), "it may have been meant");
+    }
+
+    #[test]
+    fn a_profile_can_be_named_or_be_any_file() {
+        let fixture = Fixture::new();
+        fixture.write("project/x.toml", BREW);
+        let settle = |name: &str, argv: &[&str]| fixture.settle(&Named(name.into()), argv);
+        let settings = settle("x.toml", &[]).unwrap();
+        assert_eq!((settings.name.as_str(), settings.command.is_some()), ("x", true));
+        assert_eq!(settle("./x.toml", &["make"]).unwrap().command, None);
+        assert_eq!(settle("default", &["make"]).unwrap().name, "default");
+        let refused = |name| fixture.shown(&settle(name, &[]).unwrap_err());
+        assert_snapshot!(refused("default"), @"
+        there is nothing to run: `default` names no agent
+        hint: write the command behind it: claudebox run --profile default -- COMMAND
+        ");
+        assert_snapshot!(refused("defautl"), @"
+        there is no profile `defautl`
+        hint: did you mean `default`?
+        hint: a file is named with its directory: --profile ./FILE.toml
+        ");
+        assert_snapshot!(refused("./y.toml"), @"cannot read the profile /project/./y.toml: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn the_configuration_is_above_every_profile() {
+        let fixture = Fixture::new();
+        fixture
+            .user("default", "network.mode = \"host\"\nsockets.ssh-agent = true\n")
+            .write("user/config.toml", "network = \"none\"\n\nallow-ssh-agent = false\n");
+        let settings = fixture.settle(&ForCommand, &["true"]).unwrap();
+        let network = settings.network.unwrap();
+        assert_eq!((network.value, network.origin.layer), (NetworkMode::None, LayerKind::Config));
+        let socket = &settings.sockets["ssh-agent"];
+        assert_eq!((socket.value, socket.origin.line), (false, 3));
+    }
+}
