@@ -4,6 +4,7 @@
 pub mod bytes;
 pub mod cli;
 pub mod error;
+pub mod front;
 pub mod generated;
 pub mod host;
 pub mod log;

@@ -84,7 +84,7 @@ fn row(found: &Found, now: Micros) -> [String; 7] {
 }
 
 /// A length of time in its largest unit.
-pub(super) fn age(micros: Micros) -> String {
+pub fn age(micros: Micros) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
         0..60 => format!("{seconds}s"),

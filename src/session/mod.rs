@@ -319,6 +319,7 @@ pub(crate) mod tests {
             reason: "agent-exited".into(),
             ended: record::now(),
             execs: 3,
+            events: 9,
             head: None,
             message: None,
             hints: Vec::new(),

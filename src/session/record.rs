@@ -66,7 +66,9 @@ pub struct Status {
     pub ended: Micros,
     /// How many execs were logged.
     pub execs: u64,
-    /// The last hash of the log's chain.
+    /// How many lines the log has, and the last hash of its chain: they show a log that was cut.
+    pub events: u64,
+    /// See `events`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
     /// What went wrong, where claudebox itself failed; ready for a terminal.
@@ -89,6 +91,7 @@ impl Status {
             reason: "launcher".into(),
             ended,
             execs: 0,
+            events: 0,
             head: None,
             message: Some(error.to_string()),
             hints: error.hints().to_vec(),

@@ -40,7 +40,8 @@ impl Words {
     }
 
     /// Goes on with another command.
-    fn then(mut self, next: Self) -> Self {
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
         self.0.push(";".into());
         self.0.extend(next.0);
         self

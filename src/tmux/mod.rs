@@ -7,6 +7,7 @@ pub mod argv;
 pub mod config;
 pub mod environment;
 pub mod process;
+pub mod terminfo;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -57,17 +58,17 @@ impl Program {
         Ok(Self { support: version::judge(&answer.stdout)?, path })
     }
 
-    /// A server of claudebox's own, started with `config` by the first command that needs it.
+    /// A server of claudebox's own. With `config` it is started by the first command that can.
     pub fn private(
         &self,
         socket: &Path,
-        config: &Path,
+        config: Option<&Path>,
         environment: &BTreeMap<OsString, OsString>,
     ) -> Server {
         // `-u`: a client in a C locale would drop everything that is not ASCII.
-        let options = [OsStr::new("-u"), OsStr::new("-S"), socket.as_os_str(), OsStr::new("-f")];
+        let options = [OsStr::new("-u"), OsStr::new("-S"), socket.as_os_str()];
         let mut options: Vec<OsString> = options.map(OsString::from).into();
-        options.push(config.into());
+        options.extend(config.into_iter().flat_map(|config| ["-f".into(), config.into()]));
         let environment = environment::for_tmux(environment);
         Server { program: self.path.clone(), options, environment }
     }
