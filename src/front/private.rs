@@ -102,6 +102,7 @@ fn read_users_config(start: &Start<'_>, server: &Server) -> Result<()> {
         };
         say(format_args!("tmux says of {}: {complaint}", visible_path(&path)));
     }
+    server.run(&argv::kill_other_sessions())?;
     for hook in set_hooks(&server.run(&argv::hooks())?) {
         server.run(&argv::drop_hook(hook))?;
     }

@@ -7,8 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use tmux_interface::{
-    AttachSession, CapturePane, DisplayMessage, HasSession, KillPane, KillServer, NewSession,
-    SelectPane, SetHook, SetOption, ShowHooks, SourceFile, SplitWindow, TmuxCommand, WaitFor,
+    AttachSession, CapturePane, DisplayMessage, HasSession, KillPane, KillServer, KillSession,
+    NewSession, SelectPane, SetHook, SetOption, ShowHooks, SourceFile, SplitWindow, TmuxCommand,
+    WaitFor,
 };
 
 use crate::cli::SplitDirection;
@@ -106,14 +107,19 @@ pub fn split(
     words.literals(program)
 }
 
-/// Ends the server when the process in `pane` ends. A hook of the pane itself would die with it
-/// and never run; `pane-died` with `remain-on-exit` gets lost on tmux before 3.6 with utempter.
+/// Ends the session when the process in `pane` ends. A hook of the pane itself would die with it
+/// and never run, one of the session with its last pane; `pane-died` with `remain-on-exit` gets
+/// lost on tmux before 3.6 where that is built with utempter.
 pub fn end_with(pane: &str) -> Words {
     // tmux parses a hook's command again: the crate's builder, which does not quote, stays out.
-    let command = format!("if-shell -F '#{{==:#{{hook_pane}},{pane}}}' kill-server");
-    Words::of(
-        &SetHook::new().target_session(TARGET).hook_name("pane-exited").command(command).build(),
-    )
+    let is_it = format!("#{{==:#{{hook_pane}},{pane}}}");
+    let command = format!("if-shell -F '{is_it}' 'kill-session -t {TARGET}'");
+    Words::of(&SetHook::new().global().hook_name("pane-exited").command(command).build())
+}
+
+/// Ends every session but ours: a user's configuration may open some, and the server would stay.
+pub fn kill_other_sessions() -> Words {
+    Words::of(&KillSession::new().all().target_session(TARGET).build())
 }
 
 /// Names a pane, in a place that programs in it cannot write to.
@@ -225,6 +231,7 @@ mod tests {
             split("%0", true, &[], &program),
             split("%0", false, &environment, &program),
             end_with("%0"),
+            kill_other_sessions(),
             name_pane("%1", "commands"),
             title_pane("%1", "commands"),
             source(OsStr::new("/home/a [b]/.tmux.conf")),
@@ -242,7 +249,8 @@ mod tests {
         new-session -d -P -F #{pane_id} -n agent -s cb -x 200 -y 49 /bin/claudebox __supervise 4k7xq2ab
         split-window -d -h -P -t %0 -F #{pane_id} -l 35% /bin/claudebox __supervise 4k7xq2ab
         split-window -d -v -P -t %0 -F #{pane_id} -l 35% -e HOME=/h -e XDG_STATE_HOME=/s /bin/claudebox __supervise 4k7xq2ab
-        set-hook -t =cb: pane-exited if-shell -F '#{==:#{hook_pane},%0}' kill-server
+        set-hook -g pane-exited if-shell -F '#{==:#{hook_pane},%0}' 'kill-session -t =cb:'
+        kill-session -a -t =cb:
         set-option -p -t %1 @claudebox commands
         select-pane -T commands -t %1
         source-file /home/a \[b\]/.tmux.conf
