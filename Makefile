@@ -1,0 +1,36 @@
+# Every target also works on a fresh machine: `tests/setup.sh` installs what is missing where apt
+# can, and says what to do elsewhere.
+SHELL := /bin/bash
+PREFIX ?= $(HOME)/.local
+
+.PHONY: help build demo test soak bench picture install
+
+help:
+	@echo 'make demo      see in half a minute what claudebox is'
+	@echo 'make install   install claudebox into $(PREFIX)/bin (PREFIX=...)'
+	@echo 'make test      the gate: format, lints, every test'
+	@echo 'make soak      the same with full repetition counts (long)'
+	@echo 'make bench     measure, and write the table of docs/benchmarks.md'
+	@echo 'make picture   render docs/picture.svg from a real run'
+
+build:
+	@tests/setup.sh run
+	cargo build --release --locked
+
+demo: build
+	@target/release/claudebox run demo
+
+install: build
+	install -D -m 755 target/release/claudebox $(DESTDIR)$(PREFIX)/bin/claudebox
+
+test:
+	@tests/gate.sh
+
+soak:
+	@CLAUDEBOX_TEST_SOAK=1 tests/gate.sh
+
+bench: build
+	cargo bench --locked --bench ratios
+
+picture: build
+	cargo run --locked --quiet --example picture

@@ -1,0 +1,124 @@
+//! The real Claude Code, from npm, in the sandbox: what it was told to run is run, is in the log
+//! with status and duration, changes the project and nothing else, and its exit code arrives.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::agent;
+use common::log::{Log, argv};
+use common::model_server::{ModelServer, Script};
+use common::place::Place;
+use common::run::Run;
+use common::terminal::Terminal;
+use common::user::users;
+
+/// What the model tells the agent to do.
+const COMMAND: &str = "echo made inside > made-by-claude; sh -c 'exit 3'";
+
+fn model() -> ModelServer {
+    let script =
+        Script { commands: vec![COMMAND.to_owned()], closing: "The file is there.".to_owned() };
+    ModelServer::start(script, 0).unwrap()
+}
+
+fn with_claude(mut run: Run, model: &ModelServer) -> Run {
+    for (name, value) in agent::claude_environment(model) {
+        run = run.env(name, value);
+    }
+    run
+}
+
+/// Everything that must hold after the agent has run [`COMMAND`] once.
+fn command_ran_and_is_logged(place: &Place, model: &ModelServer) {
+    let made = fs::read_to_string(place.project().join("made-by-claude")).unwrap();
+    assert_eq!(made, "made inside\n");
+    let results = model.tool_results();
+    assert_eq!(results.len(), 1, "the tool ran once: {results:?}");
+    assert!(results[0].contains("Exit code 3"), "the agent saw the status: {results:?}");
+
+    let log = Log::latest(place);
+    let shell = log.execs(|argv| argv.iter().any(|word| word.contains("made-by-claude")));
+    assert_eq!(shell.len(), 1, "the agent's shell is in the log once: {shell:?}");
+    assert_eq!(log.exit(shell[0]).and_then(|exit| exit.status), Some(3));
+
+    let child = log.execs(|argv| argv == ["sh", "-c", "exit 3"]);
+    assert_eq!(child.len(), 1, "so is what the shell started: {child:?}");
+    assert_eq!(
+        child[0].cwd.as_ref().map(AsRef::as_ref),
+        place.project().to_str().map(str::as_bytes)
+    );
+    let exit = log.exit(child[0]).expect("its end is in the log");
+    assert_eq!(exit.status, Some(3), "{:?}", argv(child[0]));
+    assert!(exit.dur_us > 0, "with its duration");
+
+    place.claudebox(["verify"]).run().code(0);
+}
+
+#[test]
+fn headless() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let secret = place.home_file(".ssh/id_ed25519", "not for agents");
+        let model = model();
+        let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
+        with_claude(run, &model).run().code(0).says("The file is there.");
+        command_ran_and_is_logged(&place, &model);
+        assert_eq!(fs::read_to_string(secret).unwrap(), "not for agents");
+        assert_eq!(project_files(&place), ["made-by-claude"]);
+    }
+}
+
+#[test]
+fn headless_failure_arrives_as_the_agents_own_code() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let run =
+            place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "--no-such-option"]);
+        let output = with_claude(run, &model()).run().code(1);
+        assert!(output.stderr.contains("--no-such-option"), "claude's own words: {output:?}");
+    }
+}
+
+#[test]
+fn interactive_in_the_tmux_pane() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        agent::answer_claudes_first_questions(&place);
+        let model = model();
+        let environment = agent::claude_environment(&model);
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let executable = place.executable().to_str().unwrap();
+        let terminal =
+            Terminal::open(&place, (200, 50), &environment, [executable, "run", "claude"]);
+        terminal.wait_for("bypass permissions on");
+        terminal.type_text("Make the file.");
+        terminal.wait_for("Make the file.");
+        terminal.press("Enter");
+        terminal.wait_for("The file is there.");
+        let screen = terminal.wait_for("made-by-claude");
+        assert!(screen.contains("exit 3"), "the log pane shows the command:\n{screen}");
+        terminal.type_text("/exit");
+        terminal.wait_for("Exit the CLI");
+        terminal.press("Enter");
+        assert_eq!(terminal.wait(), 0);
+        command_ran_and_is_logged(&place, &model);
+        assert_eq!(project_files(&place), ["made-by-claude"]);
+    }
+}
+
+/// What is in the project besides `.git`.
+fn project_files(place: &Place) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(place.project())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != ".git")
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,54 @@
+//! The log of a session as a test sees it: through `claudebox log --json`, never through the file.
+
+use claudebox::log::event::{Event, Exec, Exit};
+use serde_json::Value;
+
+use super::place::Place;
+
+/// The events of the latest session of the place's project.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+}
+
+impl Log {
+    /// Reads them; every line must be an event, bare or in its chained envelope.
+    pub(crate) fn latest(place: &Place) -> Self {
+        let output = place.claudebox(["log", "--json"]).run().code(0);
+        let events = output
+            .stdout
+            .lines()
+            .map(|line| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                let event = if line["e"].is_object() { line["e"].take() } else { line };
+                serde_json::from_value(event.clone())
+                    .unwrap_or_else(|err| panic!("not an event ({err}): {event}"))
+            })
+            .collect();
+        Self { events }
+    }
+
+    /// Every exec whose argv matches.
+    pub(crate) fn execs(&self, matches: impl Fn(&[String]) -> bool) -> Vec<&Exec> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Exec(exec) if matches(&argv(exec)) => Some(&**exec),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How an exec's process ended.
+    pub(crate) fn exit(&self, exec: &Exec) -> Option<&Exit> {
+        self.events.iter().find_map(|event| match event {
+            Event::Exit(exit) if exit.id == exec.id => Some(exit),
+            _ => None,
+        })
+    }
+}
+
+/// An exec's arguments as text.
+pub(crate) fn argv(exec: &Exec) -> Vec<String> {
+    exec.argv.iter().map(|word| String::from_utf8_lossy(&word.0).into_owned()).collect()
+}

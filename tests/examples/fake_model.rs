@@ -1,0 +1,32 @@
+//! The tests' fake model, to be tried by hand:
+//! `cargo run --example fake-model -- 4000 'echo hi > made-by-claude'`
+//! and then `ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_API_KEY=dummy claude ...`.
+#![expect(clippy::print_stdout, reason = "it is run by hand")]
+
+#[path = "../common/model_server.rs"]
+mod model_server;
+
+use std::time::Duration;
+
+use model_server::{ModelServer, Script};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let port = arguments.next().map_or(Ok(0), |port| port.parse())?;
+    let commands = arguments.collect();
+    let server = ModelServer::start(Script { commands, closing: "All done.".to_owned() }, port)?;
+    println!("ANTHROPIC_BASE_URL={}", server.url());
+    let mut shown = 0;
+    let mut results = 0;
+    loop {
+        for request in server.requests().iter().skip(shown) {
+            println!("{} {} stream={}", request.method, request.path, request.body["stream"]);
+            shown += 1;
+        }
+        for result in server.tool_results().iter().skip(results) {
+            println!("tool result: {}", result.escape_debug());
+            results += 1;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
