@@ -1,5 +1,9 @@
 //! The log of a session: its events, their chain of hashes, their readers and the pane.
 //! Only the supervisor writes; nothing here may reach a terminal without passing `visible`.
 
+pub mod chain;
+pub mod encode;
 pub mod event;
+pub mod segment;
 pub mod sink;
+pub mod writer;
