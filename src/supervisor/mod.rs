@@ -45,6 +45,11 @@ pub struct Ended {
 ///
 /// # Errors
 /// When the session could not be started, or had to be ended because it could not be logged.
+mod refusal;
+mod signals;
+mod spawn;
+mod terminal;
+
 pub fn run(plan: &Plan, session: &Session<'_>, sink: Box<dyn Sink>) -> Result<Ended> {
     let _ = (plan, session, sink);
     Err(Error::launcher("the supervisor is not built yet"))
