@@ -1,1 +1,3 @@
 //! Runs the sandbox and watches it.
+
+pub mod execs;

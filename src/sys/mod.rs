@@ -1,1 +1,4 @@
 //! System calls that no crate offers safely. Every `unsafe` block of the project is below here.
+
+pub mod pidfd;
+pub mod seccomp;
