@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::execs::filter::Stops;
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::Orders;
@@ -37,8 +38,8 @@ pub(super) struct Sandbox {
 pub(super) struct Choices {
     /// See [`Orders::foreground`].
     pub(super) foreground: bool,
-    /// See [`Orders::exit_group`].
-    pub(super) exit_group: bool,
+    /// See [`Orders::stops`].
+    pub(super) stops: Option<Stops>,
 }
 
 impl Sandbox {
@@ -90,6 +91,7 @@ impl Sandbox {
 
     /// Kills bwrap and with it, by the death signal and the closed socket, all that is inside.
     pub(super) fn kill(&self) {
+        let _ = rustix::net::shutdown(&self.inner, rustix::net::Shutdown::Both);
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
@@ -133,7 +135,7 @@ fn orders(plan: &Plan, choices: Choices, stderr: &OwnedFd) -> Result<OwnedFd> {
         plan: plan.inner.clone(),
         stderr: stderr.as_raw_fd(),
         foreground: choices.foreground,
-        exit_group: choices.exit_group,
+        stops: choices.stops,
     };
     let bytes = serde_json::to_vec(&orders).tried(|| "write the inner plan")?;
     fds::sealed("inner-plan", &bytes).tried(|| "make a memory file")

@@ -31,6 +31,11 @@ pub(super) struct Tty {
 }
 
 impl Tty {
+    /// Whether this is a pane, with nobody behind it to return to.
+    pub(super) fn is_pane(&self) -> bool {
+        self.kind == Terminal::Own
+    }
+
     /// `None` without a controlling terminal: then there is nothing to do here.
     pub(super) fn open(kind: Terminal) -> Option<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -51,7 +56,7 @@ impl Tty {
     /// Answers a stop of the agent; when it returns, the agent is to be continued.
     pub(super) fn agent_stopped(&mut self, agent: Pid, signal: i32) -> io::Result<()> {
         let asks = signal == Signal::SIGTTIN as i32 || signal == Signal::SIGTTOU as i32;
-        if self.kind == Terminal::Own {
+        if self.is_pane() {
             if asks {
                 self.give(agent);
             }
@@ -113,7 +118,7 @@ impl Tty {
     /// Keeps the last words of an agent in a pane until somebody presses Enter: the pane closes
     /// with us. A signal ends the wait.
     pub(super) fn hold(&mut self, words: &str, signals: &Signals) {
-        if self.kind != Terminal::Own || !io::stdin().is_terminal() {
+        if !self.is_pane() || !io::stdin().is_terminal() {
             return;
         }
         self.take_back();

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod fds;
+pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signals;

@@ -18,6 +18,7 @@ use std::os::fd::RawFd;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::plan::InnerPlan;
+use crate::supervisor::execs::filter::Stops;
 
 /// What the inner stage is started with, in its sealed memory file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,8 +30,8 @@ pub struct Orders {
     pub stderr: RawFd,
     /// Whether the agent's process group becomes the terminal's foreground group.
     pub foreground: bool,
-    /// Whether exit_group(2) is notified too, because the kernel tells exit statuses nowhere else.
-    pub exit_group: bool,
+    /// What the notification filter stops; `None` if execs are not observed.
+    pub stops: Option<Stops>,
 }
 
 /// From the inner stage.

@@ -20,7 +20,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use self::child::Program;
 use self::handshake::{Observed, Order, Orders, Ready, Report};
 use crate::error::{Error, Result, Tried as _, exit};
-use crate::sandbox::plan::{ExecLog, InnerPlan, PLAN_VERSION};
+use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
 use crate::sys::channel::Channel;
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;
@@ -125,13 +125,11 @@ fn observed(
     supervisor: &Channel,
     orders: &Orders,
 ) -> Result<(Option<Listener>, Observed)> {
-    if orders.plan.exec_log == ExecLog::Off {
-        return Ok((None, Observed::Off));
-    }
-    let probed = observe::probe(single, supervisor, orders.exit_group)
+    let Some(stops) = orders.stops else { return Ok((None, Observed::Off)) };
+    let probed = observe::probe(single, supervisor, stops)
         .tried(|| "try whether execs can be observed")?;
     Ok(match probed {
-        Ok(()) => observe::install(orders.exit_group),
+        Ok(()) => observe::install(stops),
         Err(errno) => (None, Observed::Unavailable { errno }),
     })
 }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use rustix::process::WaitOptions;
 
 use super::handshake::{Observed, Report};
+use crate::supervisor::execs::filter::{self, Stops};
 use crate::sys::channel::Channel;
 use crate::sys::process::SingleThreaded;
 use crate::sys::seccomp::{self, Listener};
@@ -19,9 +20,9 @@ use crate::sys::seccomp::{self, Listener};
 pub(super) fn probe(
     single: &SingleThreaded,
     supervisor: &Channel,
-    exit_group: bool,
+    stops: Stops,
 ) -> io::Result<Result<(), i32>> {
-    let child = single.child(|| in_child(supervisor, exit_group))?;
+    let child = single.child(|| in_child(supervisor, stops))?;
     let pid = rustix::process::Pid::from_raw(child.as_raw());
     let status = loop {
         match rustix::process::waitpid(pid, WaitOptions::empty()) {
@@ -37,8 +38,8 @@ pub(super) fn probe(
 }
 
 /// Answers 0 if the exec of a missing file failed as it should, else an errno.
-fn in_child(supervisor: &Channel, exit_group: bool) -> u8 {
-    let handed = seccomp::observe(exit_group)
+fn in_child(supervisor: &Channel, stops: Stops) -> u8 {
+    let handed = seccomp::install(&filter::program(stops))
         .and_then(|listener| supervisor.send(&Report::Probe, &[listener.fd.as_fd()]));
     let errno = match handed {
         Ok(()) => match nix::unistd::execve(c"/nonexistent", &[c"probe"], &[c""; 0]) {
@@ -52,8 +53,8 @@ fn in_child(supervisor: &Channel, exit_group: bool) -> u8 {
 }
 
 /// Installs the real one. Also answers what the supervisor is to be told.
-pub(super) fn install(exit_group: bool) -> (Option<Listener>, Observed) {
-    match seccomp::observe(exit_group) {
+pub(super) fn install(stops: Stops) -> (Option<Listener>, Observed) {
+    match seccomp::install(&filter::program(stops)) {
         Ok(listener) => {
             let killable = listener.killable;
             (Some(listener), Observed::On { killable })
