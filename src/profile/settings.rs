@@ -68,7 +68,9 @@ pub struct Settings {
     pub state_readonly: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_private`].
     pub state_private: Vec<Settled<String>>,
-    /// The agent's command, if the profile names an agent.
+    /// See [`super::schema::Profile::state_copy`]: file to keys, never empty.
+    pub state_copy: BTreeMap<String, Vec<Settled<String>>>,
+    /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
     /// See [`super::schema::Agent::tool_marker`].
     pub tool_marker: Option<Settled<String>>,

@@ -1,1 +1,3 @@
 //! System calls that no crate offers safely. Every `unsafe` block of the project is below here.
+
+pub mod landlock;
