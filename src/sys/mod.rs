@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod fds;
+pub mod landlock;
 pub mod pidfd;
 pub mod process;
 pub mod seccomp;
