@@ -27,6 +27,8 @@ use clap::Parser as _;
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = cli::Cli::parse_from(args);
-    let _ = cli;
-    ExitCode::SUCCESS
+    match cli.command {
+        Some(cli::Command::Inner { socket, plan }) => sandbox::inner::main(socket, plan),
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -48,13 +48,11 @@ fn step(step: &Prepare) -> Result<()> {
         (Prepare::File { content, .. }, Some((name, parents))) => {
             make_directories(root, parents).and_then(|at| replace(&at, name, content.as_ref()))
         }
-        (Prepare::Remove { .. }, Some((name, parents))) => {
-            match open_directories(root, parents) {
-                Ok(at) => remove(&at, name),
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
-                Err(errno) => Err(errno),
-            }
-        }
+        (Prepare::Remove { .. }, Some((name, parents))) => match open_directories(root, parents) {
+            Ok(at) => remove(&at, name),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+            Err(errno) => Err(errno),
+        },
         (_, None) => Err(Errno::INVAL),
     }
     .tried(what)
@@ -133,7 +131,8 @@ fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 /// Writes the file beside its place and moves it there, so that no reader sees half of it.
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fresh = CString::new(format!(".claudebox-{}", std::process::id())).map_err(|_| Errno::INVAL)?;
+    let fresh =
+        CString::new(format!(".claudebox-{}", std::process::id())).map_err(|_| Errno::INVAL)?;
     remove(at, &fresh)?;
     let file = openat(at, &fresh, flags, Mode::RUSR | Mode::WUSR)?;
     File::from(file).write_all(content).map_err(errno)?;

@@ -72,8 +72,7 @@ pub(super) fn begin(
     };
     let sandbox = Sandbox::start(plan, choices).map_err(Verdict::not_started)?;
     let (ready, fds, pid) = handshake(&sandbox, signals)?;
-    let (listener, init) =
-        accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    let (listener, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
     Ok(Begun { sandbox, init, ready, kernel, listener })
 }
 
@@ -119,10 +118,8 @@ fn next(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|err| not_started(io::Error::other(err)))?;
-        let mut ready = [
-            PollFd::new(&sandbox.inner, PollFlags::IN),
-            PollFd::new(signals, PollFlags::IN),
-        ];
+        let mut ready =
+            [PollFd::new(&sandbox.inner, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
         let count = match poll(&mut ready, Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other.map_err(|err| not_started(err.into()))?,
@@ -179,9 +176,7 @@ fn accept(
     let init = pid
         .and_then(|pid| Some((pid, Pid::from_raw(pid)?)))
         .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|(pid, raw)| {
-            Ok(Init { pid, pidfd: pidfd_open(raw, PidfdFlags::empty())? })
-        })
+        .and_then(|(pid, raw)| Ok(Init { pid, pidfd: pidfd_open(raw, PidfdFlags::empty())? }))
         .tried(|| "watch the inner stage")?;
     let listener = match (observed, <[OwnedFd; 2]>::try_from(fds)) {
         (Observed::On { .. }, Ok([listener, root])) => Some((listener, root)),
@@ -243,6 +238,7 @@ pub(super) fn watch(
         landlock_abi: ready.landlock_abi,
         exec_log,
     }));
+    sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
     sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
     Ok((sandbox, init, execs))
 }

@@ -109,8 +109,7 @@ fn observed(
         Ok((control, begun)) => {
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let tty = tty.as_mut();
-            let running =
-                Running { plan, sandbox, init, execs: &execs, signals, tty, control };
+            let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
             let verdict = running.serve();
             let summary = execs.finish(|count| events::end(&verdict, count))?;
             (verdict, summary.execs)

@@ -50,11 +50,14 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
         return namespaces(error, userns);
     }
     if words.contains("Can't find source path") {
-        return error.hint("a path that the profile or `--bind` names is gone since it was checked");
+        return error
+            .hint("a path that the profile or `--bind` names is gone since it was checked");
     }
     if words.contains("execvp") {
-        return error.hint("the claudebox program could not be executed inside; is it on a \
-                           filesystem that is mounted noexec, or only readable by root?");
+        return error.hint(
+            "the claudebox program could not be executed inside; is it on a \
+                           filesystem that is mounted noexec, or only readable by root?",
+        );
     }
     error.hint("`claudebox explain --bwrap` prints the whole bwrap command")
 }
@@ -74,9 +77,8 @@ fn namespaces(error: Error, userns: Userns) -> Error {
         );
     }
     if userns.none_allowed {
-        return error.hint(
-            "no user namespace is allowed: `sudo sysctl user.max_user_namespaces=15000`",
-        );
+        return error
+            .hint("no user namespace is allowed: `sudo sysctl user.max_user_namespaces=15000`");
     }
     error.hint(
         "bwrap needs user namespaces; in a container they are usually forbidden by its seccomp or \
@@ -90,7 +92,10 @@ fn words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = |line: &str| {
         let mut shown = String::new();
-        line.trim().trim_start_matches("bwrap: ").chars().for_each(|ch| push_visible(&mut shown, ch));
+        line.trim()
+            .trim_start_matches("bwrap: ")
+            .chars()
+            .for_each(|ch| push_visible(&mut shown, ch));
         shown
     };
     text.lines().map(line).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
@@ -127,7 +132,8 @@ mod tests {
 
     #[test]
     fn nothing_foreign_reaches_the_terminal() {
-        let text = shown("bwrap: Can't find source path /x\x1b]0;y\x07: No such file", Userns::default());
+        let text =
+            shown("bwrap: Can't find source path /x\x1b]0;y\x07: No such file", Userns::default());
         assert_snapshot!(text, @"");
     }
 }

@@ -184,8 +184,10 @@ impl Running<'_> {
         let error = Error::new(kind, format!("cannot execute {program} inside: {why}"));
         Verdict::not_executed(match errno {
             libc::ENOENT => error.hint("it, or the interpreter it names, is not visible inside"),
-            libc::ENOEXEC => error.hint("it is neither a program for this machine nor a script \
-                                         with a `#!` line"),
+            libc::ENOEXEC => error.hint(
+                "it is neither a program for this machine nor a script \
+                                         with a `#!` line",
+            ),
             _ => error,
         })
     }

@@ -1,16 +1,26 @@
 //! Starts bwrap: opens what its arguments name, hands the arguments over in a memory file (argv is
 //! world-readable) and keeps the other end of everything. bwrap gets no environment and only
-//! the descriptors meant for it, and dies with this thread.
+//! the descriptors meant for it.
+//!
+//! When the supervisor is killed, everything goes, by two ways that do not depend on each other.
+//! The inner stage sees its socket closed and exits, and with pid 1 the namespace. And once the
+//! sandbox is up, the kernel kills bwrap, whose death is the inner stage's by its death signal.
+//! Not earlier, and so not by `--die-with-parent` or a death signal set before bwrap's start:
+//! bwrap clones its child and then releases it, and a bwrap killed in between leaves a child that
+//! waits for ever. A bwrap that lives to release its child leads to an inner stage that finds its
+//! socket closed.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Child, ExitStatus};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::execs::filter::Stops;
@@ -20,7 +30,7 @@ use crate::sandbox::inner::handshake::Orders;
 use crate::sandbox::plan::{Arg, FdSource, Plan};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds::{self, Captured};
-use crate::sys::process::Bound;
+use crate::sys::process::{self, Bare};
 use crate::visible::{visible, visible_path};
 
 /// A running bwrap. Dropping it kills it, and everything inside with it.
@@ -30,7 +40,16 @@ pub(super) struct Sandbox {
     pub(super) inner: Channel,
     child: Child,
     pidfd: OwnedFd,
+    life: Life,
     stderr: Captured,
+}
+
+/// A pipe into which nobody writes. The kernel closes our end when we die; the inner stage keeps
+/// the other one open.
+#[derive(Debug)]
+struct Life {
+    reading: OwnedFd,
+    _writing: OwnedFd,
 }
 
 /// What is decided here and not in the plan.
@@ -43,33 +62,39 @@ pub(super) struct Choices {
 }
 
 impl Sandbox {
+    /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
     pub(super) fn start(plan: &Plan, choices: Choices) -> Result<Self> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .tried(|| "adopt orphans")?;
         let shown = visible(&plan.bwrap);
         let (inner, theirs) = channel::pair().tried(|| "make a socket")?;
         let inner = inner.with_credentials().tried(|| "make a socket")?;
         let stderr = Captured::new().tried(|| "make a memory file")?;
         let agents_stderr =
             io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
-        let orders = orders(plan, choices, &agents_stderr)?;
+        let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
+        let orders = orders(plan, choices, &agents_stderr, &reading)?;
         let (words, opened) = arguments(&plan.args)?;
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
         let program = ["--", inner::PROGRAM, "__inner"].map(OsString::from);
         let numbers = [fds::number(&theirs), fds::number(&orders)].map(OsString::from);
         let words_number = ["--args".into(), fds::number(&words).into()];
-        let args: Vec<OsString> =
-            words_number.into_iter().chain(program).chain(numbers).collect();
-        let handed = [theirs.as_fd(), orders.as_fd(), agents_stderr.as_fd(), words.as_fd()];
-        let inherit: Vec<BorrowedFd<'_>> =
-            handed.into_iter().chain(opened.iter().map(AsFd::as_fd)).collect();
-        let bound = Bound {
+        let args: Vec<OsString> = words_number.into_iter().chain(program).chain(numbers).collect();
+        let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
+        let inherit: Vec<BorrowedFd<'_>> = handed
+            .into_iter()
+            .chain([theirs.as_fd()])
+            .chain(opened.iter().map(AsFd::as_fd))
+            .collect();
+        let bare = Bare {
             program: plan.bwrap.as_path(),
             name: "bwrap",
             args: &args,
             inherit: &inherit,
             stderr: stderr.as_fd(),
         };
-        let child = bound.spawn().map_err(|err| cannot_start(&shown, &err))?;
+        let child = bare.spawn().map_err(|err| cannot_start(&shown, &err))?;
         let pidfd = Pid::from_raw(child.id().cast_signed())
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
@@ -81,7 +106,14 @@ impl Sandbox {
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
         };
-        Ok(Self { inner, child, pidfd, stderr })
+        let life = Life { reading, _writing: writing };
+        Ok(Self { inner, child, pidfd, life, stderr })
+    }
+
+    /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.
+    pub(super) fn bind_to_our_life(&self) -> io::Result<()> {
+        let bwrap = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        process::kill_at_hang_up(self.life.reading.as_fd(), bwrap)
     }
 
     /// Readable once bwrap has ended.
@@ -95,12 +127,20 @@ impl Sandbox {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Waits until bwrap has ended, by force after a while, and reaps it.
-    pub(super) fn reap(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+    /// Waits until bwrap has ended, by force after a while, and reaps it and what it left behind:
+    /// who kills bwrap itself, early, leaves a child that waits for its release, and which is ours
+    /// then (see [`Sandbox::start`]).
+    pub(super) fn reap(&mut self, patience: Duration) -> io::Result<()> {
         if !ends_within(self.pidfd.as_fd(), patience)? {
             self.kill();
         }
-        self.child.wait()
+        if self.child.wait()?.signal().is_some() {
+            for orphan in process::children()? {
+                let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
+                let _ = nix::sys::wait::waitpid(orphan, None);
+            }
+        }
+        Ok(())
     }
 
     /// What bwrap and the inner stage said before the agent's standard error was in place.
@@ -112,7 +152,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.kill();
-        let _ = self.child.wait();
+        let _ = self.reap(Duration::ZERO);
     }
 }
 
@@ -129,11 +169,11 @@ pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Resu
     }
 }
 
-fn orders(plan: &Plan, choices: Choices, stderr: &OwnedFd) -> Result<OwnedFd> {
-    use std::os::fd::AsRawFd as _;
+fn orders(plan: &Plan, choices: Choices, stderr: &OwnedFd, life: &OwnedFd) -> Result<OwnedFd> {
     let orders = Orders {
         plan: plan.inner.clone(),
         stderr: stderr.as_raw_fd(),
+        life: life.as_raw_fd(),
         foreground: choices.foreground,
         stops: choices.stops,
     };
@@ -225,7 +265,8 @@ mod tests {
     fn a_link_that_the_project_planted_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         symlink("/etc", dir.path().join("link")).unwrap();
-        let at = |path: &str| FdSource::Path { beneath: Bytes::from(dir.path()), path: path.into() };
+        let at =
+            |path: &str| FdSource::Path { beneath: Bytes::from(dir.path()), path: path.into() };
         for path in ["link", "link/passwd", "../x", "/etc"] {
             assert!(open(&at(path)).is_err(), "{path}");
         }

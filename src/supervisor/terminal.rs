@@ -10,9 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, getpgrp};
-use rustix::termios::{
-    OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 use super::Terminal;
 use super::signals::{Signals, stop_own_group};

@@ -66,8 +66,7 @@ pub fn inherit(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses memory.
 pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file =
-        File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     file.write_all(bytes)?;
     file.rewind()?;
     fcntl_add_seals(&file, SEALS)?;

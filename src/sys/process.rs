@@ -1,11 +1,11 @@
-//! Making processes: a fork for a program with one thread, and a child that dies with its parent.
-//! It must never fork a program with several threads and go on without an exec.
-#![expect(unsafe_code, reason = "fork, pre_exec, keyctl and TIOCNOTTY")]
+//! Making processes: a fork for a program with one thread, and a child with nothing of ours but
+//! what is meant for it. It must never fork a program with several threads and go on without an exec.
+#![expect(unsafe_code, reason = "fork, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
 use std::ffi::OsString;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -48,9 +48,9 @@ impl SingleThreaded {
     }
 }
 
-/// A program to start with an empty environment, whose death is bound to this thread's.
+/// A program to start with an empty environment and only the descriptors meant for it.
 #[derive(Debug)]
-pub struct Bound<'a> {
+pub struct Bare<'a> {
     /// The program, absolute.
     pub program: &'a Path,
     /// `argv[0]`.
@@ -74,25 +74,17 @@ const FROM_TERMINAL: [Signal; 6] = [
     Signal::SIGTTOU,
 ];
 
-impl Bound<'_> {
-    /// Starts it. The calling thread must outlive it: the kernel sends SIGKILL when that thread
-    /// ends, not the process (prctl(2), `PR_SET_PDEATHSIG`).
+impl Bare<'_> {
+    /// Starts it.
     ///
     /// # Errors
     /// When it cannot be executed.
     pub fn spawn(&self) -> io::Result<Child> {
-        let parent = nix::unistd::getpid();
-        let inherit: Vec<i32> =
-            self.inherit.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
+        let inherit: Vec<i32> = self.inherit.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
         let mut command = Command::new(self.program);
         command.arg0(self.name).args(self.args).env_clear();
         command.stderr(Stdio::from(self.stderr.try_clone_to_owned()?));
         let between = move || {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            if nix::unistd::getppid() != parent {
-                // The parent died before the kernel was told to take us with it.
-                return Err(io::Error::from_raw_os_error(libc::EOWNERDEAD));
-            }
             signals::ignore(&FROM_TERMINAL)?;
             for number in &inherit {
                 // SAFETY: `self.inherit` borrows it until `spawn` returns, so it is open.
@@ -104,6 +96,50 @@ impl Bound<'_> {
         unsafe { command.pre_exec(between) };
         command.spawn()
     }
+}
+
+/// Lets the kernel kill `victim` when the last writing end of a pipe is closed, `reading` being its
+/// other end: what `PR_SET_PDEATHSIG` does, but from the moment and by the hand of one's choice.
+/// Some process must keep the reading end open (fcntl(2), `F_SETSIG`).
+///
+/// # Errors
+/// Never in practice.
+pub fn kill_at_hang_up(reading: BorrowedFd<'_>, victim: Pid) -> io::Result<()> {
+    let commands = [
+        (libc::F_SETOWN, victim.as_raw()),
+        (F_SETSIG, libc::SIGKILL),
+        (libc::F_SETFL, libc::O_ASYNC),
+    ];
+    for (command, value) in commands {
+        // SAFETY: takes integers; the descriptor is borrowed.
+        if unsafe { libc::fcntl(reading.as_raw_fd(), command, value) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// `asm-generic/fcntl.h`
+const F_SETSIG: libc::c_int = 10;
+
+/// The children of this process, by `/proc`.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn children() -> io::Result<Vec<Pid>> {
+    let own = std::process::id().to_string();
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // It may be gone by now. The name in parentheses may hold anything: count from its end.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let after_name = stat.rsplit_once(") ").map_or("", |(_, tail)| tail);
+        if after_name.split(' ').nth(1) == Some(own.as_str()) {
+            children.push(Pid::from_raw(pid));
+        }
+    }
+    Ok(children)
 }
 
 /// Gives this process a session keyring of its own: the one it inherited may hold the user's keys
@@ -135,7 +171,6 @@ const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 /// # Errors
 /// When it is not ours.
 pub fn give_up_terminal(terminal: impl AsFd) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
     // SAFETY: takes no argument beyond the descriptor, which is borrowed.
     let done = unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCNOTTY) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

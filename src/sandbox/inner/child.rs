@@ -32,8 +32,16 @@ impl Program {
         };
         Ok(Self {
             path: CString::new(path.0.clone()).map_err(nul)?,
-            argv: argv.iter().map(|arg| CString::new(&arg.0[..])).collect::<Result<_, _>>().map_err(nul)?,
-            env: env.iter().map(|var| CString::new(assign(var))).collect::<Result<_, _>>().map_err(nul)?,
+            argv: argv
+                .iter()
+                .map(|arg| CString::new(&arg.0[..]))
+                .collect::<Result<_, _>>()
+                .map_err(nul)?,
+            env: env
+                .iter()
+                .map(|var| CString::new(assign(var)))
+                .collect::<Result<_, _>>()
+                .map_err(nul)?,
         })
     }
 
@@ -80,7 +88,8 @@ pub(super) fn shell(program: &Program, terminal: &OwnedFd) -> u8 {
 
 fn place(terminal: &OwnedFd) -> Result<(), Errno> {
     setsid()?;
-    rustix::process::ioctl_tiocsctty(terminal).map_err(|err| Errno::from_raw(err.raw_os_error()))?;
+    rustix::process::ioctl_tiocsctty(terminal)
+        .map_err(|err| Errno::from_raw(err.raw_os_error()))?;
     nix::unistd::dup2_stdin(terminal)?;
     nix::unistd::dup2_stdout(terminal)?;
     nix::unistd::dup2_stderr(terminal)

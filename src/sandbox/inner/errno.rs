@@ -103,7 +103,9 @@ fn body(convention: &Convention) -> Result<BpfProgram, String> {
         {
             Ok(rest.to_vec())
         }
-        _ => Err("seccompiler no longer begins with three instructions for the architecture".into()),
+        _ => {
+            Err("seccompiler no longer begins with three instructions for the architecture".into())
+        }
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Orders {
     /// The descriptor that becomes standard error. Until then bwrap's words and ours go to a
     /// file that the supervisor reads if the start fails.
     pub stderr: RawFd,
+    /// A descriptor to keep open: it lets the kernel kill bwrap, and with it us, when the
+    /// supervisor dies.
+    pub life: RawFd,
     /// Whether the agent's process group becomes the terminal's foreground group.
     pub foreground: bool,
     /// What the notification filter stops; `None` if execs are not observed.

@@ -12,7 +12,7 @@ pub mod handshake;
 mod init;
 mod observe;
 
-use std::os::fd::{AsFd as _, RawFd};
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::process::ExitCode;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -49,7 +49,7 @@ pub fn main(socket: RawFd, plan: RawFd) -> ExitCode {
 /// failure; if it cannot be told, it is dead, and so are we.
 fn become_init(supervisor: Channel, plan: RawFd) -> Result<(), ()> {
     match confined(&supervisor, plan) {
-        Ok(Confined { single, agent, shell, foreground }) => {
+        Ok(Confined { single, agent, shell, foreground, _life }) => {
             init::Init::start(single, supervisor, &agent, shell, foreground)
                 .and_then(init::Init::serve)
                 .map_err(drop)
@@ -68,6 +68,8 @@ struct Confined {
     agent: Program,
     shell: Program,
     foreground: bool,
+    /// See [`Orders::life`].
+    _life: OwnedFd,
 }
 
 /// Applies the plan, hands over the listener and waits for the supervisor, which writes the first
@@ -85,6 +87,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let restricted = confine::confine(landlock)?;
     let (listener, observed) = observed(&single, supervisor, &orders)?;
     // From here on standard error is the agent's.
+    let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
     nix::unistd::dup2_stderr(&stderr).tried(|| "take over standard error")?;
     let ready = Report::Ready(Ready {
@@ -102,7 +105,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let order = supervisor.receive::<Order>().tried(|| "wait for the supervisor")?;
     match order.map(|order| order.message) {
         Some(Order::Proceed) => {
-            Ok(Confined { single, agent, shell, foreground: orders.foreground })
+            Ok(Confined { single, agent, shell, foreground: orders.foreground, _life: life })
         }
         _ => Err(Error::launcher("the supervisor ended before the agent could start")),
     }
@@ -126,8 +129,8 @@ fn observed(
     orders: &Orders,
 ) -> Result<(Option<Listener>, Observed)> {
     let Some(stops) = orders.stops else { return Ok((None, Observed::Off)) };
-    let probed = observe::probe(single, supervisor, stops)
-        .tried(|| "try whether execs can be observed")?;
+    let probed =
+        observe::probe(single, supervisor, stops).tried(|| "try whether execs can be observed")?;
     Ok(match probed {
         Ok(()) => observe::install(stops),
         Err(errno) => (None, Observed::Unavailable { errno }),
