@@ -4,6 +4,13 @@
 pub mod chain;
 pub mod encode;
 pub mod event;
+pub mod lines;
+pub mod quote;
+pub mod reader;
 pub mod segment;
+pub mod shell;
 pub mod sink;
+pub mod text;
+pub mod unwrap;
+pub mod verify;
 pub mod writer;

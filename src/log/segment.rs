@@ -94,7 +94,7 @@ impl Append for File {
 
 /// Whole lines on their way into a file.
 #[derive(Debug)]
-pub(super) struct Lines<F> {
+pub(super) struct WholeLines<F> {
     file: F,
     /// Whole lines in the file, in bytes.
     written: u64,
@@ -104,7 +104,7 @@ pub(super) struct Lines<F> {
     waiting: Vec<u8>,
 }
 
-impl<F: Append> Lines<F> {
+impl<F: Append> WholeLines<F> {
     /// Continues an empty file.
     pub(super) fn new(file: F) -> Self {
         Self { file, written: 0, torn: false, waiting: Vec::new() }
@@ -208,7 +208,7 @@ mod tests {
             room in 0_usize..100,
             step in 1_usize..20,
         ) {
-            let mut out = Lines::new(Disk { bytes: Vec::new(), room, step });
+            let mut out = WholeLines::new(Disk { bytes: Vec::new(), room, step });
             let mut whole = Vec::new();
             for line in &lines {
                 let line = format!("{line}\n");

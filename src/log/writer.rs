@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::chain::{self, Chain};
 use super::encode;
 use super::event::{Event, FORMAT_VERSION, Micros, Notice, Segment};
-use super::segment::{self, Lines};
+use super::segment::{self, WholeLines};
 use super::sink::Sink;
 
 /// How many bytes wait in memory before they are written without being asked.
@@ -43,7 +43,7 @@ pub struct Writer {
     session: String,
     limits: Limits,
     _lock: Flock<File>,
-    lines: Lines<File>,
+    lines: WholeLines<File>,
     segment: u32,
     /// Bytes in the segments before this one.
     earlier: u64,
@@ -63,7 +63,7 @@ impl Writer {
             session: session.to_owned(),
             limits,
             _lock: lock,
-            lines: Lines::new(file),
+            lines: WholeLines::new(file),
             segment: 0,
             earlier: 0,
             chain: Chain::default(),
@@ -101,7 +101,7 @@ impl Writer {
         let number = self.segment + 1;
         let file = segment::create(&self.directory, number)?;
         self.earlier += self.lines.length();
-        self.lines = Lines::new(file);
+        self.lines = WholeLines::new(file);
         self.segment = number;
         self.append(&Event::Segment(Segment {
             v: FORMAT_VERSION,
