@@ -96,6 +96,7 @@ fn interactive_in_the_tmux_pane() {
         let executable = place.executable().to_str().unwrap();
         let terminal =
             Terminal::open(&place, (200, 50), &environment, [executable, "run", "claude"]);
+        trust_the_folder(&terminal);
         terminal.wait_for("bypass permissions on");
         terminal.type_text("Make the file.");
         terminal.wait_for("Make the file.");
@@ -109,6 +110,15 @@ fn interactive_in_the_tmux_pane() {
         assert_eq!(terminal.wait(), 0);
         command_ran_and_is_logged(&place, &model);
         assert_eq!(project_files(&place), ["made-by-claude"]);
+    }
+}
+
+/// Claude Code asks once for each project, unless it has been told already.
+fn trust_the_folder(terminal: &Terminal<'_>) {
+    let question = "Yes, I trust this folder";
+    if terminal.wait_for_one_of([question, "bypass permissions on"]).contains(question) {
+        terminal.press("Down");
+        terminal.press("Enter");
     }
 }
 
