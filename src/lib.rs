@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod cli;
 pub mod demo;
 pub mod error;
+pub mod front;
 pub mod generated;
 pub mod host;
 pub mod log;

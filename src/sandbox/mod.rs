@@ -1,3 +1,5 @@
 //! The sandbox: from a policy to bwrap's argv, and the inner stage that runs behind it.
 
+pub mod inner;
 pub mod plan;
+pub mod prepare;
