@@ -189,3 +189,160 @@ fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         other => other.tried(|| "write the answer"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::config::Config;
+    use super::super::fixture::Fixture;
+    use super::*;
+    use crate::policy::invocation::ProfileChoice;
+
+    fn printed(run: impl FnOnce(&mut dyn Write) -> Result<()>) -> String {
+        let mut out = Vec::new();
+        run(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_built_in_profile_is_right() {
+        let fixture = Fixture::new();
+        let names: Vec<PathBuf> =
+            ["claude", "default", "demo", "shell"].iter().map(Into::into).collect();
+        let out = printed(|out| check(&fixture.library, Path::new("/"), &names, out));
+        assert_eq!(out, "claude: ok\ndefault: ok\ndemo: ok\nshell: ok\n");
+        assert!(checked(&fixture.library, Path::new("/"), Path::new("base")).is_ok());
+    }
+
+    #[test]
+    fn built_in_profiles_pass_no_secret_but_the_agents_own() {
+        let fixture = Fixture::new();
+        for name in fixture.library.names().unwrap() {
+            for pass in fixture.settings(&name).pass {
+                let secret = ["KEY", "TOKEN", "SECRET", "PASS", "AUTH", "PROXY", "AWS", "GH_"]
+                    .iter()
+                    .any(|word| pass.value.contains(word) && !pass.value.contains("MAX_"));
+                let own = name == "claude" && pass.value == "CLAUDE_CODE_OAUTH_TOKEN";
+                assert!(!secret || own, "{name} passes {}", pass.value);
+            }
+        }
+    }
+
+    #[test]
+    fn what_claude_shares_covers_what_it_protects() {
+        let settings = Fixture::new().settings("claude");
+        let state: Vec<_> = settings.state.iter().map(|state| state.value.as_str()).collect();
+        for path in settings.state_readonly.iter().chain(&settings.state_private) {
+            assert!(state.iter().any(|state| path.value.starts_with(&format!("{state}/"))));
+        }
+    }
+
+    #[test]
+    fn list_says_where_a_profile_is_from() {
+        let fixture = Fixture::new();
+        fixture
+            .user("aider", "description = \"a\\u001b\"\nagent.command = [\"aider\"]\n")
+            .user("broken", "x\n")
+            .user("default", "");
+        assert_snapshot!(printed(|out| list(&fixture.library, out)), @r"
+        aider    agent  user            a\x1b
+        base            built in        the system read-only, no home, git shared: what every profile builds on
+        broken   ?      user            broken: see `claudebox profile check broken`
+        claude   agent  built in        Claude Code, logged in as on the host, without permission prompts
+        default         built in, user  any command: the project writable, all else hidden or read-only
+        demo     agent  built in        a scripted agent that shows what claudebox is, in half a minute
+        shell    agent  built in        an interactive shell, to look around in the sandbox
+        ");
+    }
+
+    #[test]
+    fn show_prints_every_layer_and_no_control_byte() {
+        let fixture = Fixture::new();
+        fixture.user("shell", "# mine \u{1b}[2J\ngit = \"none\"\n");
+        let out = printed(|out| show(&fixture.library, Path::new("/"), Path::new("shell"), out));
+        let mine = format!(
+            "\n# ==== {} ====\n# mine \\x1b[2J\ngit = \"none\"\n",
+            fixture.path("user/profiles/shell.toml").display()
+        );
+        assert!(out.starts_with("# ==== shell.toml (built in) ====\n# A shell in the sandbox"));
+        assert!(out.ends_with(&mine), "{out}");
+        let alone = printed(|out| show(&fixture.library, Path::new("/"), Path::new("base"), out));
+        assert_eq!(alone, super::super::builtin::text("base").unwrap());
+    }
+
+    #[test]
+    fn path_is_for_a_shell() {
+        let fixture = Fixture::new();
+        fixture.user("mine", "");
+        let out = printed(|out| path(&fixture.library, Some("mine"), out));
+        assert_eq!(out, format!("{}\n", fixture.path("user/profiles/mine.toml").display()));
+        assert!(path(&fixture.library, Some("base"), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn check_reports_every_mistake() {
+        let fixture = Fixture::new();
+        fixture.user("one", "x = 1\n").user("two", "extends = [\"nix\"]\n").user("three", "");
+        let mut out = Vec::new();
+        let error = check(&fixture.library, Path::new("/"), &[], &mut out).unwrap_err();
+        assert_eq!(error.to_string(), "3 of 8 profiles are wrong");
+        let out = String::from_utf8(out).unwrap();
+        for expected in ["shell: ok", "one.toml:1:1", "two.toml:1:12", "nothing of the system"] {
+            assert!(out.contains(expected), "{expected} in {out}");
+        }
+    }
+
+    /// The TOML blocks of the documentation, in order.
+    fn blocks() -> Vec<&'static str> {
+        let text = include_str!("../../docs/profiles.md");
+        let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next());
+        blocks.map(Option::unwrap).collect()
+    }
+
+    #[test]
+    fn the_documented_profile_for_an_unknown_agent_is_one() {
+        let fixture = Fixture::new();
+        let text = blocks()[0];
+        assert!(text.lines().filter(|line| !line.is_empty()).count() <= 10);
+        fixture.user("aider", text);
+        let settings = fixture.settle(&ProfileChoice::Agent("aider".into()), &["x"]).unwrap();
+        assert_eq!(settings.command.unwrap().value, ["aider", "--yes-always"]);
+        assert!(settings.system.iter().any(|path| path.value == "/usr"));
+        assert!(settings.pass.iter().any(|name| name.value == "OPENAI_API_KEY"));
+        let typed = fixture.settle(&ProfileChoice::ForCommand, &["/x/aider", "--help"]).unwrap();
+        assert_eq!((typed.name.as_str(), typed.command), ("aider", None));
+    }
+
+    #[test]
+    fn every_other_documented_block_is_right() {
+        let fixture = Fixture::new();
+        let blocks = blocks();
+        let (config, profiles) = blocks.split_last().unwrap();
+        for text in profiles {
+            fixture.user("x", text);
+            fixture.layers("x").unwrap();
+        }
+        fixture.write("user/config.toml", config);
+        let config = Config::load(&fixture.host).unwrap();
+        assert_eq!(config.binds().len(), 2);
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let text = include_str!("../../docs/profiles.md");
+        let schema = schemars::schema_for!(Profile).to_value();
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(text.contains(&format!("`{key}")), "{key} is not in docs/profiles.md");
+        }
+    }
+
+    #[test]
+    fn the_committed_schema_is_current() {
+        let committed = include_str!("../../docs/profile.schema.json");
+        assert!(
+            committed == json_schema(),
+            "run `claudebox schema > docs/profile.schema.json`, and look at the difference"
+        );
+    }
+}

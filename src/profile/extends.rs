@@ -64,15 +64,19 @@ pub(super) fn file(library: &Library, path: &Path) -> Result<Vec<Layer>> {
     Ok(extends.layers)
 }
 
-/// The layers of a file of the project, and all files below the project that it consists of.
-pub(super) fn project(
-    library: &Library,
-    directory: &Directory,
-    file: &Path,
-) -> Result<(Vec<Layer>, Vec<(PathBuf, Source)>)> {
+/// A profile of the project.
+pub(super) struct OfProject {
+    /// What it says and extends.
+    pub(super) layers: Vec<Layer>,
+    /// The files below the project that it consists of, relative to it; none where there is none.
+    pub(super) files: Vec<(PathBuf, Source)>,
+}
+
+/// Reads a profile of the project.
+pub(super) fn project(library: &Library, directory: &Directory, file: &Path) -> Result<OfProject> {
     let mut extends = Extends::new(library, Some(directory));
     extends.visit(&Place::Project(file.to_owned()), None)?;
-    Ok((extends.layers, extends.project_files))
+    Ok(OfProject { layers: extends.layers, files: extends.project_files })
 }
 
 impl<'a> Extends<'a> {

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::extends;
+use super::extends::{self, OfProject};
 use super::library::{Library, MAX_SIZE};
 use super::merge::Layer;
 use super::said::{Said, said};
@@ -83,7 +83,7 @@ impl Own {
     /// Reads the profile of this project, if it has one.
     pub fn read(library: &Library, project: &Path) -> Result<Option<Self>> {
         let directory = Directory::open(project)?;
-        let (layers, files) = extends::project(library, &directory, Path::new(FILE))?;
+        let OfProject { layers, files } = extends::project(library, &directory, Path::new(FILE))?;
         if files.is_empty() {
             return Ok(None);
         }

@@ -10,6 +10,7 @@ use super::config::Config;
 use super::extends::{self, did_you_mean};
 use super::library::Library;
 use super::merge::{Layer, merge};
+use super::mistake;
 use super::project;
 use super::settings::Settings;
 use super::trust::Trust;
@@ -108,11 +109,15 @@ impl Choosing<'_> {
             ))
         };
         let agents = self.agents()?;
-        let error = error.hint(did_you_mean(name, agents.iter().map(String::as_str)));
-        Err(match self.is_program(OsStr::new(name)) {
-            true => error.hint(format!("to run the program: claudebox run -- {shown}")),
-            false => error,
-        })
+        let error = match mistake::nearest(name, agents.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        };
+        let error = error.hint(format!("the agents there are: {}", agents.join(", ")));
+        if self.is_program(OsStr::new(name)) {
+            return Err(error.hint(format!("to run the program: claudebox run -- {shown}")));
+        }
+        Err(error)
     }
 
     /// The profiles that name an agent. One that is broken names none: whoever means it is told
@@ -182,6 +187,7 @@ mod tests {
     use super::super::schema::NetworkMode;
     use super::super::settings::LayerKind;
     use crate::policy::invocation::ProfileChoice::{Agent, Default, ForCommand, Named};
+
     const BREW: &str = "extends = [\"base\"]\n[agent]\ncommand = [\"brewer\", \"--yes\"]\n\
         programs = [\"brewer\", \"brew\"]\n";
 
@@ -200,6 +206,7 @@ mod tests {
         2 | default-profile = "brow"
           |                   ^^^^^^
         hint: did you mean `brew`?
+        hint: the agents there are: brew, claude, demo, shell
         "#);
     }
 
@@ -213,20 +220,21 @@ mod tests {
         assert_snapshot!(refused("cluade"), @"
         there is no agent `cluade`
         hint: did you mean `claude`?
+        hint: the agents there are: brew, claude, demo, shell
         ");
         assert_snapshot!(refused("npm"), @"
         there is no agent `npm`
-        hint: there are: brew, claude, demo, shell
+        hint: the agents there are: brew, claude, demo, shell
         hint: to run the program: claudebox run -- npm
         ");
         assert_snapshot!(refused("base"), @"
         the profile `base` names no agent
         hint: to run a command under it: claudebox run --profile base -- COMMAND
-        hint: there are: brew, claude, demo, shell
+        hint: the agents there are: brew, claude, demo, shell
         ");
         assert_snapshot!(refused("a\x1b[2J"), @r"
         there is no agent `a\x1b[2J`
-        hint: there are: brew, claude, demo, shell
+        hint: the agents there are: brew, claude, demo, shell
         ");
         assert_eq!(fixture.settle(&Agent("brew".into()), &[]).unwrap().name, "brew");
     }
