@@ -80,14 +80,20 @@ impl<'a> Terminal<'a> {
     /// Waits until the screen shows a text; the screen.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_for_one_of([text])
+    }
+
+    /// Waits until the screen shows one of these texts; the screen.
+    #[track_caller]
+    pub(crate) fn wait_for_one_of<const N: usize>(&self, texts: [&str; N]) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
             let screen = self.screen();
-            if screen.contains(text) {
+            if texts.iter().any(|text| screen.contains(text)) {
                 return screen;
             }
-            assert!(Instant::now() < until, "no {text:?} on the screen:\n{screen}");
-            assert!(!self.status.exists(), "the program ended without showing {text:?}");
+            assert!(Instant::now() < until, "none of {texts:?} on the screen:\n{screen}");
+            assert!(!self.status.exists(), "the program ended without showing {texts:?}");
             thread::sleep(Duration::from_millis(50));
         }
     }
