@@ -38,10 +38,14 @@ fn step(step: &Prepare) -> Result<()> {
     let (root, path) = match step {
         Prepare::Directory { root, path }
         | Prepare::File { root, path, .. }
+        | Prepare::CreateMissing { root, path, .. }
         | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
     };
     let names = names(path)?;
     let what = || format!("prepare {}", visible_path(&root.join(path)));
+    if let Prepare::CreateMissing { content, .. } = step {
+        return create_missing(root, &names, content.as_ref().map(AsRef::as_ref)).tried(what);
+    }
     let root = open_root(root)?;
     match (step, names.split_last()) {
         (Prepare::Directory { .. }, _) => make_directories(root, &names).map(drop),
@@ -53,9 +57,29 @@ fn step(step: &Prepare) -> Result<()> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
             Err(errno) => Err(errno),
         },
-        (_, None) => Err(Errno::INVAL),
+        (Prepare::CreateMissing { .. }, _) | (_, None) => Err(Errno::INVAL),
     }
     .tried(what)
+}
+
+/// Makes what is missing of a path, and the file or directory at its end. Whatever stands in the
+/// way was put there by the user, or is a link that is not followed: it stays as it is.
+fn create_missing(root: &Path, names: &[CString], content: Option<&[u8]>) -> Result<(), Errno> {
+    let Some((name, parents)) = names.split_last() else { return Err(Errno::INVAL) };
+    let root = openat(CWD, root, DIRECTORY, Mode::empty())?;
+    let at = parents.iter().try_fold(root, |at, name| match open_directory(&at, name) {
+        Err(Errno::NOENT) => make_directory(&at, name),
+        other => other,
+    });
+    let made = match (at, content) {
+        (Ok(at), None) => mkdirat(&at, name, PRIVATE),
+        (Ok(at), Some(content)) => create_new(&at, name, content),
+        (Err(errno), _) => Err(errno),
+    };
+    match made {
+        Err(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+        other => other,
+    }
 }
 
 /// The names of a relative path; `..` and `/` would lead out of the root.
@@ -128,14 +152,19 @@ fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Writes a file that was not there.
+fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(at, name, flags, Mode::RUSR | Mode::WUSR)?;
+    File::from(file).write_all(content).map_err(errno)
+}
+
 /// Writes the file beside its place and moves it there, so that no reader sees half of it.
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fresh =
         CString::new(format!(".claudebox-{}", std::process::id())).map_err(|_| Errno::INVAL)?;
     remove(at, &fresh)?;
-    let file = openat(at, &fresh, flags, Mode::RUSR | Mode::WUSR)?;
-    File::from(file).write_all(content).map_err(errno)?;
+    create_new(at, &fresh, content)?;
     if is_directory(at, name)? {
         remove(at, name)?;
     }
@@ -242,6 +271,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Bytes::from(dir.path());
         (dir, root)
+    }
+
+    #[test]
+    fn what_stands_in_the_home_stays_as_it_is() {
+        let (dir, root) = root();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), dir.path().join("link")).unwrap();
+        let missing = |path: &str, content: &str| Prepare::CreateMissing {
+            root: root.clone(),
+            path: path.into(),
+            content: Some(content.into()),
+        };
+        let steps = [missing("a/b", "new"), missing("a/b", "newer"), missing("link/c", "led away")];
+        prepare(&steps).unwrap();
+        assert_eq!(fs::read(dir.path().join("a/b")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
     #[test]
