@@ -84,8 +84,10 @@ impl<'a> Draft<'a> {
         }
         let shown = visible_path(&destination);
         let by = |step: &Step| match &step.origin {
-            Some(origin) => format!("{} ({})", step.why, place(origin)),
-            None => step.why.clone(),
+            Some(origin) if place(origin) != step.why => {
+                format!("{} ({})", step.why, place(origin))
+            }
+            _ => step.why.clone(),
         };
         Err(Error::usage(format!("{shown} is asked for twice: {}, and {}", by(other), by(&step)))
             .hint("name it once"))
