@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn options_begin_their_line() {
-        let help = b"usage: bwrap [OPTIONS...]\n\n    --help    Print\n    --args FD  see --perms\n";
+        let help =
+            b"usage: bwrap [OPTIONS...]\n\n    --help    Print\n    --args FD  see --perms\n";
         assert_eq!(Vec::from_iter(options_of(help)), ["--args", "--help"]);
     }
 

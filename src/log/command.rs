@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::event::{Exec, Ran};
 use super::quote;
@@ -110,7 +111,7 @@ fn plain(
     text.push_str(&quote::arguments(argv.get(1..).unwrap_or_default()));
     text = shorten(text);
     for note in missing.into_iter().chain(exec.arch.as_deref().map(crate::visible::visible)) {
-        text.push_str(&format!(" ({note})"));
+        let _ = write!(text, " ({note})");
     }
     Command { text, script: None, step: false, familiar }
 }
@@ -163,7 +164,7 @@ fn shorten(mut text: String) -> String {
     if let Some((at, _)) = text.char_indices().nth(LONGEST) {
         let cut = text[at..].chars().count();
         text.truncate(at);
-        text.push_str(&format!("…(+{cut})"));
+        let _ = write!(text, "…(+{cut})");
     }
     text
 }

@@ -49,8 +49,7 @@ fn of_entry(draft: &mut Draft<'_>, entry: &Settled<String>, access: Access) -> R
 pub(super) fn of_command_line(draft: &mut Draft<'_>) -> Result<()> {
     for argument in &draft.invocation.binds {
         let option = if argument.writable { "--bind" } else { "--ro-bind" };
-        let origin =
-            Origin { layer: LayerKind::CommandLine, source: option.to_owned(), line: 0 };
+        let origin = Origin { layer: LayerKind::CommandLine, source: option.to_owned(), line: 0 };
         let (source, destination) = ends(draft, argument, &origin)?;
         check(draft, &source, &destination, &origin)?;
         draft.bind(Bind {
@@ -118,8 +117,12 @@ fn check(draft: &Draft<'_>, source: &Path, destination: &Path, origin: &Origin) 
     }
     draft.refuse_own_files(source, origin)?;
     let kept = [
-        Path::new("/proc"), Path::new("/dev"), Path::new("/run"), Path::new(OWN_DIRECTORY),
-        &draft.host.home, &draft.project.root,
+        Path::new("/proc"),
+        Path::new("/dev"),
+        Path::new("/run"),
+        Path::new(OWN_DIRECTORY),
+        &draft.host.home,
+        &draft.project.root,
     ];
     let covers = kept.iter().find(|kept| kept.starts_with(destination));
     let covers_kept = covers.is_some_and(|kept| {

@@ -42,9 +42,28 @@ pub enum From {
 /// Variables that the sandbox decides, or that lead to something outside which is not there. A
 /// profile that passes `*` does not pass these.
 const NOT_PASSED: [&str; 22] = [
-    "HOME", "USER", "LOGNAME", "PATH", "SHELL", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "TMP",
-    "TEMP", "TMUX", "TMUX_PANE", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST",
-    "WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "NIX_REMOTE",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "TMUX",
+    "TMUX_PANE",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",
+    "DOCKER_HOST",
+    "WAYLAND_DISPLAY",
+    "DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "NIX_REMOTE",
 ];
 
 /// Where programs are on any system.
@@ -133,9 +152,8 @@ fn login_shell(draft: &Draft<'_>) -> OsString {
     let view = View::of(&draft.steps, draft.facts);
     let theirs = draft.host.environment.get(OsStr::new("SHELL")).map(PathBuf::from);
     let candidates = theirs.into_iter().chain(["/bin/bash", "/bin/sh"].map(PathBuf::from));
-    let mut there = candidates.filter(|shell| {
-        view.resolve(shell).is_some_and(|found| found.kind == FileKind::File)
-    });
+    let mut there = candidates
+        .filter(|shell| view.resolve(shell).is_some_and(|found| found.kind == FileKind::File));
     there.next().unwrap_or_else(|| "/bin/sh".into()).into()
 }
 
@@ -201,11 +219,8 @@ fn of_command_line(draft: &Draft<'_>, typed: &OsStr) -> Result<Variable> {
         Some(equals) => OsStr::from_bytes(&bytes[equals + 1..]).to_owned(),
         None => {
             if let Some(origin) = denied(draft, name) {
-                return Err(Error::usage(format!(
-                    "--env: {shown} is denied by {}",
-                    place(origin)
-                ))
-                .hint("take it out of `environment.deny`, or give a value: --env NAME=VALUE"));
+                return Err(Error::usage(format!("--env: {shown} is denied by {}", place(origin)))
+                    .hint("take it out of `environment.deny`, or give a value: --env NAME=VALUE"));
             }
             draft.host.environment.get(name).cloned().ok_or_else(|| {
                 Error::usage(format!("--env: {shown} is not set in your environment"))
@@ -229,7 +244,9 @@ pub(super) fn terminal_descriptions(draft: &mut Draft<'_>) -> Result<()> {
         let is_directory =
             draft.facts.lstat(&real).is_some_and(|found| found.kind == FileKind::Directory);
         let holds = draft.host.home.starts_with(&real) || !dir.is_absolute();
-        if holds || !is_directory || is_visible(draft, &dir)
+        if holds
+            || !is_directory
+            || is_visible(draft, &dir)
             || draft.host.dirs.overlapping(&real).is_some()
         {
             continue;

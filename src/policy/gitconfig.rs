@@ -11,11 +11,32 @@ use super::draft::Draft;
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [
-    "user.name", "user.email", "author.name", "author.email", "committer.name", "committer.email",
-    "init.defaultbranch", "pull.rebase", "pull.ff", "push.default", "push.autosetupremote",
-    "fetch.prune", "rebase.autosquash", "rebase.autostash", "rebase.updaterefs", "merge.conflictstyle",
-    "merge.ff", "diff.algorithm", "diff.renames", "diff.colormoved", "core.autocrlf",
-    "core.quotepath", "core.ignorecase", "core.precomposeunicode", "color.ui", "commit.verbose",
+    "user.name",
+    "user.email",
+    "author.name",
+    "author.email",
+    "committer.name",
+    "committer.email",
+    "init.defaultbranch",
+    "pull.rebase",
+    "pull.ff",
+    "push.default",
+    "push.autosetupremote",
+    "fetch.prune",
+    "rebase.autosquash",
+    "rebase.autostash",
+    "rebase.updaterefs",
+    "merge.conflictstyle",
+    "merge.ff",
+    "diff.algorithm",
+    "diff.renames",
+    "diff.colormoved",
+    "core.autocrlf",
+    "core.quotepath",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "color.ui",
+    "commit.verbose",
     "rerere.enabled",
 ];
 
@@ -26,7 +47,8 @@ const MAX_CONFIG: usize = 1 << 20;
 /// because it differs from the rest.
 pub(super) fn for_inside(draft: &Draft<'_>) -> Vec<u8> {
     let xdg = draft.host.environment.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
-    let config = xdg.filter(|dir| dir.is_absolute()).unwrap_or_else(|| draft.host.home.join(".config"));
+    let config =
+        xdg.filter(|dir| dir.is_absolute()).unwrap_or_else(|| draft.host.home.join(".config"));
     let files = [config.join("git/config"), draft.host.home.join(".gitconfig")];
     let mut kept = BTreeMap::new();
     for file in files {
@@ -170,22 +192,40 @@ mod tests {
               [url \"x\"]\n\tinsteadOf = y\n[core]\n\tautocrlf = in\\\nput  \n\
               [credential]\n helper = !cat /secret\n",
         );
-        assert_eq!(text(&parsed), [
-            "user.name=A \\\"B\\\" C",
-            "user.email=a@b",
-            "pull.rebase=true",
-            "core.autocrlf=input",
-            "credential.helper=!cat /secret",
-        ]);
+        assert_eq!(
+            text(&parsed),
+            [
+                "user.name=A \\\"B\\\" C",
+                "user.email=a@b",
+                "pull.rebase=true",
+                "core.autocrlf=input",
+                "credential.helper=!cat /secret",
+            ]
+        );
     }
 
     #[test]
     fn no_safe_key_names_a_program_or_a_secret() {
         for key in SAFE_KEYS {
             assert_eq!(key, key.to_ascii_lowercase());
-            for risky in ["helper", "command", "path", "proxy", "header", "editor", "pager", "hook",
-                "program", "sign", "include", "url", "fsmonitor", "driver", "textconv", "attributes"]
-            {
+            for risky in [
+                "helper",
+                "command",
+                "path",
+                "proxy",
+                "header",
+                "editor",
+                "pager",
+                "hook",
+                "program",
+                "sign",
+                "include",
+                "url",
+                "fsmonitor",
+                "driver",
+                "textconv",
+                "attributes",
+            ] {
                 assert!(!key.contains(risky) || key == "core.quotepath", "{key}");
             }
         }

@@ -21,10 +21,32 @@ use crate::visible::visible_path;
 
 /// What shells, editors and debuggers run or obey without being asked; relative to the home.
 const STARTUP_FILES: [&str; 27] = [
-    ".bash_aliases", ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".profile",
-    ".cshrc", ".tcshrc", ".login", ".logout", ".kshrc", ".mkshrc", ".inputrc", ".zlogin",
-    ".zlogout", ".zprofile", ".zshenv", ".config/fish", ".config/nushell", ".config/git",
-    ".config/direnv", ".config/environment.d", ".gdbinit", ".lldbinit", ".exrc", ".vimrc",
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
+    ".bashrc",
+    ".profile",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
+    ".logout",
+    ".kshrc",
+    ".mkshrc",
+    ".inputrc",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".config/fish",
+    ".config/nushell",
+    ".config/git",
+    ".config/direnv",
+    ".config/environment.d",
+    ".gdbinit",
+    ".lldbinit",
+    ".exrc",
+    ".vimrc",
     ".ssh/rc",
 ];
 
@@ -101,7 +123,8 @@ fn write(draft: &mut Draft<'_>, name: &str, content: Vec<u8>) {
 fn copies(draft: &mut Draft<'_>) -> Result<()> {
     for (file, keys) in &draft.settings.state_copy {
         let Some(first) = keys.first() else { continue };
-        let path = draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
+        let path =
+            draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
         let read = |path: &Path| -> Option<Map<String, Value>> {
             serde_json::from_slice(&draft.facts.read_head(path, MAX_JSON)?).ok()
@@ -167,11 +190,7 @@ fn state(draft: &mut Draft<'_>) -> Result<()> {
 }
 
 /// The directory on the host; where it is missing it will be made, as the agent itself would.
-fn state_directory(
-    draft: &mut Draft<'_>,
-    path: &Path,
-    entry: &Settled<String>,
-) -> Result<PathBuf> {
+fn state_directory(draft: &mut Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
     let Some(real) = draft.facts.canonicalize(path) else {
         if draft.facts.lstat(path).is_some() {
             return Err(Error::usage(format!(
@@ -196,7 +215,8 @@ fn state_directory(
 
 /// Makes something of the user's home where there is nothing; answers with its canonical path.
 fn create(draft: &mut Draft<'_>, path: &Path, content: Option<Bytes>) -> PathBuf {
-    let existing = path.ancestors().skip(1).find_map(|dir| draft.facts.canonicalize(dir).zip(Some(dir)));
+    let existing =
+        path.ancestors().skip(1).find_map(|dir| draft.facts.canonicalize(dir).zip(Some(dir)));
     let (root, rest) = match existing {
         Some((real, dir)) => (real, path.strip_prefix(dir).unwrap_or(path).to_owned()),
         None => ("/".into(), path.strip_prefix("/").unwrap_or(path).to_owned()),
@@ -330,12 +350,8 @@ fn pin_parents(
     path: &Path,
     entry: &Settled<String>,
 ) -> Result<()> {
-    let mut parents: Vec<PathBuf> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|dir| *dir != shared)
-        .map(Path::to_owned)
-        .collect();
+    let mut parents: Vec<PathBuf> =
+        path.ancestors().skip(1).take_while(|dir| *dir != shared).map(Path::to_owned).collect();
     parents.reverse();
     for parent in parents {
         if draft.steps.iter().any(|step| step.mount.destination() == parent) {

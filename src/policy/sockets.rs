@@ -65,7 +65,8 @@ const SOCKETS: [Socket; 9] = [
         name: "gpg-agent",
         danger: "signs and decrypts with every key of your gpg-agent",
         find: |on| {
-            let home = on.variable("GNUPGHOME").unwrap_or_else(|| on.draft.host.home.join(".gnupg"));
+            let home =
+                on.variable("GNUPGHOME").unwrap_or_else(|| on.draft.host.home.join(".gnupg"));
             let runtime = on.runtime().map(|dir| dir.join("gnupg/S.gpg-agent"));
             let socket = runtime
                 .filter(|path| on.draft.facts.lstat(path).is_some())
@@ -82,9 +83,9 @@ const SOCKETS: [Socket; 9] = [
         name: "docker",
         danger: "is root on the host",
         find: |on| {
-            let named = on.variable("DOCKER_HOST").and_then(|host| {
-                host.to_str()?.strip_prefix("unix://").map(PathBuf::from)
-            });
+            let named = on
+                .variable("DOCKER_HOST")
+                .and_then(|host| host.to_str()?.strip_prefix("unix://").map(PathBuf::from));
             let path = named.unwrap_or_else(|| "/run/docker.sock".into());
             let mut host = std::ffi::OsString::from("unix://");
             host.push(&path);
@@ -118,7 +119,12 @@ const SOCKETS: [Socket; 9] = [
         find: |on| {
             let address = on.variable("DBUS_SESSION_BUS_ADDRESS");
             let named = address.as_ref().and_then(|address| {
-                address.to_str()?.strip_prefix("unix:path=")?.split([',', ';']).next().map(PathBuf::from)
+                address
+                    .to_str()?
+                    .strip_prefix("unix:path=")?
+                    .split([',', ';'])
+                    .next()
+                    .map(PathBuf::from)
             });
             let path = named.or_else(|| Some(on.runtime()?.join("bus")))?;
             let mut address = std::ffi::OsString::from("unix:path=");
@@ -137,9 +143,7 @@ const SOCKETS: [Socket; 9] = [
     Socket {
         name: "nix-daemon",
         danger: "fetches from anywhere, and is root on the host for a trusted user",
-        find: |_| {
-            Some(Found::path("/nix/var/nix/daemon-socket")?.with("NIX_REMOTE", "daemon"))
-        },
+        find: |_| Some(Found::path("/nix/var/nix/daemon-socket")?.with("NIX_REMOTE", "daemon")),
     },
 ];
 

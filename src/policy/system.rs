@@ -46,7 +46,8 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
         why: why.to_owned(),
         origin: Some(size.origin.clone()),
     };
-    let fixed = |mount, why: &str| Step { mount, class: Class::Own, why: why.to_owned(), origin: None };
+    let fixed =
+        |mount, why: &str| Step { mount, class: Class::Own, why: why.to_owned(), origin: None };
     let trusted = |source: &Path, destination: &str, node| Mount::Bind {
         source: Source::Trusted(source.to_owned()),
         destination: destination.into(),
@@ -60,13 +61,17 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     // written inside would be run by the host's kernel.
     for (path, node) in [("/proc/sys", Node::Directory), ("/proc/sysrq-trigger", Node::File)] {
         if draft.facts.lstat(Path::new(path)).is_some() {
-            draft.add(fixed(trusted(Path::new(path), path, node), "kernel settings, not to be set"))?;
+            draft.add(fixed(
+                trusted(Path::new(path), path, node),
+                "kernel settings, not to be set",
+            ))?;
         }
     }
     draft.add(tmpfs("/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/var/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/run", 0o755, &run, "none of the host's sockets"))?;
-    let directory = Mount::Tmpfs { destination: OWN_DIRECTORY.into(), mode: 0o755, size: EMPTY_SIZE };
+    let directory =
+        Mount::Tmpfs { destination: OWN_DIRECTORY.into(), mode: 0o755, size: EMPTY_SIZE };
     draft.add(fixed(directory, "holds the inner stage"))?;
     let program = draft.host.executable.clone();
     draft.add(fixed(trusted(&program, OWN_PROGRAM, Node::File), "the inner stage"))
@@ -134,7 +139,8 @@ fn part(
     match (found.kind, inside_another) {
         (FileKind::Symlink, false) if is_covered(draft, parts, &real) => {
             let target = draft.facts.read_link(path).unwrap_or_else(|| real.clone());
-            draft.add(step(Mount::Symlink { target, destination: path.to_owned() }, "the system"))?;
+            draft
+                .add(step(Mount::Symlink { target, destination: path.to_owned() }, "the system"))?;
         }
         // The link itself is there; what it leads to must be, too.
         (FileKind::Symlink, true) if !is_covered(draft, parts, &real) => {

@@ -15,10 +15,28 @@ use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
 const NEEDED: [&str; 22] = [
-    "--args", "--as-pid-1", "--bind", "--cap-drop", "--chdir", "--dev", "--die-with-parent",
-    "--dir", "--perms", "--proc", "--remount-ro", "--ro-bind", "--ro-bind-data", "--share-net",
-    "--symlink", "--tmpfs", "--unshare-all", "--unshare-user", "--unshare-ipc", "--unshare-pid",
-    "--unshare-net", "--unshare-uts",
+    "--args",
+    "--as-pid-1",
+    "--bind",
+    "--cap-drop",
+    "--chdir",
+    "--dev",
+    "--die-with-parent",
+    "--dir",
+    "--perms",
+    "--proc",
+    "--remount-ro",
+    "--ro-bind",
+    "--ro-bind-data",
+    "--share-net",
+    "--symlink",
+    "--tmpfs",
+    "--unshare-all",
+    "--unshare-user",
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-uts",
 ];
 
 /// Makes the plan.
@@ -53,7 +71,9 @@ fn usable<'h>(host: &'h Host, policy: &Policy) -> Result<&'h Bwrap> {
              (CVE-2026-41163)"
         ))
         .hint(format!("remove the bit: sudo chmod u-s {shown}"))
-        .hint("where user namespaces are switched off: sysctl kernel.unprivileged_userns_clone=1"));
+        .hint(
+            "where user namespaces are switched off: sysctl kernel.unprivileged_userns_clone=1",
+        ));
     }
     if bwrap.path.starts_with(&policy.project.root) {
         return Err(Error::launcher(format!(

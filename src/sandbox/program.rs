@@ -90,9 +90,8 @@ fn find_at(
 /// The program that a script's first line asks for: a path, or for env(1) a name along `PATH`.
 fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line
-        .split(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-        .filter(|word| !word.is_empty());
+    let mut words =
+        line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
     let program = words.next()?;
     if !program.ends_with(b"/env") {
         return Some(program.to_vec());
@@ -258,7 +257,8 @@ mod tests {
     }
 
     fn needs(name: &str, path: &[&str]) -> Result<(String, Vec<String>)> {
-        let steps = [bind("/usr", "/usr", Access::Read), bind("/home/u/p", "/home/u/p", Access::Write)];
+        let steps =
+            [bind("/usr", "/usr", Access::Read), bind("/home/u/p", "/home/u/p", Access::Write)];
         let disk = disk();
         let path: Vec<PathBuf> = path.iter().map(PathBuf::from).collect();
         let host = Host { home: "/home/u".into(), ..Host::default() };

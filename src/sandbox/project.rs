@@ -97,9 +97,9 @@ fn git_entry(dir: &Path, facts: &dyn Facts) -> GitEntry {
         Some(FileKind::Directory) if facts.lstat(&git.join("HEAD")).is_some() => {
             GitEntry::Directory
         }
-        Some(FileKind::Symlink) => GitEntry::Pointer {
-            target: facts.read_link(&git).unwrap_or_default().into(),
-        },
+        Some(FileKind::Symlink) => {
+            GitEntry::Pointer { target: facts.read_link(&git).unwrap_or_default().into() }
+        }
         Some(FileKind::File) => {
             let text = facts.read_head(&git, 4096).unwrap_or_default();
             let target = text.strip_prefix(b"gitdir:").unwrap_or_default().trim_ascii();
@@ -115,10 +115,14 @@ pub fn pointer_refused(root: &Path, target: &Bytes) -> Error {
     let at = visible(target);
     let main = main_worktree(&root.join(target.as_path()));
     let (kind, way) = match main {
-        Some(main) if target.0.windows(11).any(|part| part == b"/worktrees/") => {
-            ("a linked worktree", format!("start in the main worktree: --project {}", visible_path(&main)))
-        }
-        Some(main) => ("a submodule", format!("start in the repository around it: --project {}", visible_path(&main))),
+        Some(main) if target.0.windows(11).any(|part| part == b"/worktrees/") => (
+            "a linked worktree",
+            format!("start in the main worktree: --project {}", visible_path(&main)),
+        ),
+        Some(main) => (
+            "a submodule",
+            format!("start in the repository around it: --project {}", visible_path(&main)),
+        ),
         None => ("not the home of its own repository", "start in the repository itself".to_owned()),
     };
     Error::usage(format!("{shown} is {kind}: its git directory is {at}"))
@@ -149,19 +153,40 @@ fn check_owner(path: &Path, host: &Host, facts: &dyn Facts) -> Result<()> {
     Err(if host.uid == 0 {
         error.hint("start claudebox as the owner, without sudo")
     } else {
-        error.hint(format!("take it over (`chown -R {} DIR`), or work on a copy of yours", host.uid))
+        error
+            .hint(format!("take it over (`chown -R {} DIR`), or work on a copy of yours", host.uid))
     })
 }
 
 /// System directories that are never a project, with everything below.
 const SYSTEM_TREES: [&str; 12] = [
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/nix", "/proc", "/run/claudebox", "/sbin",
-    "/sys", "/usr",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/nix",
+    "/proc",
+    "/run/claudebox",
+    "/sbin",
+    "/sys",
+    "/usr",
 ];
 
 /// Directories that hold more than a project, though a project can be below them.
 const SHARED_DIRECTORIES: [&str; 12] = [
-    "/", "/home", "/media", "/mnt", "/opt", "/root", "/run", "/run/user", "/srv", "/tmp", "/var",
+    "/",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/run",
+    "/run/user",
+    "/srv",
+    "/tmp",
+    "/var",
     "/var/tmp",
 ];
 
@@ -250,7 +275,10 @@ mod tests {
         hint: or make it a repository: git init
         ");
         let project = find(Some(Path::new(".")), &host("/home/u/plain"), &disk()).unwrap();
-        assert_eq!((project.root.as_path(), project.git), (Path::new("/home/u/plain"), GitEntry::Absent));
+        assert_eq!(
+            (project.root.as_path(), project.git),
+            (Path::new("/home/u/plain"), GitEntry::Absent)
+        );
     }
 
     #[test]
@@ -263,7 +291,13 @@ mod tests {
     fn what_holds_more_than_a_project_is_refused() {
         let disk = disk().dir("/usr/src/x").dir("/tmp").dir("/home/u/.local/state/claudebox/x");
         for dir in [
-            "/", "/home", "/home/u", "/etc", "/usr/src/x", "/tmp", "/home/u/.local",
+            "/",
+            "/home",
+            "/home/u",
+            "/etc",
+            "/usr/src/x",
+            "/tmp",
+            "/home/u/.local",
             "/home/u/.local/state/claudebox/x",
         ] {
             let message = fails(Some(dir), "/home/u/plain", &disk);
@@ -290,7 +324,10 @@ mod tests {
         let project = find(None, &host("/home/u/wt"), &disk()).unwrap();
         let GitEntry::Pointer { target } = project.git else { panic!("{project:?}") };
         let error = pointer_refused(&project.root, &target);
-        assert_eq!(error.to_string(), "/home/u/wt is a linked worktree: its git directory is /home/u/p/.git/worktrees/wt");
+        assert_eq!(
+            error.to_string(),
+            "/home/u/wt is a linked worktree: its git directory is /home/u/p/.git/worktrees/wt"
+        );
         assert_eq!(error.hints()[0], "start in the main worktree: --project /home/u/p");
         let sub = Bytes::from("../.git/modules/sub");
         let error = pointer_refused(Path::new("/home/u/p/sub"), &sub);
