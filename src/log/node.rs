@@ -49,7 +49,7 @@ impl Node {
     pub(super) fn row(&self, verifies: bool) -> Row {
         let changed = self.ran.as_ref().filter(|ran| ran.outcome == Outcome::Changed);
         let text = |familiar, raw| command::command(&self.exec, None, familiar, raw).text;
-        let claimed = changed.map(|_| text(self.command.familiar, true));
+        let claimed = changed.map(|_| text(false, true));
         // A program that is nowhere is not named by the last place where it was looked for.
         let nowhere = self.searched && matches!(self.state, State::NotExecuted(_));
         Row {

@@ -161,17 +161,17 @@ impl Tree {
         }
         let (pid, outcome) = (node.exec.pid, ran.outcome);
         let errno = ran.errno.as_ref().map(visible).unwrap_or_default();
+        let other = ran.argv.is_some() || outcome == Outcome::Changed;
         node.ran = Some(ran);
+        if other {
+            self.describe(key);
+        }
         let not_executed = match outcome {
             Outcome::Failed | Outcome::ProbablyFailed => State::NotExecuted(errno),
             Outcome::Superseded => State::Superseded,
             Outcome::Checked => State::Checked,
             Outcome::Unknown => State::Gone,
-            Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified => {
-                return self.runs(pid, key);
-            }
-            Outcome::Changed => {
-                self.describe(key);
+            Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified | Outcome::Changed => {
                 return self.runs(pid, key);
             }
         };

@@ -482,7 +482,7 @@ fn lies_are_marked() {
     }
     session.end();
     insta::assert_snapshot!(session.rows(), @r"
-0  <1ms ! ls /secret
+0  <1ms ! /usr/bin/ls /secret
 0  <1ms ~ ls
 0  <1ms ? ls
 0  3.0s   /opt/claude --dangerously-skip-permissions
