@@ -223,7 +223,7 @@ pub struct LogArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// The events as they stand in the log, one JSON object a line.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["failed", "tree", "grep", "all"])]
     pub json: bool,
     /// Only commands that failed or died of a signal.
     #[arg(long)]
