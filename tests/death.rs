@@ -1,5 +1,11 @@
 //! Promise D: death is certain. Whatever of supervisor and bwrap is killed, at whatever moment,
 //! nothing that was inside lives on; and nothing inside can prepare itself to do so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so when it fails"
+)]
 
 mod supervised;
 

@@ -156,7 +156,7 @@ fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(at, name, flags, Mode::RUSR | Mode::WUSR)?;
-    File::from(file).write_all(content).map_err(errno)
+    File::from(file).write_all(content).map_err(|err| errno(&err))
 }
 
 /// Writes the file beside its place and moves it there, so that no reader sees half of it.
@@ -255,8 +255,8 @@ fn entries(at: &OwnedFd) -> Result<Vec<CString>, Errno> {
     Ok(names)
 }
 
-fn errno(err: io::Error) -> Errno {
-    Errno::from_io_error(&err).unwrap_or(Errno::IO)
+fn errno(err: &io::Error) -> Errno {
+    Errno::from_io_error(err).unwrap_or(Errno::IO)
 }
 
 #[cfg(test)]
@@ -334,7 +334,7 @@ mod tests {
         let mut at = File::open(dir.path()).unwrap().into();
         for level in 0..3_000 {
             mkdirat(&at, "d", PRIVATE).unwrap();
-            rustix::fs::openat(&at, "f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+            openat(&at, "f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
             let next: OwnedFd = openat(&at, "d", DIRECTORY, Mode::empty()).unwrap();
             if level % 7 == 3 {
                 fchmod(&at, Mode::empty()).unwrap();

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -28,7 +29,7 @@ use crate::sys::seccomp::Receiver;
 
 /// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the probe's exec may take to arrive (see [`super::super::sandbox::inner`]).
+/// How long the probe's exec may take to arrive (see [`Report::Probe`]).
 const PROBE: Duration = Duration::from_secs(2);
 
 /// An inner stage that waits for [`Order::Proceed`].
@@ -129,10 +130,11 @@ fn next(
             let words = "the sandbox was not ready within 30 s";
             return Err(Verdict::not_started(Error::launcher(words)));
         }
-        if signal && let Some(signal) = signals.next().map_err(not_started)? {
-            if signal != nix::sys::signal::Signal::SIGTSTP {
-                return Err(Verdict::terminated(signal as i32));
-            }
+        if signal
+            && let Some(signal) = signals.next().map_err(not_started)?
+            && signal != Signal::SIGTSTP
+        {
+            return Err(Verdict::terminated(signal as i32));
         }
         if message {
             return match sandbox.inner.receive().map_err(not_started)? {

@@ -2,6 +2,7 @@
 //! them tells.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
@@ -111,5 +112,9 @@ fn digest(plan: &Plan) -> String {
         *value = Bytes::default();
     }
     let bytes = serde_json::to_vec(&plan).unwrap_or_default();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }

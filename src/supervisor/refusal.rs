@@ -116,7 +116,10 @@ mod tests {
     fn ubuntu_is_named_with_its_fix() {
         let userns = Userns { apparmor: true, ..Userns::default() };
         let text = shown("bwrap: setting up uid map: Permission denied\n", userns);
-        assert_snapshot!(text, @"");
+        assert_snapshot!(text, @r"
+        bwrap could not set up the sandbox: setting up uid map: Permission denied
+        Ubuntu's AppArmor forbids user namespaces to programs it does not know: install `apparmor-profiles`, then `sudo ln -s /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/` and `sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict`
+        ");
     }
 
     #[test]
@@ -134,6 +137,9 @@ mod tests {
     fn nothing_foreign_reaches_the_terminal() {
         let text =
             shown("bwrap: Can't find source path /x\x1b]0;y\x07: No such file", Userns::default());
-        assert_snapshot!(text, @"");
+        assert_snapshot!(text, @r"
+        bwrap could not set up the sandbox: Can't find source path /x\x1b]0;y\x07: No such file
+        a path that the profile or `--bind` names is gone since it was checked
+        ");
     }
 }

@@ -213,7 +213,8 @@ fn open(source: &FdSource) -> Result<OwnedFd> {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
             openat(CWD, beneath.as_path(), root, Mode::empty())
                 .and_then(|beneath| {
-                    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    // Not with O_NOFOLLOW: together they open a final link itself, not refuse it.
+                    let flags = OFlags::PATH | OFlags::CLOEXEC;
                     openat2(beneath, path.as_path(), flags, Mode::empty(), resolve)
                 })
                 .map_err(|errno| not_opened(&shown, errno))

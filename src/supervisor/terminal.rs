@@ -77,7 +77,8 @@ impl Tty {
 
     /// Hands the terminal back to the shell, stops, and goes on where the shell lets us.
     fn suspend(&mut self, agent: Pid) -> io::Result<()> {
-        let agents = tcgetattr(&self.fd)?;
+        // Behind, the terminal is set as somebody else wants it.
+        let agents = self.given.then(|| tcgetattr(&self.fd)).transpose()?;
         if self.given {
             self.take_back();
         }
@@ -85,7 +86,9 @@ impl Tty {
         if self.in_front(self.own) {
             // The shell may have set it anew; that is what it is to get back.
             self.before = tcgetattr(&self.fd)?;
-            tcsetattr(&self.fd, OptionalActions::Drain, &agents)?;
+            if let Some(agents) = agents {
+                tcsetattr(&self.fd, OptionalActions::Drain, &agents)?;
+            }
             self.give(agent);
         }
         Ok(())

@@ -15,7 +15,7 @@ const SEALS: SealFlags =
 /// Marks every descriptor above standard error close-on-exec, whoever opened it.
 ///
 /// # Errors
-/// When neither close_range(2) with its flag (Linux 5.11) nor `/proc/self/fd` can be used.
+/// When neither `close_range(2)` with its flag (Linux 5.11) nor `/proc/self/fd` can be used.
 pub fn cloexec_above_stderr() -> io::Result<()> {
     // SAFETY: takes three integers; with CLOEXEC no descriptor is closed under its owner.
     let done = unsafe { libc::close_range(3, libc::c_uint::MAX, CLOEXEC_RANGE) };

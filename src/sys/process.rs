@@ -166,7 +166,7 @@ pub fn leave_session_keyring() -> io::Result<()> {
 /// `linux/keyctl.h`
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 
-/// Gives up the controlling terminal, so that another session can take it (tty_ioctl(4)).
+/// Gives up the controlling terminal, so that another session can take it (`tty_ioctl(4)`).
 ///
 /// # Errors
 /// When it is not ours.

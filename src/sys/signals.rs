@@ -43,5 +43,9 @@ pub fn reset() -> io::Result<()> {
             dispose(signal, SigHandler::SigDfl)?;
         }
     }
+    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // SAFETY: the disposition is SIG_DFL.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
     Ok(nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }

@@ -35,7 +35,7 @@ mod machine {
         Convention { audit: 0xc000_003e, numbers: &[0, 1] },
         Convention { audit: 0x4000_0003, numbers: &[2] },
     ];
-    pub(super) const IOCTL: &[i64] = &[16, 0x4000_0000 | 514, 54];
+    pub(super) const IOCTL: &[i64] = &[16, 0x4000_0202, 54];
     pub(super) const TARGET: TargetArch = TargetArch::x86_64;
 }
 

@@ -1,6 +1,6 @@
 //! pid 1 inside: starts the agent, reaps, reports and obeys the supervisor. When the agent ends,
 //! or the supervisor is gone, or anything here fails, it exits, and the kernel ends everything
-//! inside with it (pid_namespaces(7)). Nothing inside can reach it: signals to the init of a
+//! inside with it (`pid_namespaces(7)`). Nothing inside can reach it: signals to the init of a
 //! namespace need a handler there, and it has none. It must never wait for anything but these
 //! two: the socket and its children.
 #![forbid(unsafe_code)]
@@ -135,17 +135,13 @@ impl Init {
 
     fn open_shell(&mut self, id: u64, terminal: Option<OwnedFd>) -> io::Result<()> {
         let terminal = terminal.ok_or_else(|| io::Error::other("no terminal for the shell"))?;
-        match self.single.child(|| child::shell(&self.shell, &terminal)) {
-            Ok(pid) => {
-                self.shells.insert(pid, id);
-                Ok(())
-            }
-            // What runs inside may have used up the processes: the session goes on without.
-            Err(_) => {
-                let status = Status::Exited(crate::error::exit::CANNOT_EXECUTE);
-                self.supervisor.send(&Report::ShellEnded { id, status }, &[])
-            }
+        if let Ok(pid) = self.single.child(|| child::shell(&self.shell, &terminal)) {
+            self.shells.insert(pid, id);
+            return Ok(());
         }
+        // What runs inside may have used up the processes: the session goes on without a shell.
+        let status = Status::Exited(crate::error::exit::CANNOT_EXECUTE);
+        self.supervisor.send(&Report::ShellEnded { id, status }, &[])
     }
 }
 

@@ -1,0 +1,331 @@
+//! The agent on a terminal: in a pane of its own, in the user's terminal with a shell behind it,
+//! and the shells of new panes. Every test types and reads at the other end of a pty.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::use_debug,
+    reason = "a test says so when it fails"
+)]
+
+mod supervised;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
+
+use claudebox::log::event::Event;
+use claudebox::sandbox::plan::Plan;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{Winsize as Size, tcsetwinsize};
+
+use supervised::{Room, User, eventually, plan, processes, program};
+
+/// A terminal of which the test is the screen and the keyboard.
+struct Screen {
+    keyboard: File,
+    shown: Arc<Mutex<String>>,
+    closed: Arc<AtomicBool>,
+    child: Child,
+}
+
+impl Screen {
+    /// Starts a command as the leader of a new session on a new terminal.
+    fn new(mut command: Command) -> Self {
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        // A copy of our end in the child would keep the terminal from hanging up.
+        fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        let end = || pty.slave.try_clone().unwrap();
+        command.stdin(end()).stdout(end()).stderr(end());
+        let child = command.spawn().unwrap();
+        let shown = Arc::new(Mutex::new(String::new()));
+        let keyboard = File::from(pty.master);
+        let closed = Arc::new(AtomicBool::new(false));
+        read_into(keyboard.try_clone().unwrap(), Arc::clone(&shown), Arc::clone(&closed));
+        Self { keyboard, shown, closed, child }
+    }
+
+    fn of(room: &Room, terminal: &str) -> Self {
+        Self::new(room.command(terminal))
+    }
+
+    /// An interactive shell with job control.
+    fn shell() -> Self {
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "bash", "--norc", "--noprofile", "-i"]).env("PS1", "ready> ");
+        command.env("TERM", "dumb");
+        let mut screen = Self::new(command);
+        screen.expect("ready> ");
+        screen
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is shown, and takes everything up to it off the screen.
+    fn expect(&mut self, words: &str) -> String {
+        let mut before = String::new();
+        let shown = Arc::clone(&self.shown);
+        eventually(&format!("{words:?} is shown"), || {
+            let mut shown = shown.lock().unwrap();
+            let Some(at) = shown.find(words) else { return false };
+            before = shown.drain(..at + words.len()).collect();
+            true
+        });
+        before
+    }
+
+    /// Takes the terminal away, as a closed window does.
+    fn close(&mut self) {
+        self.keyboard = File::open("/dev/null").unwrap();
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        eventually("it ends", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("still on the screen: {:?}", self.shown.lock().unwrap());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads until the terminal is closed at either end; then the last copy of ours is closed too.
+fn read_into(terminal: File, shown: Arc<Mutex<String>>, closed: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while !closed.load(Ordering::SeqCst) {
+            let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
+            let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            if poll(&mut ready, Some(&soon)).is_ok_and(|count| count > 0) {
+                let Ok(length @ 1..) = (&terminal).read(&mut bytes) else { return };
+                shown.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
+            }
+        }
+    });
+}
+
+fn room(script: &str) -> Room {
+    let plan: Plan = plan(&["/bin/bash", "-c", script]);
+    Room::new(&plan, User::Current)
+}
+
+/// The line that starts a session in the user's terminal.
+fn line(room: &Room) -> String {
+    let dir = room.path().display();
+    format!("{} {dir}/plan {dir} {dir}/events users", program().display())
+}
+
+const CTRL_C: &str = "\x03";
+const CTRL_Z: &str = "\x1a";
+
+#[test]
+fn an_agent_that_fails_at_once_leaves_its_last_words_in_the_pane() {
+    let room = room("echo last words; exit 3");
+    let mut screen = Screen::of(&room, "own");
+    screen.expect("last words");
+    screen.expect("The agent exited 3; press Enter to close");
+    sleep(Duration::from_millis(300));
+    assert!(screen.child.try_wait().unwrap().is_none());
+    screen.type_in("\r");
+    assert_eq!(screen.code(), Some(3));
+
+    let missing = Room::new(&plan(&["/usr/bin/no-such-agent"]), User::Current);
+    let mut screen = Screen::of(&missing, "own");
+    screen.expect("cannot execute /usr/bin/no-such-agent");
+    screen.expect("press Enter to close");
+    screen.type_in("\r");
+    assert_eq!(screen.code(), Some(127));
+}
+
+#[test]
+fn an_agent_that_succeeds_does_not_keep_the_pane() {
+    let room = room("exit 0");
+    assert_eq!(Screen::of(&room, "own").code(), Some(0));
+}
+
+#[test]
+fn the_agent_is_in_front_with_job_control_and_resizes() {
+    let room = room(
+        "trap 'echo interrupted' INT; trap 'echo size $(stty size)' WINCH; \
+         echo up; while [ -z \"$x\" ]; do read -r -t 0.1 x; done; echo got $x; exit 0",
+    );
+    let mut screen = Screen::of(&room, "own");
+    screen.expect("up");
+    tcsetwinsize(&screen.keyboard, Size { ws_row: 30, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 })
+        .unwrap();
+    screen.expect("size 30 99");
+    screen.type_in(CTRL_C);
+    screen.expect("interrupted");
+    screen.type_in("hello\r");
+    screen.expect("got hello");
+    assert_eq!(screen.code(), Some(0));
+}
+
+#[test]
+fn in_a_pane_a_stopped_agent_goes_on() {
+    let room = room("echo up; read -r x; kill -STOP $$; echo on again; exit 0");
+    let mut screen = Screen::of(&room, "own");
+    screen.expect("up");
+    // Ctrl-Z stops the agent; in a pane nobody could continue it.
+    screen.type_in(CTRL_Z);
+    sleep(Duration::from_millis(200));
+    screen.type_in("x\r");
+    screen.expect("on again");
+    assert_eq!(screen.code(), Some(0));
+}
+
+#[test]
+fn in_the_users_terminal_it_is_suspended_and_resumed_as_a_job() {
+    let room = room("echo up; read -r x; echo got $x; exit 4");
+    let mut screen = Screen::shell();
+    screen.type_in(&format!("{}\r", line(&room)));
+    screen.expect("up\r\n");
+    for _ in 0..3 {
+        screen.type_in(CTRL_Z);
+        screen.expect("Stopped");
+        screen.expect("ready> ");
+        screen.type_in("echo in the shell\r");
+        screen.expect("\nin the shell\r");
+        screen.expect("ready> ");
+        screen.type_in("fg\r");
+        screen.expect("supervise");
+        sleep(Duration::from_millis(200));
+    }
+    screen.type_in("hello\r");
+    screen.expect("got hello");
+    screen.expect("ready> ");
+    screen.type_in("echo code $?\r");
+    screen.expect("\ncode 4\r");
+}
+
+#[test]
+fn in_a_pipeline_the_agent_gets_the_terminal_when_it_asks() {
+    let room = room("echo up; read -r x; echo got $x; exit 4");
+    let mut screen = Screen::shell();
+    screen.type_in(&format!("{} | cat; echo codes ${{PIPESTATUS[0]}}\r", line(&room)));
+    screen.expect("up\r\n");
+    screen.type_in("hello\r");
+    screen.expect("got hello");
+    screen.expect("\ncodes 4\r");
+}
+
+#[test]
+fn a_job_in_the_background_waits_until_it_is_in_front() {
+    let room = room("read -r x; echo got $x; exit 0");
+    let mut screen = Screen::shell();
+    screen.type_in(&format!("{} &\r", line(&room)));
+    screen.expect("ready> ");
+    eventually("it is stopped", || {
+        screen.type_in("jobs\r");
+        sleep(Duration::from_millis(200));
+        screen.shown.lock().unwrap().contains("Stopped")
+    });
+    screen.type_in("fg\r");
+    sleep(Duration::from_millis(300));
+    screen.type_in("hello\r");
+    screen.expect("got hello");
+}
+
+/// What was typed for the agent must not be executed by the shell behind it.
+#[test]
+fn the_users_terminal_is_left_as_it_was_and_without_typed_ahead_input() {
+    let room = room("stty raw -echo; echo up; sleep 1; exit 0");
+    let mut command = Command::new("setsid");
+    let script = format!("{}; stty -a; timeout 1 cat; echo end", line(&room));
+    command.args(["--ctty", "bash", "-c", &script]);
+    let mut screen = Screen::new(command);
+    screen.expect("up");
+    screen.type_in("echo pwned\r");
+    let after = screen.expect("end");
+    assert!(after.contains(" icanon") && after.contains(" echo "), "{after}");
+    assert!(!after.contains("pwned"), "{after}");
+}
+
+#[test]
+fn a_pane_that_is_closed_ends_the_agent_even_if_it_does_not_care() {
+    let mark = format!("{}.7", 200_000 + std::process::id());
+    let room =
+        room(&format!("trap '' HUP TERM; echo up; sleep {mark} & sleep {mark}; sleep {mark}"));
+    let mut screen = Screen::of(&room, "own");
+    screen.expect("up");
+    let lives = || processes().iter().any(|process| process.cmdline.contains(&mark));
+    assert!(lives());
+    screen.close();
+    eventually("nothing lives", || !lives());
+    assert_eq!(screen.code(), Some(129));
+}
+
+fn new_pane(room: &Room) -> Screen {
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(program()).arg("shell").arg(room.path());
+    Screen::new(command)
+}
+
+#[test]
+fn a_new_pane_opens_a_shell_inside() {
+    let room = room("echo up; read -r x; exit 0");
+    let mut agent = Screen::of(&room, "own");
+    agent.expect("up");
+    let mut pane = new_pane(&room);
+    pane.type_in("echo $((6*7)) parent $PPID; ls /; grep Seccomp: /proc/self/status\r");
+    pane.expect("42 parent 1\r");
+    pane.expect("Seccomp:\t2");
+    tcsetwinsize(&pane.keyboard, Size { ws_row: 30, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 })
+        .unwrap();
+    pane.type_in("stty size\r");
+    pane.expect("30 99");
+    pane.type_in("sleep 100\r");
+    sleep(Duration::from_millis(300));
+    pane.type_in(CTRL_C);
+    pane.type_in("exit 5\r");
+    assert_eq!(pane.code(), Some(5));
+    agent.type_in("x\r");
+    assert_eq!(agent.code(), Some(0));
+    let opened = |event: &Event| matches!(event, Event::Notice(it) if it.kind == "shell-opened");
+    assert!(room.events().iter().any(opened));
+}
+
+#[test]
+fn a_shells_pane_can_be_killed_and_the_session_goes_on() {
+    let room = room("echo up; read -r x; exit 0");
+    let mut agent = Screen::of(&room, "own");
+    agent.expect("up");
+    let mut pane = new_pane(&room);
+    let mark = format!("{}.9", 300_000 + std::process::id());
+    pane.type_in(&format!("sleep {mark}\r"));
+    let lives = || processes().iter().any(|it| it.cmdline == format!("sleep {mark} "));
+    eventually("it runs", lives);
+    pane.child.kill().unwrap();
+    eventually("it is gone", || !lives());
+    agent.type_in("x\r");
+    assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn shells_end_with_the_agent() {
+    let room = room("echo up; read -r x; exit 0");
+    let mut agent = Screen::of(&room, "own");
+    agent.expect("up");
+    let mut pane = new_pane(&room);
+    pane.type_in("echo $((6*7))\r");
+    pane.expect("42");
+    agent.type_in("x\r");
+    assert_eq!(agent.code(), Some(0));
+    assert_eq!(pane.code(), Some(129));
+}
