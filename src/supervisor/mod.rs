@@ -15,7 +15,6 @@ mod spawn;
 mod terminal;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use self::control::Control;
 use self::events::Verdict;
@@ -63,9 +62,6 @@ pub struct Ended {
     pub execs: u64,
 }
 
-/// An agent that fails this soon takes its pane along before anybody can read why.
-const AT_ONCE: Duration = Duration::from_secs(2);
-
 /// Runs one session from its first to its last event. Must be called from the main thread, which
 /// must outlive the session: the death signal of bwrap is bound to the thread that spawned it.
 /// From here on nothing that this process has open above standard error passes an exec.
@@ -73,7 +69,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the session could not be started, its agent could not be executed (kinds
 /// [`Kind::NotFound`] and [`Kind::CannotExecute`]), or it had to be ended because it could not be
-/// logged. In a pane of its own the error has then been shown until somebody pressed Enter.
+/// logged. The caller leaves word of it: a pane vanishes with what it shows.
 pub fn run(plan: &Plan, session: &Session<'_>, mut sink: Box<dyn Sink>) -> Result<Ended> {
     if plan.version != PLAN_VERSION {
         return Err(Error::launcher("the plan is from another version of claudebox"));
@@ -81,7 +77,6 @@ pub fn run(plan: &Plan, session: &Session<'_>, mut sink: Box<dyn Sink>) -> Resul
     fds::cloexec_above_stderr().tried(|| "close inherited descriptors")?;
     let signals = Signals::take().tried(|| "take over the signals")?;
     let mut tty = Tty::open(session.terminal);
-    let began = Instant::now();
     sink.write(&Event::Start(events::start(plan, session.id)))
         .and_then(|()| sink.flush())
         .tried(|| "write the session's log")?;
@@ -89,7 +84,6 @@ pub fn run(plan: &Plan, session: &Session<'_>, mut sink: Box<dyn Sink>) -> Resul
     let result = observed(plan, session, &signals, &mut tty, sink);
     if let Some(tty) = &mut tty {
         tty.restore();
-        hold_last_words(tty, &signals, &result, began.elapsed());
     }
     result
 }
@@ -124,23 +118,6 @@ fn observed(
     match verdict.error {
         Some(error) => Err(error),
         None => Ok(Ended { code: verdict.code, reason: verdict.reason.to_owned(), execs }),
-    }
-}
-
-/// In a pane of its own, an early failure stays on the screen until somebody has seen it.
-fn hold_last_words(tty: &mut Tty, signals: &Signals, result: &Result<Ended>, age: Duration) {
-    match result {
-        Ok(ended) if ended.code != 0 && ended.reason == events::AGENT_EXITED && age < AT_ONCE => {
-            tty.hold(&format!("The agent exited {}", ended.code), signals);
-        }
-        Ok(_) => {}
-        Err(error) => {
-            if tty.is_pane() {
-                crate::error::report(error);
-                let code = error.kind().exit_code();
-                tty.hold(&format!("claudebox exited {code}"), signals);
-            }
-        }
     }
 }
 

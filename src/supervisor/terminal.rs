@@ -3,7 +3,7 @@
 //! leave the user's shell behind the agent's dead process group or in raw mode.
 #![forbid(unsafe_code)]
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rustix::process::{Pid, getpgrp};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 use super::Terminal;
-use super::signals::{Signals, stop_own_group};
+use super::signals::stop_own_group;
 
 /// The controlling terminal, if there is one.
 #[derive(Debug)]
@@ -113,38 +113,6 @@ impl Tty {
     pub(super) fn restore(&mut self) {
         if self.given {
             self.take_back();
-        }
-    }
-
-    /// Keeps the last words of an agent in a pane until somebody presses Enter: the pane closes
-    /// with us. A signal ends the wait.
-    pub(super) fn hold(&mut self, words: &str, signals: &Signals) {
-        if !self.is_pane() || !io::stdin().is_terminal() {
-            return;
-        }
-        self.take_back();
-        let mut out = anstream::stderr();
-        if write!(out, "\r\n{words}; press Enter to close").and_then(|()| out.flush()).is_err() {
-            return;
-        }
-        let stdin = io::stdin();
-        loop {
-            use rustix::event::{PollFd, PollFlags, poll};
-            let mut ready =
-                [PollFd::new(&stdin, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-            match poll(&mut ready, None) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => return,
-                Ok(_) => {}
-            }
-            let [typed, signal] = ready.map(|fd| !fd.revents().is_empty());
-            if signal {
-                return;
-            }
-            let mut byte = [0];
-            if typed && !matches!(stdin.lock().read(&mut byte), Ok(1) if byte != *b"\n") {
-                return;
-            }
         }
     }
 }
