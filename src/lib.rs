@@ -1,10 +1,13 @@
 //! claudebox runs a coding agent in a bubblewrap sandbox and shows every command that anything
-//! inside executes, as the kernel saw it. [`run`] is the story of the program.
+//! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan`] is how
+//! one run gets from what was typed to what is done.
 
 pub mod bytes;
 pub mod cli;
+mod commands;
 pub mod demo;
 pub mod error;
+pub mod front;
 pub mod generated;
 pub mod host;
 pub mod log;
@@ -21,11 +24,74 @@ pub mod visible;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use cli::{Cli, Command};
+use error::Result;
+use host::{Disk, Host};
+use policy::Policy;
+use policy::invocation::Invocation;
+use profile::config::Config;
+use sandbox::plan::Plan;
+use sandbox::project;
 
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = cli::Cli::parse_from(args);
-    let _ = cli;
-    ExitCode::SUCCESS
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match cli::parse(&args) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
+    // Inside the sandbox there is no host to look at and no user to talk to.
+    match cli.command {
+        Some(Command::Inner { socket, plan }) => return sandbox::inner::main(socket, plan),
+        Some(Command::Demo) => return demo::act(),
+        _ => {}
+    }
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error::report(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let host = Host::probe()?;
+    match cli.command {
+        None => commands::bare(&cli.run, &cli.agent_args, &host),
+        Some(Command::Run(args)) => commands::run(&args, &host),
+        Some(Command::Explain(args)) => commands::explain(&args, &host),
+        Some(Command::Supervise { session }) => front::supervise(&session, &host),
+        Some(Command::Shell { session }) => commands::shell(&session, &host),
+        Some(Command::Ls(args)) => commands::ls(&args, &host),
+        Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
+        Some(Command::Log(args)) => commands::log(&args, &host),
+        Some(Command::Verify(args)) => commands::verify(&args, &host),
+        Some(Command::Profile(command)) => commands::profile(&command, &host),
+        Some(Command::Trust(args)) => commands::trust(&args, &host),
+        Some(Command::Doctor) => commands::doctor(&host),
+        Some(Command::Completions { shell }) => commands::completions(shell),
+        Some(Command::Man) => commands::man(),
+        Some(Command::Schema) => commands::schema(),
+        // Answered in `run`, before the host is looked at.
+        Some(Command::Inner { .. } | Command::Demo) => Ok(error::exit::USAGE),
+    }
+}
+
+/// From what was typed to what is done: project, settings, policy, plan.
+///
+/// # Errors
+/// When the command line, a profile or this machine stands against it; nothing has happened then.
+pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Policy, Plan)> {
+    let project = project::find(invocation.project.as_deref(), host, &Disk)?;
+    let settings = profile::settle(
+        &invocation.profile,
+        &invocation.argv,
+        host,
+        Some(&project.root),
+        config,
+    )?;
+    let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
+    let plan = sandbox::compile::plan(&policy, host)?;
+    Ok((policy, plan))
 }

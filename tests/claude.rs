@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::agent;
 use common::log::{Log, argv};
@@ -67,7 +68,9 @@ fn headless() {
         with_claude(run, &model).run().code(0).says("The file is there.");
         command_ran_and_is_logged(&place, &model);
         assert_eq!(fs::read_to_string(secret).unwrap(), "not for agents");
-        assert_eq!(project_files(&place), ["made-by-claude"]);
+        assert_eq!(names_in(&place.project(), &[".git"]), ["made-by-claude"]);
+        let state = [".ssh", ".claude", ".claude.json", ".local", ".cache", ".config"];
+        assert!(names_in(&place.home(), &state).is_empty(), "nothing new in the home");
     }
 }
 
@@ -96,6 +99,7 @@ fn interactive_in_the_tmux_pane() {
         let executable = place.executable().to_str().unwrap();
         let terminal =
             Terminal::open(&place, (200, 50), &environment, [executable, "run", "claude"]);
+        trust_the_folder(&terminal);
         terminal.wait_for("bypass permissions on");
         terminal.type_text("Make the file.");
         terminal.wait_for("Make the file.");
@@ -108,16 +112,25 @@ fn interactive_in_the_tmux_pane() {
         terminal.press("Enter");
         assert_eq!(terminal.wait(), 0);
         command_ran_and_is_logged(&place, &model);
-        assert_eq!(project_files(&place), ["made-by-claude"]);
+        assert_eq!(names_in(&place.project(), &[".git"]), ["made-by-claude"]);
     }
 }
 
-/// What is in the project besides `.git`.
-fn project_files(place: &Place) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(place.project())
+/// Claude Code asks once for each project, unless it has been told already.
+fn trust_the_folder(terminal: &Terminal<'_>) {
+    let question = "Yes, I trust this folder";
+    if terminal.wait_for_one_of([question, "bypass permissions on"]).contains(question) {
+        terminal.press("Down");
+        terminal.press("Enter");
+    }
+}
+
+/// The names in a directory, without those that are expected.
+fn names_in(directory: &Path, expected: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".git")
+        .filter(|name| !expected.contains(&name.as_str()))
         .collect();
     names.sort();
     names

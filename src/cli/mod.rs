@@ -3,13 +3,34 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod meant;
 
+use crate::error::exit;
 use crate::profile::schema::NetworkMode;
+
+/// Reads a command line that begins with the program's name. Help, version and mistakes are
+/// printed here; the answer is then the code to exit with.
+///
+/// # Errors
+/// The exit code: 0 for help and version, 2 for a line that cannot be read.
+pub fn parse(args: &[OsString]) -> Result<Cli, u8> {
+    Cli::try_parse_from(args).map_err(|error| {
+        // A closed standard error is not a failure of the command line.
+        let _ = error.print();
+        if !error.use_stderr() {
+            return 0;
+        }
+        if let Some(line) = meant::meant(args, &error) {
+            let _ = writeln!(anstream::stderr(), "\nDid you mean: {line}");
+        }
+        exit::USAGE
+    })
+}
 
 /// Run a coding agent in a sandbox, and see every command it executes.
 ///
@@ -67,6 +88,9 @@ pub enum Command {
         /// The sealed memory file with the plan.
         plan: i32,
     },
+    /// The scripted agent of the demo, inside the sandbox.
+    #[command(name = "__demo", hide = true)]
+    Demo,
     /// The supervisor, started in the agent pane.
     #[command(name = "__supervise", hide = true)]
     Supervise {
@@ -252,4 +276,7 @@ pub enum ProfileCommand {
 pub struct TrustArgs {
     /// The file; the project's `.claudebox.toml` if absent.
     pub file: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
 }

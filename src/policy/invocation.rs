@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use crate::cli::SplitDirection;
+use crate::cli::{RunArgs, RunOptions, SplitDirection};
+use crate::error::{Error, Result};
+use crate::profile::config::Config;
 use crate::profile::schema::NetworkMode;
+use crate::visible::visible;
 
 /// Which profile was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,4 +65,173 @@ pub struct Invocation {
     pub split_direction: SplitDirection,
     /// Load the user's tmux configuration.
     pub tmux_config: bool,
+}
+
+impl Invocation {
+    /// What `claudebox run` means with these arguments.
+    pub fn of_run(run: &RunArgs, config: &Config) -> Result<Self> {
+        let profile = match (&run.agent, &run.profile) {
+            (Some(agent), _) => ProfileChoice::Agent(agent.clone()),
+            (None, Some(profile)) => ProfileChoice::Named(profile.clone()),
+            (None, None) if run.argv.is_empty() => ProfileChoice::Default,
+            (None, None) => ProfileChoice::ForCommand,
+        };
+        Self::of(profile, &run.argv, &run.options, config)
+    }
+
+    /// What the bare `claudebox` means with these arguments for the agent.
+    pub fn of_bare(options: &RunOptions, argv: &[OsString], config: &Config) -> Result<Self> {
+        Self::of(ProfileChoice::Default, argv, options, config)
+    }
+
+    /// Lists of the command line are added to those of the configuration; for the rest the command
+    /// line wins. What a profile could say too (network, sockets, exec log) is not taken from the
+    /// configuration here: it reaches the settings as a layer, where its line is remembered.
+    fn of(
+        profile: ProfileChoice,
+        argv: &[OsString],
+        options: &RunOptions,
+        config: &Config,
+    ) -> Result<Self> {
+        let mut binds = config.binds().to_vec();
+        for (option, said, writable) in
+            [("--bind", &options.bind, true), ("--ro-bind", &options.ro_bind, false)]
+        {
+            for text in said {
+                let bind = parse_bind(text.as_bytes(), writable);
+                binds.push(bind.map_err(|what| bad_argument(option, text, &what))?);
+            }
+        }
+        for text in &options.env {
+            check_env(text.as_bytes()).map_err(|what| bad_argument("--env", text, what))?;
+        }
+        Ok(Self {
+            profile,
+            argv: argv.to_vec(),
+            project: options.project.clone(),
+            network: options.network,
+            binds,
+            env: config.env().map(OsString::from).chain(options.env.iter().cloned()).collect(),
+            allow_ssh_agent: options.allow_ssh_agent,
+            allow_gpg_agent: options.allow_gpg_agent,
+            allow_xdg_runtime: options.allow_xdg_runtime,
+            no_exec_log: options.no_exec_log,
+            monitor: !options.no_monitor && config.monitor(),
+            split_direction: options
+                .split_direction
+                .or(config.split_direction())
+                .unwrap_or_default(),
+            tmux_config: !options.no_tmux_config && config.tmux_config(),
+        })
+    }
+}
+
+fn bad_argument(option: &str, text: &OsString, what: &str) -> Error {
+    let mut lines = what.lines();
+    let title = lines.next().unwrap_or_default();
+    let error = Error::usage(format!("{option} {}: {title}", visible(text.as_bytes())));
+    lines.fold(error, Error::hint)
+}
+
+/// Splits `SRC[:DEST]` at its only colon. `\:` is a colon of the path itself; any other backslash
+/// is a backslash. The first line of an error says what is wrong, each further one is a hint.
+pub fn parse_bind(text: &[u8], writable: bool) -> Result<BindArgument, String> {
+    let mut parts = vec![Vec::new()];
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'\\', [b':', after @ ..]) => {
+                rest = after;
+                push(&mut parts, b':');
+            }
+            (b':', _) => parts.push(Vec::new()),
+            (byte, _) => push(&mut parts, *byte),
+        }
+    }
+    if parts.len() > 2 {
+        return Err("more than one colon\nwrite a colon that is part of a path as `\\:`".into());
+    }
+    if parts.iter().any(Vec::is_empty) {
+        return Err("a path is missing\nwrite it as SRC or SRC:DEST".into());
+    }
+    let mut paths = parts.into_iter().map(|part| PathBuf::from(OsString::from_vec(part)));
+    let source = paths.next().unwrap_or_default();
+    Ok(BindArgument { source, destination: paths.next(), writable })
+}
+
+fn push(parts: &mut [Vec<u8>], byte: u8) {
+    if let Some(part) = parts.last_mut() {
+        part.push(byte);
+    }
+}
+
+/// environ(7) allows any name without `=`; an empty one means nothing.
+fn check_env(text: &[u8]) -> Result<(), &'static str> {
+    if text.first().is_none_or(|byte| *byte == b'=') {
+        return Err("the name is missing\nwrite it as NAME or NAME=VALUE");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bind(text: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
+        let bytes = |path: PathBuf| path.into_os_string().into_vec();
+        parse_bind(text, true).map(|bind| (bytes(bind.source), bind.destination.map(bytes)))
+    }
+
+    #[test]
+    fn binds_are_split_at_a_bare_colon() {
+        assert_eq!(bind(b"/a"), Ok((b"/a".to_vec(), None)));
+        assert_eq!(bind(b"/a:/b"), Ok((b"/a".to_vec(), Some(b"/b".to_vec()))));
+        assert_eq!(
+            bind(b"/a\\:b\\c:/\xff\n"),
+            Ok((b"/a:b\\c".to_vec(), Some(b"/\xff\n".to_vec())))
+        );
+        for wrong in [&b""[..], b":", b":/b", b"/a:", b"/a:/b:/c"] {
+            assert!(bind(wrong).is_err(), "{}", wrong.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_choice_follows_what_was_typed() {
+        let run = |agent: Option<&str>, profile: Option<&str>, argv: &[&str]| {
+            let run = RunArgs {
+                agent: agent.map(Into::into),
+                profile: profile.map(Into::into),
+                argv: argv.iter().map(Into::into).collect(),
+                ..RunArgs::default()
+            };
+            Invocation::of_run(&run, &Config::default()).unwrap().profile
+        };
+        assert_eq!(run(None, None, &[]), ProfileChoice::Default);
+        assert_eq!(run(Some("demo"), None, &["x"]), ProfileChoice::Agent("demo".into()));
+        assert_eq!(run(None, Some("p"), &["x"]), ProfileChoice::Named("p".into()));
+        assert_eq!(run(None, None, &["make"]), ProfileChoice::ForCommand);
+    }
+
+    #[test]
+    fn a_bad_argument_is_named() {
+        let options = RunOptions { ro_bind: vec!["/a:".into()], ..RunOptions::default() };
+        let error = Invocation::of_bare(&options, &[], &Config::default()).unwrap_err();
+        assert_eq!(error.to_string(), "--ro-bind /a:: a path is missing");
+        let options = RunOptions { env: vec!["=1".into()], ..RunOptions::default() };
+        assert!(Invocation::of_bare(&options, &[], &Config::default()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_paths_can_be_written(
+            source in "[^\0\\\\]+", destination in "[^\0\\\\]+",
+        ) {
+            let escaped = [&source, &destination].map(|path| path.replace(':', "\\:"));
+            let (s, d) = bind(escaped.join(":").as_bytes()).unwrap();
+            prop_assert_eq!((s, d), (source.into_bytes(), Some(destination.into_bytes())));
+        }
+    }
 }

@@ -1,4 +1,281 @@
 //! The policy: profile settings, invocation and host settled into what is done. Nothing after it
-//! interprets an `Option` or looks at the machine again.
+//! interprets an `Option` or looks at the machine again. It must never do I/O: what it has to know
+//! of single files it asks of [`Facts`].
+#![forbid(unsafe_code)]
 
+mod binds;
+mod draft;
+mod environment;
+pub mod explain;
+mod git;
+mod gitconfig;
+mod home;
 pub mod invocation;
+mod layout;
+pub mod mount;
+pub mod paths;
+mod sockets;
+mod system;
+mod weakened;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::bytes::Bytes;
+use crate::error::{Error, Kind, Result};
+use crate::host::{Facts, FileKind, Host};
+use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
+use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
+use crate::sandbox::plan::{Landlock, Prepare};
+use crate::sandbox::program;
+use crate::sandbox::project::Project;
+use crate::visible::visible;
+
+use draft::Draft;
+pub use environment::Variable;
+use invocation::Invocation;
+use mount::{Step, View};
+
+/// Everything that is decided about one session.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The profile's name.
+    pub profile: String,
+    /// What it is for; empty where it does not say.
+    pub description: String,
+    /// The project.
+    pub project: Project,
+    /// `$HOME`, inside as on the host.
+    pub home: PathBuf,
+    /// What stands there inside: a directory of claudebox, for this profile in this project.
+    pub private_home: PathBuf,
+    /// The program, as seen inside.
+    pub program: PathBuf,
+    /// The whole command, `argv[0]` included.
+    pub argv: Vec<OsString>,
+    /// The starting directory, as seen inside.
+    pub cwd: PathBuf,
+    /// The shell of a new pane, argv form.
+    pub shell: Vec<OsString>,
+    /// The mounts, in order.
+    pub mounts: Vec<Step>,
+    /// What is made ready on the host first.
+    pub prepare: Vec<Prepare>,
+    /// The whole environment inside.
+    pub environment: Vec<Variable>,
+    /// The network.
+    pub network: Settled<NetworkMode>,
+    /// What of git works.
+    pub git: Settled<Git>,
+    /// How execs are logged.
+    pub exec_log: Settled<ExecLog>,
+    /// The second layer.
+    pub landlock: Landlock,
+    /// Who asked for it.
+    pub landlock_origin: Origin,
+    /// Programs inside may make user namespaces.
+    pub nested_userns: Settled<bool>,
+    /// See [`crate::profile::schema::Agent::tool_marker`].
+    pub tool_marker: Option<String>,
+    /// See [`crate::profile::schema::Agent::helpers`].
+    pub helpers: Vec<String>,
+    /// What is weaker than it could be, one phrase each.
+    pub weakened: Vec<String>,
+    /// What was asked for and is not there, one phrase each.
+    pub left_out: Vec<String>,
+}
+
+/// Settles everything.
+///
+/// # Errors
+/// When something was asked for that is wrong, missing or cannot be enforced here.
+pub fn resolve(
+    settings: &Settings,
+    invocation: &Invocation,
+    host: &Host,
+    project: &Project,
+    facts: &dyn Facts,
+) -> Result<Policy> {
+    let choices = Choices::of(settings, invocation, host)?;
+    let mut draft = Draft::new(settings, invocation, host, project, facts);
+    system::mounts(&mut draft)?;
+    home::mounts(&mut draft)?;
+    sockets::mounts(&mut draft, &choices)?;
+    binds::of_profile(&mut draft)?;
+    git::mounts(&mut draft, choices.git.value)?;
+    binds::of_command_line(&mut draft)?;
+    environment::terminal_descriptions(&mut draft)?;
+
+    let argv = argv(settings, invocation)?;
+    let path = environment::host_path(host);
+    let program = find_program(&mut draft, &argv, &path)?;
+    layout::settle(&mut draft)?;
+    check_program(&draft, &program)?;
+
+    let environment = environment::settle(&mut draft, &path)?;
+    let shell = environment::shell(&draft, &environment);
+    let landlock = landlock(&draft, &choices);
+    let weakened = weakened::list(&draft, &choices, &landlock);
+    Ok(Policy {
+        profile: settings.name.clone(),
+        description: settings.description.as_ref().map(|d| d.value.clone()).unwrap_or_default(),
+        project: project.clone(),
+        home: host.home.clone(),
+        private_home: draft.private_home,
+        program,
+        argv,
+        cwd: project.start_directory(),
+        shell,
+        mounts: draft.steps,
+        prepare: draft.prepare,
+        environment,
+        network: choices.network,
+        git: choices.git,
+        exec_log: choices.exec_log,
+        landlock,
+        landlock_origin: choices.landlock.origin,
+        nested_userns: choices.nested_userns,
+        tool_marker: settings.tool_marker.as_ref().map(|marker| marker.value.clone()),
+        helpers: settings.helpers.iter().map(|helper| helper.value.clone()).collect(),
+        weakened,
+        left_out: draft.left_out,
+    })
+}
+
+/// The scalars: command line over profile over claudebox's own default.
+pub(crate) struct Choices {
+    pub(crate) network: Settled<NetworkMode>,
+    pub(crate) git: Settled<Git>,
+    pub(crate) exec_log: Settled<ExecLog>,
+    pub(crate) landlock: Settled<Demand>,
+    pub(crate) nested_userns: Settled<bool>,
+}
+
+impl Choices {
+    fn of(settings: &Settings, invocation: &Invocation, host: &Host) -> Result<Self> {
+        let typed = |option: &str| Origin {
+            layer: LayerKind::CommandLine,
+            source: option.to_owned(),
+            line: 0,
+        };
+        let network = invocation.network.map(|value| Settled { value, origin: typed("--network") });
+        let exec_log = invocation
+            .no_exec_log
+            .then(|| Settled { value: ExecLog::Off, origin: typed("--no-exec-log") });
+        let choices = Self {
+            network: network
+                .or_else(|| settings.network.clone())
+                .unwrap_or_else(|| default(NetworkMode::Host)),
+            git: settings.git.clone().unwrap_or_else(|| default(Git::Shared)),
+            exec_log: exec_log
+                .or_else(|| settings.exec_log.clone())
+                .unwrap_or_else(|| default(ExecLog::Required)),
+            landlock: settings.landlock.clone().unwrap_or_else(|| default(Demand::BestEffort)),
+            nested_userns: settings.nested_userns.clone().unwrap_or_else(|| default(false)),
+        };
+        choices.check(host)?;
+        Ok(choices)
+    }
+
+    /// What is demanded and cannot be had on this machine is an error, never a quiet downgrade.
+    fn check(&self, host: &Host) -> Result<()> {
+        let required = self.landlock.value == Demand::Required;
+        if required && host.landlock_abi == 0 {
+            return Err(Error::launcher(format!(
+                "{}: landlock is required, and this kernel ({}) has none",
+                paths::place(&self.landlock.origin),
+                visible(&host.kernel)
+            ))
+            .hint("boot a kernel with Landlock (5.13 or newer, `landlock` in its `lsm=` list)")
+            .hint("or use a profile with `landlock = \"best-effort\"`"));
+        }
+        if self.nested_userns.value && host.uid == 0 {
+            return Err(Error::usage(format!(
+                "{}: nested-userns is not given to root",
+                paths::place(&self.nested_userns.origin)
+            ))
+            .hint("run claudebox as an ordinary user"));
+        }
+        if self.nested_userns.value && required {
+            return Err(Error::usage(format!(
+                "{}: nested-userns cannot be had with `landlock = \"required\"` ({}): Landlock \
+                 forbids the mounts that a nested sandbox makes",
+                paths::place(&self.nested_userns.origin),
+                paths::place(&self.landlock.origin)
+            ))
+            .hint("give up one of them"));
+        }
+        Ok(())
+    }
+}
+
+/// A value that nobody said.
+fn default<T>(value: T) -> Settled<T> {
+    let origin = Origin { layer: LayerKind::BuiltIn, source: "default".to_owned(), line: 0 };
+    Settled { value, origin }
+}
+
+/// The agent's command with what was typed behind it; or what was typed.
+fn argv(settings: &Settings, invocation: &Invocation) -> Result<Vec<OsString>> {
+    let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
+    let argv: Vec<OsString> = command.chain(invocation.argv.iter().cloned()).collect();
+    if argv.first().is_none_or(|program| program.is_empty()) {
+        return Err(Error::usage(format!(
+            "the profile `{}` names no agent, and no command was given",
+            visible(&settings.name)
+        ))
+        .hint("give the command after `--`: claudebox run -- COMMAND")
+        .hint("or name an agent: claudebox run claude (`claudebox profile list` lists them)"));
+    }
+    Ok(argv)
+}
+
+/// Finds the agent's program and makes visible what it needs.
+fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> Result<PathBuf> {
+    let cwd = draft.project.start_directory();
+    let search = program::Search {
+        path,
+        cwd: &cwd,
+        view: View::of(&draft.steps, draft.facts),
+        private_home: &draft.private_home,
+        host: draft.host,
+        facts: draft.facts,
+    };
+    let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
+    for need in program.needs {
+        draft.add_program_part(need)?;
+    }
+    Ok(program.path)
+}
+
+/// With everything in its place, the program must still be there.
+fn check_program(draft: &Draft<'_>, program: &std::path::Path) -> Result<()> {
+    let found = View::of(&draft.steps, draft.facts).resolve(program);
+    if found.is_some_and(|found| found.kind == FileKind::File) {
+        return Ok(());
+    }
+    let shown = crate::visible::visible_path(program);
+    Err(Error::new(
+        Kind::NotFound,
+        format!("{shown} is on this machine, but is not visible inside the sandbox"),
+    )
+    .hint("something hides it (`files.hide`), or a link on the way to it leads out of sight")
+    .hint("make its directory visible: --ro-bind DIR, or `tools` in a profile"))
+}
+
+/// The file rules of the second layer. Everything visible may be read: the mounts decide what is
+/// visible, and a rule for `/` still ends at this root, so a path or descriptor that leads out of
+/// it is refused. What may be written is named one by one.
+fn landlock(draft: &Draft<'_>, choices: &Choices) -> Landlock {
+    Landlock {
+        demand: choices.landlock.value,
+        files: !choices.nested_userns.value && choices.landlock.value != Demand::Off,
+        read: vec![Bytes::from("/")],
+        write: layout::writable(&draft.steps).into_iter().map(Bytes::from).collect(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,23 @@
-//! Profiles: TOML files that say what an agent needs, merged into settings.
+//! Profiles: TOML files that say what an agent needs, from their text to merged settings.
+//! Parsing and merging are pure; finding files, trust and the commands are the edge.
 
+mod builtin;
+pub mod command;
+pub mod config;
+mod extends;
+#[cfg(test)]
+mod fixture;
+pub mod library;
+pub mod merge;
+mod mistake;
+pub mod project;
+pub mod said;
 pub mod schema;
+mod select;
 pub mod settings;
+pub mod source;
+pub mod state_copy;
+pub mod trust;
+pub mod values;
+
+pub use select::{settle, settle_from};

@@ -9,6 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::values::{
+    Argv, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size, VariableName,
+    VariablePattern,
+};
 pub use crate::sandbox::plan::{Demand, ExecLog};
 
 /// One profile file.
@@ -20,7 +24,7 @@ pub struct Profile {
     pub description: Option<Spanned<String>>,
     /// The profiles this one builds on, weakest first. A name, or a path starting with `./` or `/`.
     #[schemars(with = "Option<Vec<String>>")]
-    pub extends: Option<Vec<Spanned<String>>>,
+    pub extends: Option<Vec<Spanned<ProfileRef>>>,
     /// How execs are logged: `required` ends the session when the log cannot be had or written.
     #[schemars(with = "Option<ExecLog>")]
     pub exec_log: Option<Spanned<ExecLog>>,
@@ -35,16 +39,20 @@ pub struct Profile {
     pub git: Option<Spanned<Git>>,
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
-    pub tools: Option<Vec<Spanned<String>>>,
+    pub tools: Option<Vec<Spanned<HostPath>>>,
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
-    pub state: Option<Vec<Spanned<String>>>,
+    pub state: Option<Vec<Spanned<HomePath>>>,
     /// Paths below `state` that the agent may only read: what the host's agent executes or obeys.
     #[schemars(with = "Option<Vec<String>>")]
-    pub state_readonly: Option<Vec<Spanned<String>>>,
+    pub state_readonly: Option<Vec<Spanned<HomePath>>>,
     /// Directories below `state` that are fresh in every session.
     #[schemars(with = "Option<Vec<String>>")]
-    pub state_private: Option<Vec<Spanned<String>>>,
+    pub state_private: Option<Vec<Spanned<HomePath>>>,
+    /// JSON files of the home of which the agent gets a copy of its own, and the top-level keys
+    /// that are taken over from the host's file at each start. All else in the copy is the agent's.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_copy: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
     /// The agent.
     pub agent: Option<Agent>,
     /// Files beyond the project.
@@ -65,19 +73,19 @@ pub struct Profile {
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
     #[schemars(with = "Option<Vec<String>>")]
-    pub command: Option<Spanned<Vec<String>>>,
+    pub command: Option<Spanned<Argv>>,
     /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
     #[schemars(with = "Option<Vec<String>>")]
-    pub programs: Option<Vec<Spanned<String>>>,
+    pub programs: Option<Vec<Spanned<ProgramName>>>,
     /// An environment variable the agent sets for the commands it was asked to run.
     #[schemars(with = "Option<String>")]
-    pub tool_marker: Option<Spanned<String>>,
+    pub tool_marker: Option<Spanned<VariableName>>,
     /// Programs the agent runs for itself; the log pane folds them, with a count.
     #[schemars(with = "Option<Vec<String>>")]
-    pub helpers: Option<Vec<Spanned<String>>>,
+    pub helpers: Option<Vec<Spanned<ProgramName>>>,
     /// The shell a new pane opens, argv form.
     #[schemars(with = "Option<Vec<String>>")]
-    pub shell: Option<Spanned<Vec<String>>>,
+    pub shell: Option<Spanned<Argv>>,
 }
 
 /// Files beyond the project. `~` is the home, `${PROJECT}` the project.
@@ -86,17 +94,17 @@ pub struct Agent {
 pub struct Files {
     /// Parts of the system, read-only, where they exist.
     #[schemars(with = "Option<Vec<String>>")]
-    pub system: Option<Vec<Spanned<String>>>,
+    pub system: Option<Vec<Spanned<HostPath>>>,
     /// Read-only; an error where it does not exist.
     #[schemars(with = "Option<Vec<String>>")]
-    pub read_only: Option<Vec<Spanned<String>>>,
+    pub read_only: Option<Vec<Spanned<HostPath>>>,
     /// Writable; an error where it does not exist.
     #[schemars(with = "Option<Vec<String>>")]
-    pub read_write: Option<Vec<Spanned<String>>>,
+    pub read_write: Option<Vec<Spanned<HostPath>>>,
     /// Not there inside, whatever else says; wins over every other rule. In a project's own file:
     /// relative to the project.
     #[schemars(with = "Option<Vec<String>>")]
-    pub hide: Option<Vec<Spanned<String>>>,
+    pub hide: Option<Vec<Spanned<HiddenPath>>>,
 }
 
 /// The environment inside; nothing else of the caller's is passed.
@@ -105,13 +113,13 @@ pub struct Files {
 pub struct Environment {
     /// Names passed on where they are set; a trailing `*` matches any ending.
     #[schemars(with = "Option<Vec<String>>")]
-    pub pass: Option<Vec<Spanned<String>>>,
+    pub pass: Option<Vec<Spanned<VariablePattern>>>,
     /// Names and values set inside; they win over `pass`.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub set: Option<BTreeMap<String, Spanned<String>>>,
+    pub set: Option<BTreeMap<Spanned<VariableName>, Spanned<String>>>,
     /// Names never passed, whatever else says.
     #[schemars(with = "Option<Vec<String>>")]
-    pub deny: Option<Vec<Spanned<String>>>,
+    pub deny: Option<Vec<Spanned<VariablePattern>>>,
 }
 
 /// The network.
@@ -180,14 +188,42 @@ pub struct Sockets {
     pub nix_daemon: Option<Spanned<bool>>,
 }
 
+impl Sockets {
+    /// Each socket by the name of its key.
+    pub fn named(&self) -> [(&'static str, Option<&Spanned<bool>>); 9] {
+        let Self {
+            ssh_agent,
+            gpg_agent,
+            xdg_runtime,
+            docker,
+            wayland,
+            x11,
+            dbus,
+            pipewire,
+            nix_daemon,
+        } = self;
+        [
+            ("ssh-agent", ssh_agent.as_ref()),
+            ("gpg-agent", gpg_agent.as_ref()),
+            ("xdg-runtime", xdg_runtime.as_ref()),
+            ("docker", docker.as_ref()),
+            ("wayland", wayland.as_ref()),
+            ("x11", x11.as_ref()),
+            ("dbus", dbus.as_ref()),
+            ("pipewire", pipewire.as_ref()),
+            ("nix-daemon", nix_daemon.as_ref()),
+        ]
+    }
+}
+
 /// Limits. Sizes are written like `"512MiB"` or `"2GiB"`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// The size of /tmp (memory).
     #[schemars(with = "Option<String>")]
-    pub tmp_size: Option<Spanned<String>>,
+    pub tmp_size: Option<Spanned<Size>>,
     /// The size of each other tmpfs (memory).
     #[schemars(with = "Option<String>")]
-    pub run_size: Option<Spanned<String>>,
+    pub run_size: Option<Spanned<Size>>,
 }

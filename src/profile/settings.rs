@@ -46,7 +46,7 @@ pub struct Settled<T> {
 
 /// Everything the profile layers say, merged. Scalars: the last layer wins. Lists: the union, in
 /// order of the layers, each value once (its last origin). What a layer denies, no layer allows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The name of the profile that was asked for.
     pub name: String,
@@ -68,7 +68,9 @@ pub struct Settings {
     pub state_readonly: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_private`].
     pub state_private: Vec<Settled<String>>,
-    /// The agent's command, if the profile names an agent.
+    /// See [`super::schema::Profile::state_copy`]: file to keys, never empty.
+    pub state_copy: BTreeMap<String, Vec<Settled<String>>>,
+    /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
     /// See [`super::schema::Agent::tool_marker`].
     pub tool_marker: Option<Settled<String>>,

@@ -1,3 +1,8 @@
 //! The sandbox: from a policy to bwrap's argv, and the inner stage that runs behind it.
 
+pub mod compile;
+pub mod inner;
 pub mod plan;
+pub mod prepare;
+pub mod program;
+pub mod project;

@@ -76,8 +76,9 @@ pub enum FdSource {
     },
 }
 
-/// Work on the host before the start: always below claudebox's own state directory, always
-/// without following symbolic links, because an earlier session's agent could write there.
+/// Work on the host before the start: below claudebox's own state directory (but for
+/// [`Prepare::CreateMissing`]), always without following symbolic links below `root`, because an
+/// earlier session's agent could write there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prepare {
@@ -97,6 +98,17 @@ pub enum Prepare {
         path: Bytes,
         /// Its content.
         content: Bytes,
+    },
+    /// Make `path` below `root` where there is nothing; what stands there stays as it is. The one
+    /// step that works outside claudebox's own state: the home's state directories of an agent,
+    /// and names in them that must be there to be protected. Parents are made with mode 0700.
+    CreateMissing {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it.
+        path: Bytes,
+        /// The content of the file; `None` for a directory.
+        content: Option<Bytes>,
     },
     /// Remove `path` below `root`, if it is there.
     Remove {

@@ -1,1 +1,153 @@
-//! Runs the sandbox and watches it.
+//! The supervisor: the parent of bwrap. It starts the sandbox, has its execs watched, keeps the
+//! log's first and last words, passes signals on, and answers for the end of everything inside.
+//! It must never act on the word of something inside, and never end before the sandbox has.
+#![forbid(unsafe_code)]
+
+pub mod execs;
+
+mod begin;
+mod control;
+mod events;
+mod refusal;
+mod serve;
+mod signals;
+mod spawn;
+mod terminal;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use self::control::Control;
+use self::events::Verdict;
+use self::serve::Running;
+use self::signals::Signals;
+use self::terminal::Tty;
+use crate::error::{Error, Kind, Result, Tried as _};
+use crate::log::event::Event;
+use crate::log::sink::Sink;
+use crate::sandbox::plan::{PLAN_VERSION, Plan};
+use crate::sys::fds;
+
+pub use self::control::shell;
+
+/// Whose terminal the agent runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// A pane that the supervisor has for itself: there is no shell behind it to return to.
+    Own,
+    /// The user's, with a shell that waits behind it (`--no-monitor`).
+    Users,
+}
+
+/// Where a session keeps its things.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its directory below the state directory, mode 0700.
+    pub directory: &'a Path,
+    /// The directory for its sockets, mode 0700.
+    pub runtime: &'a Path,
+    /// Whose terminal the agent runs in.
+    pub terminal: Terminal,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The code claudebox exits with.
+    pub code: u8,
+    /// See [`crate::log::event::End::reason`].
+    pub reason: String,
+    /// How many execs were logged.
+    pub execs: u64,
+}
+
+/// An agent that fails this soon takes its pane along before anybody can read why.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Runs one session from its first to its last event. Must be called from the main thread, which
+/// must outlive the session: the death signal of bwrap is bound to the thread that spawned it.
+/// From here on nothing that this process has open above standard error passes an exec.
+///
+/// # Errors
+/// When the session could not be started, its agent could not be executed (kinds
+/// [`Kind::NotFound`] and [`Kind::CannotExecute`]), or it had to be ended because it could not be
+/// logged. In a pane of its own the error has then been shown until somebody pressed Enter.
+pub fn run(plan: &Plan, session: &Session<'_>, mut sink: Box<dyn Sink>) -> Result<Ended> {
+    if plan.version != PLAN_VERSION {
+        return Err(Error::launcher("the plan is from another version of claudebox"));
+    }
+    fds::cloexec_above_stderr().tried(|| "close inherited descriptors")?;
+    let signals = Signals::take().tried(|| "take over the signals")?;
+    let mut tty = Tty::open(session.terminal);
+    let began = Instant::now();
+    sink.write(&Event::Start(events::start(plan, session.id)))
+        .and_then(|()| sink.flush())
+        .tried(|| "write the session's log")?;
+
+    let result = observed(plan, session, &signals, &mut tty, sink);
+    if let Some(tty) = &mut tty {
+        tty.restore();
+        hold_last_words(tty, &signals, &result, began.elapsed());
+    }
+    result
+}
+
+/// From the start of the sandbox to the last line of the log.
+fn observed(
+    plan: &Plan,
+    session: &Session<'_>,
+    signals: &Signals,
+    tty: &mut Option<Tty>,
+    mut sink: Box<dyn Sink>,
+) -> Result<Ended> {
+    let begun = Control::open(session.runtime)
+        .map_err(Verdict::not_started)
+        .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
+    let (verdict, execs) = match begun {
+        Ok((control, begun)) => {
+            let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
+            let tty = tty.as_mut();
+            let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
+            let verdict = running.serve();
+            let summary = execs.finish(|count| events::end(&verdict, count))?;
+            (verdict, summary.execs)
+        }
+        Err(verdict) => {
+            // The error that ended the start says more than one of the log's could.
+            let end = Event::End(events::end(&verdict, 0));
+            let _ = sink.write(&end).and_then(|()| sink.flush());
+            (verdict, 0)
+        }
+    };
+    match verdict.error {
+        Some(error) => Err(error),
+        None => Ok(Ended { code: verdict.code, reason: verdict.reason.to_owned(), execs }),
+    }
+}
+
+/// In a pane of its own, an early failure stays on the screen until somebody has seen it.
+fn hold_last_words(tty: &mut Tty, signals: &Signals, result: &Result<Ended>, age: Duration) {
+    match result {
+        Ok(ended) if ended.code != 0 && ended.reason == events::AGENT_EXITED && age < AT_ONCE => {
+            tty.hold(&format!("The agent exited {}", ended.code), signals);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            if tty.is_pane() {
+                crate::error::report(error);
+                let code = error.kind().exit_code();
+                tty.hold(&format!("claudebox exited {code}"), signals);
+            }
+        }
+    }
+}
+
+/// Which kind of failure an execve(2) of the agent is: what env(1) and a shell say.
+fn not_executed(errno: i32) -> Kind {
+    match errno {
+        libc::ENOENT | libc::ENOTDIR => Kind::NotFound,
+        _ => Kind::CannotExecute,
+    }
+}

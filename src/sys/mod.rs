@@ -1,1 +1,9 @@
 //! System calls that no crate offers safely. Every `unsafe` block of the project is below here.
+
+pub mod channel;
+pub mod fds;
+pub mod landlock;
+pub mod pidfd;
+pub mod process;
+pub mod seccomp;
+pub mod signals;

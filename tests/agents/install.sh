@@ -24,7 +24,7 @@ cp "$here/package.json" "$here/package-lock.json" "$agents/"
 cd "$agents"
 # Scripts are off and the one that is meant is run by name: npm 11 asks before it runs any, and
 # older versions run all.
-npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >&2
+npm_config_update_notifier=false npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >&2
 node node_modules/@anthropic-ai/claude-code/install.cjs </dev/null >&2
 HOME="$agents/home" node_modules/.bin/claude --version </dev/null >&2
 echo "$lock" >installed

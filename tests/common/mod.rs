@@ -19,6 +19,11 @@ use std::process::Command;
 /// A deadline in tests is there to end a hang, not to measure: figures belong to the benchmark.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How often a test repeats something random: a few times in the gate, very often in `make soak`.
+pub(crate) fn times(gate: usize, soak: usize) -> usize {
+    if std::env::var_os("CLAUDEBOX_TEST_SOAK").is_some() { soak } else { gate }
+}
+
 /// The program's path, searched along `PATH`.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -3,11 +3,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 use super::place::Place;
+
+/// How many terminals were opened.
+static OPENED: AtomicUsize = AtomicUsize::new(0);
 
 /// A terminal with one program in it. The server ends with it.
 #[derive(Debug)]
@@ -27,8 +31,10 @@ impl<'a> Terminal<'a> {
         command: impl IntoIterator<Item = S>,
     ) -> Self {
         super::must_have(&["tmux"]);
-        let socket = place.root().join("terminal");
-        let status = place.root().join("terminal-status");
+        // A socket of its own each time: a server that is about to end would still answer there.
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let socket = place.root().join(format!("terminal-{number}"));
+        let status = place.root().join(format!("terminal-{number}-status"));
         let mut run = place.command("tmux");
         for (name, value) in environment {
             run = run.env(name, value);
@@ -74,14 +80,20 @@ impl<'a> Terminal<'a> {
     /// Waits until the screen shows a text; the screen.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_for_one_of([text])
+    }
+
+    /// Waits until the screen shows one of these texts; the screen.
+    #[track_caller]
+    pub(crate) fn wait_for_one_of<const N: usize>(&self, texts: [&str; N]) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
             let screen = self.screen();
-            if screen.contains(text) {
+            if texts.iter().any(|text| screen.contains(text)) {
                 return screen;
             }
-            assert!(Instant::now() < until, "no {text:?} on the screen:\n{screen}");
-            assert!(!self.status.exists(), "the program ended without showing {text:?}");
+            assert!(Instant::now() < until, "none of {texts:?} on the screen:\n{screen}");
+            assert!(!self.status.exists(), "the program ended without showing {texts:?}");
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -2,9 +2,17 @@
 //! kernel or another distribution is a test fixture; `Facts` answers questions about single files.
 //! It must never decide anything: that is policy's.
 
+mod bwrap;
+mod disk;
+#[cfg(test)]
+pub(crate) mod fake;
+mod probe;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+pub use disk::Disk;
 
 /// The machine and the caller, as found at start.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +21,7 @@ pub struct Host {
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
-    /// The home directory, canonical where it exists.
+    /// The home directory, canonical where it exists; `environment` has it as the caller names it.
     pub home: PathBuf,
     /// The caller's environment.
     pub environment: BTreeMap<OsString, OsString>,
@@ -46,6 +54,18 @@ pub struct Dirs {
     pub runtime: PathBuf,
 }
 
+impl Dirs {
+    /// All of them. Nothing inside may see any: logs, sockets and trust are there.
+    pub fn all(&self) -> [&Path; 4] {
+        [&self.config, &self.state, &self.cache, &self.runtime]
+    }
+
+    /// The one of them that is inside `path`, or that `path` is inside of.
+    pub fn overlapping(&self, path: &Path) -> Option<&Path> {
+        self.all().into_iter().find(|own| own.starts_with(path) || path.starts_with(own))
+    }
+}
+
 /// What is known of bwrap. Distributions backport, so options are probed and versions are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bwrap {
@@ -55,6 +75,13 @@ pub struct Bwrap {
     pub options: BTreeSet<String>,
     /// It is setuid root (refused: CVE-2026-41163).
     pub setuid: bool,
+}
+
+impl Bwrap {
+    /// Whether this bwrap has the option, dashes included.
+    pub fn has(&self, option: &str) -> bool {
+        self.options.contains(option)
+    }
 }
 
 /// What a path is; symbolic links are not followed.

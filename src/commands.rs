@@ -1,0 +1,184 @@
+//! One function for each command: what it needs from the rooms below, in the order in which it
+//! happens. It must never decide anything; that is theirs.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+
+use crate::cli::{
+    ExplainArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions, TrustArgs, VerifyArgs,
+};
+use crate::demo;
+use crate::error::{Error, Result, Tried as _};
+use crate::front;
+use crate::generated;
+use crate::host::{Disk, Host};
+use crate::log;
+use crate::policy::explain as explanation;
+use crate::policy::invocation::{Invocation, ProfileChoice};
+use crate::profile::{self, config::Config};
+use crate::sandbox::project;
+use crate::session::{Found, Sessions, State};
+use crate::supervisor;
+use crate::trace;
+use crate::visible::visible_path;
+
+/// The agent of the demo.
+const DEMO: &str = "demo";
+
+/// The bare `claudebox`: the default agent in this project.
+pub(crate) fn bare(options: &RunOptions, argv: &[OsString], host: &Host) -> Result<u8> {
+    let config = Config::load(host)?;
+    trace::start(options.verbose.max(config.verbose()));
+    start(&Invocation::of_bare(options, argv, &config)?, &config, host)
+}
+
+/// `claudebox run`
+pub(crate) fn run(args: &RunArgs, host: &Host) -> Result<u8> {
+    let config = Config::load(host)?;
+    trace::start(args.options.verbose.max(config.verbose()));
+    let invocation = Invocation::of_run(args, &config)?;
+    if invocation.profile == ProfileChoice::Agent(DEMO.into()) && invocation.project.is_none() {
+        return run_demo(invocation, &config, host);
+    }
+    start(&invocation, &config, host)
+}
+
+/// One run, from what was typed to the agent's exit code.
+fn start(invocation: &Invocation, config: &Config, host: &Host) -> Result<u8> {
+    let (_, plan) = crate::plan(invocation, config, host)?;
+    front::run(&plan, invocation, host)
+}
+
+/// The demo in its scratch project, and the look from outside afterwards.
+fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<u8> {
+    let scratch = demo::prepare(host)?;
+    invocation.project = Some(scratch.project());
+    let code = start(&invocation, config, host)?;
+    let latest = Sessions::new(&host.dirs).find(None, &scratch.project());
+    if latest.is_ok_and(|found| matches!(found.state, State::Starting | State::Running)) {
+        scratch.keep();
+        return Ok(code);
+    }
+    let escaped = scratch.escaped();
+    let mut out = anstream::stderr().lock();
+    if escaped.is_empty() {
+        let _ = writeln!(out, "Seen from outside: nothing of it has changed anything on this host.");
+        return Ok(code);
+    }
+    let paths: Vec<String> = escaped.iter().map(|path| visible_path(path)).collect();
+    Err(Error::launcher(format!("the sandbox did not hold: {}", paths.join(", "))))
+}
+
+/// `claudebox explain`
+pub(crate) fn explain(args: &ExplainArgs, host: &Host) -> Result<u8> {
+    let config = Config::load(host)?;
+    let invocation = Invocation::of_run(&args.run, &config)?;
+    let (policy, plan) = crate::plan(&invocation, &config, host)?;
+    let text = if args.json {
+        format!("{:#}\n", explanation::json(&policy))
+    } else if args.bwrap {
+        explanation::bwrap(&plan)
+    } else {
+        explanation::text(&policy)
+    };
+    print(|out| out.write_all(text.as_bytes()))
+}
+
+/// `claudebox __shell`
+pub(crate) fn shell(session: &str, host: &Host) -> Result<u8> {
+    let found = find(Some(session), host)?;
+    supervisor::shell(&found.session.runtime)
+}
+
+/// `claudebox ls`
+pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
+    let here = here(host);
+    crate::session::list::ls(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())?;
+    Ok(0)
+}
+
+/// `claudebox log`
+pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
+    let found = find(args.session.as_deref(), host)?;
+    log::show(&found.session.directory, args)?;
+    Ok(0)
+}
+
+/// `claudebox verify`
+pub(crate) fn verify(args: &VerifyArgs, host: &Host) -> Result<u8> {
+    let found = if args.all {
+        Sessions::new(&host.dirs).all()
+    } else {
+        vec![find(args.session.as_deref(), host)?]
+    };
+    let mut out = anstream::stdout().lock();
+    let mut worst = 0;
+    for Found { session, .. } in found {
+        let verdict = log::verify::verify(&session.directory, &mut out)?;
+        worst = worst.max(verdict.exit_code());
+    }
+    Ok(worst)
+}
+
+/// `claudebox profile`
+pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
+    profile::command::command(command, host, &mut anstream::stdout())?;
+    Ok(0)
+}
+
+/// `claudebox trust`
+pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
+    let project = match &args.file {
+        Some(_) => here(host),
+        None => project::find(None, host, &Disk)?.root,
+    };
+    let mut out = anstream::stdout();
+    let mut confirm = |out: &mut dyn Write| if args.yes { Ok(true) } else { ask(out) };
+    profile::trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
+    Ok(0)
+}
+
+/// Asks a person; where there is none, the answer is not known.
+fn ask(out: &mut dyn Write) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::usage("there is nobody to ask: standard input is not a terminal")
+            .hint("look at the file, then: claudebox trust --yes"));
+    }
+    let mut answer = String::new();
+    write!(out, "Trust it? [y/N] ").and_then(|()| out.flush()).tried(|| "ask")?;
+    io::stdin().lock().read_line(&mut answer).tried(|| "read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// `claudebox completions`
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8> {
+    print(|out| generated::completions(shell, out))
+}
+
+/// `claudebox man`
+pub(crate) fn man() -> Result<u8> {
+    print(generated::man)
+}
+
+/// `claudebox schema`
+pub(crate) fn schema() -> Result<u8> {
+    print(|out| out.write_all(profile::command::json_schema().as_bytes()))
+}
+
+/// The session that is meant by the beginning of an id, or this project's latest.
+fn find(prefix: Option<&str>, host: &Host) -> Result<Found> {
+    Sessions::new(&host.dirs).find(prefix, &here(host))
+}
+
+/// The current directory, canonical where it still exists.
+fn here(host: &Host) -> std::path::PathBuf {
+    host.cwd.canonicalize().unwrap_or_else(|_| host.cwd.clone())
+}
+
+/// Writes to standard output; a reader that has gone away is not a failure.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8> {
+    match write(&mut anstream::stdout()) {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "write the output"),
+        _ => Ok(0),
+    }
+}

@@ -1,0 +1,63 @@
+//! `claudebox attach`: shows a running session in this terminal. It must never touch a session
+//! that has ended.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal as _;
+
+use super::client::Client;
+use super::conclude::conclude;
+use super::say;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::session::list::age;
+use crate::session::record::{Mode, Status, now};
+use crate::session::{Found, Sessions, State};
+use crate::tmux::{Program, argv};
+
+/// Attaches to the session that is meant by the beginning of an id, or else to this project's
+/// latest; answers with the code to exit with.
+pub fn attach(prefix: Option<&str>, host: &Host) -> Result<u8> {
+    let here = host.cwd.canonicalize().unwrap_or_else(|_| host.cwd.clone());
+    let found = Sessions::new(&host.dirs).find(prefix, &here)?;
+    check(&found)?;
+    if host.terminal.is_none() || !std::io::stdout().is_terminal() {
+        return Err(Error::launcher("attach needs a terminal, and there is none here")
+            .hint(format!("`claudebox log --follow {}` shows what runs", found.session.id)));
+    }
+    if host.environment.contains_key(OsStr::new("TMUX")) {
+        say("this is a tmux inside a tmux: type the prefix twice to reach the inner one");
+    }
+    let program = Program::find(&host.environment)?;
+    let socket = found.session.tmux_socket();
+    let server = program.private(&socket, None, &host.environment);
+    let client = Client::open(&server, &argv::attach())?;
+    let signal = client.wait()?;
+    conclude(&found.session, &server, signal)
+}
+
+fn check(Found { session, record, state }: &Found) -> Result<()> {
+    let id = &session.id;
+    let log = format!("`claudebox log {id}` shows what ran");
+    match (state, record.mode) {
+        (State::Ended(status), _) => {
+            Err(Error::launcher(format!("session {id} {}", how_it_ended(status))).hint(log))
+        }
+        (State::Crashed, _) => {
+            Err(Error::launcher(format!("session {id} crashed: its supervisor was killed"))
+                .hint(log))
+        }
+        (State::Starting | State::Running, Mode::Tmux) => Ok(()),
+        (State::Starting | State::Running, Mode::UserTmux | Mode::Terminal) => {
+            Err(Error::launcher(format!("session {id} runs in the terminal it was started in"))
+                .hint(format!("`claudebox log --follow {id}` shows what runs")))
+        }
+    }
+}
+
+fn how_it_ended(status: &Status) -> String {
+    let ago = age(now().saturating_sub(status.ended));
+    match &status.message {
+        Some(message) => format!("could not run, {ago} ago: {message}"),
+        None => format!("ended with {}, {ago} ago", status.code),
+    }
+}

@@ -1,0 +1,99 @@
+//! What the front end makes of the end of its tmux client: detached, ended, or crashed. Only the
+//! session's own status and lock may say which.
+
+use std::io::Write as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::say;
+use crate::error::{Error, Result, exit};
+use crate::host::Host;
+use crate::session::record::Status;
+use crate::session::{Session, Sessions};
+use crate::tmux::{Program, Server, argv};
+
+/// How long a supervisor may take to end everything, once its terminal is gone.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Tells how the session stands, now that this terminal has left it, and answers with the code to
+/// exit with: the agent's, or 0 when it goes on.
+pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal>) -> Result<u8> {
+    let id = &session.id;
+    if goes_on(session, server) {
+        say(format_args!("detached; `claudebox attach {id}` goes back"));
+        return Ok(
+            signal.map_or(0, |signal| exit::SIGNAL_BASE + (signal as i32).unsigned_abs() as u8)
+        );
+    }
+    let ended = await_end(session);
+    end_server(session, server);
+    if let Some(status) = session.status() {
+        session.remove_runtime();
+        return tell(session, &status);
+    }
+    if !ended {
+        return Err(Error::launcher(format!(
+            "session {id} has lost its terminal and does not end"
+        ))
+        .hint(format!("`claudebox log {id}` shows what it does")));
+    }
+    session.remove_runtime();
+    Err(Error::launcher(format!("session {id} ended without a word: its supervisor was killed"))
+        .hint(format!("everything inside ended with it; `claudebox log {id}` shows what ran")))
+}
+
+/// Removes what sessions left behind whose supervisor and front end were killed.
+pub(super) fn remove_stale(sessions: Sessions<'_>, host: &Host) {
+    for session in sessions.stale() {
+        let socket = session.tmux_socket();
+        if socket.exists()
+            && let Ok(program) = Program::find(&host.environment)
+        {
+            end_server(&session, &program.private(&socket, None, &host.environment));
+        }
+        session.remove_runtime();
+    }
+}
+
+/// Ends the session's tmux server, if it is there: a hook or a plugin may have made it stay.
+pub(super) fn end_server(session: &Session, server: &Server) {
+    if session.tmux_socket().exists() {
+        let _ = server.run(&argv::kill_server());
+    }
+}
+
+fn goes_on(session: &Session, server: &Server) -> bool {
+    session.status().is_none() && session.is_alive() && server.run(&argv::has_session()).is_ok()
+}
+
+/// Waits for the end of a session whose pane is gone; `false` if it does not come.
+fn await_end(session: &Session) -> bool {
+    let end = Instant::now() + LIMIT;
+    while session.is_alive() {
+        if Instant::now() > end {
+            return false;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+fn tell(session: &Session, status: &Status) -> Result<u8> {
+    if let Some(error) = status.failure() {
+        return Err(error);
+    }
+    let mut out = anstream::stderr().lock();
+    for line in &status.last_words {
+        let _ = writeln!(out, "{line}");
+    }
+    drop(out);
+    let (id, execs) = (&session.id, status.execs);
+    let s = if execs == 1 { "" } else { "s" };
+    say(format_args!(
+        "the agent ended with {}; `claudebox log {id}` shows its {execs} command{s}",
+        status.code
+    ));
+    Ok(status.code)
+}

@@ -1,0 +1,129 @@
+//! The front end: what runs in the user's terminal. It makes the session, opens tmux, waits, and
+//! exits with the agent's code. It is only a viewer: its own death means "detached", except where
+//! it is itself the supervisor. It must never take an exit code from tmux, whose client ends with
+//! 0 for a detach and an end alike.
+
+mod attach;
+mod client;
+mod conclude;
+mod private;
+mod supervise;
+mod users;
+
+pub use attach::attach;
+pub use supervise::supervise;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+
+use crate::bytes::Bytes;
+use crate::error::Result;
+use crate::host::Host;
+use crate::policy::invocation::Invocation;
+use crate::sandbox::plan::Plan;
+use crate::session::record::Mode;
+use crate::session::{Draft, Locks, Session, Sessions};
+use crate::tmux::Program;
+
+/// Less than this is no use divided.
+const SMALLEST: (u16, u16) = (40, 10);
+
+/// Columns and rows.
+type Size = (u16, u16);
+
+/// A session that is about to begin.
+struct Start<'a> {
+    plan: &'a Plan,
+    invocation: &'a Invocation,
+    host: &'a Host,
+    session: &'a Session,
+}
+
+/// Where the agent will show itself.
+enum Place {
+    /// In this terminal, and nothing beside it.
+    Here { note: Option<&'static str> },
+    /// In this pane of the user's tmux, with the log in another.
+    UsersTmux(users::Pane),
+    /// In a tmux of our own.
+    OwnTmux(Program, Size),
+}
+
+/// Runs a session from its beginning until it ends or is detached from; answers with the code to
+/// exit with.
+pub fn run(plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
+    let place = choose_place(invocation, host)?;
+    let sessions = Sessions::new(&host.dirs);
+    conclude::remove_stale(sessions, host);
+    let (session, locks) = sessions.create(draft(plan, host, &place))?;
+    let start = Start { plan, invocation, host, session: &session };
+    match place {
+        Place::Here { note } => here(&start, note, locks),
+        Place::UsersTmux(pane) => users::run(&start, &pane, locks),
+        Place::OwnTmux(program, size) => private::run(&start, &program, size, locks),
+    }
+}
+
+fn choose_place(invocation: &Invocation, host: &Host) -> Result<Place> {
+    if !invocation.monitor {
+        return Ok(Place::Here { note: None });
+    }
+    let (Some(size), true) = (host.terminal, std::io::stdout().is_terminal()) else {
+        return Ok(Place::Here { note: Some("there is no terminal here, so no log pane") });
+    };
+    let program = Program::find(&host.environment)?;
+    Ok(match users::Pane::find(&program, &host.environment) {
+        Some(pane) => Place::UsersTmux(pane),
+        None => Place::OwnTmux(program, size),
+    })
+}
+
+fn here(start: &Start<'_>, note: Option<&str>, locks: Locks) -> Result<u8> {
+    if let Some(note) = note {
+        let id = &start.session.id;
+        say(format_args!("{note}; `claudebox log {id}` shows what runs"));
+    }
+    supervise::in_users_terminal(start.session, start.plan, locks)
+}
+
+fn draft(plan: &Plan, host: &Host, place: &Place) -> Draft {
+    let program = plan.summary.agent.first().map(Bytes::as_path);
+    let name = program.and_then(|path| path.file_name()).unwrap_or_default();
+    Draft {
+        project: plan.summary.project.clone(),
+        cwd: host.cwd.as_path().into(),
+        profile: plan.summary.profile.clone(),
+        network: plan.summary.network.clone(),
+        command: name.into(),
+        mode: match place {
+            Place::Here { .. } => Mode::Terminal,
+            Place::UsersTmux(_) => Mode::UserTmux,
+            Place::OwnTmux(..) => Mode::Tmux,
+        },
+    }
+}
+
+/// Whether a terminal is large enough to be divided; says so if it is not.
+fn has_room((columns, rows): Size) -> bool {
+    let enough = columns >= SMALLEST.0 && rows >= SMALLEST.1;
+    if !enough {
+        say(format_args!(
+            "this terminal of {columns}x{rows} is too small for a log pane; \
+             prefix L opens one, `claudebox log` shows what ran"
+        ));
+    }
+    enough
+}
+
+/// This program with arguments for a session.
+fn own_command(host: &Host, arguments: &[&str]) -> Vec<OsString> {
+    let program = [host.executable.as_os_str()];
+    program.into_iter().chain(arguments.iter().map(OsStr::new)).map(OsString::from).collect()
+}
+
+/// Tells the user something that is no error.
+fn say(text: impl Display) {
+    let bold = anstyle::Style::new().bold();
+    let _ = writeln!(anstream::stderr().lock(), "{bold}claudebox:{bold:#} {text}");
+}

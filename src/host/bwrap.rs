@@ -1,0 +1,184 @@
+//! Finds bwrap and asks it once for its options. It must never start a bwrap that a project
+//! could have put on `PATH`: this one runs outside of every sandbox.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::Bwrap;
+use crate::bytes::Bytes;
+use crate::error::{Result, Tried as _};
+
+/// The name of the cache file.
+const CACHE: &str = "bwrap.json";
+
+/// The bwrap on `path` (a `PATH`), with its options. `None` where there is none.
+///
+/// # Errors
+/// When a bwrap is there and does not answer `--help`.
+pub(super) fn find(path: &OsStr, cwd: &Path, cache: &Path) -> Result<Option<Bwrap>> {
+    let Some(program) = search(path, cwd) else { return Ok(None) };
+    let found = fs::metadata(&program).tried(|| format!("look at {}", program.display()))?;
+    let setuid = found.mode() & 0o4000 != 0;
+    let identity = Identity::of(&program, &found);
+    if let Some(options) = recall(cache, &identity) {
+        return Ok(Some(Bwrap { path: program, options, setuid }));
+    }
+    let options = ask(&program)?;
+    remember(cache, identity, &options);
+    Ok(Some(Bwrap { path: program, options, setuid }))
+}
+
+/// Looks along `PATH`, leaving out relative entries and those inside the repository around `cwd`:
+/// its author, or an agent that worked there, must not choose the program that builds the sandbox.
+fn search(path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+    let cwd = fs::canonicalize(cwd).ok()?;
+    let repository = cwd.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok());
+    let root = repository.filter(|dir| dir.parent().is_some());
+    let trusted = std::env::split_paths(path).filter(|entry| {
+        let real = fs::canonicalize(entry).unwrap_or_default();
+        entry.is_absolute() && root.is_none_or(|root| !real.starts_with(root))
+    });
+    let trusted = std::env::join_paths(trusted).ok()?;
+    let found = which::which_in("bwrap", Some(trusted), &cwd).ok()?;
+    let real = fs::canonicalize(&found).ok()?;
+    root.is_none_or(|root| !real.starts_with(root)).then_some(real)
+}
+
+/// Runs `bwrap --help` with an empty environment and takes the options out of it.
+fn ask(program: &Path) -> Result<BTreeSet<String>> {
+    let output = Command::new(program)
+        .arg("--help")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .tried(|| format!("run {} --help", program.display()))?;
+    Ok(options_of(&output.stdout))
+}
+
+/// The long options that begin a line of the help text.
+fn options_of(help: &[u8]) -> BTreeSet<String> {
+    help.split(|byte| *byte == b'\n')
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| word.starts_with("--") && word.len() > 2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What tells one bwrap from the next.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    path: Bytes,
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(path: &Path, found: &fs::Metadata) -> Self {
+        Self {
+            path: path.into(),
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+/// The cache file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cached {
+    of: Identity,
+    options: BTreeSet<String>,
+}
+
+/// The options from the cache, if they are of this very program.
+fn recall(cache: &Path, identity: &Identity) -> Option<BTreeSet<String>> {
+    let text = fs::read(cache.join(CACHE)).ok()?;
+    let cached: Cached = serde_json::from_slice(&text).ok()?;
+    (cached.of == *identity).then_some(cached.options)
+}
+
+/// Writes the cache. It is only an optimisation: whatever fails here is not a failure.
+fn remember(cache: &Path, of: Identity, options: &BTreeSet<String>) {
+    let store = || -> std::io::Result<()> {
+        fs::create_dir_all(cache)?;
+        let mut file = tempfile::NamedTempFile::new_in(cache)?;
+        let cached = Cached { of, options: options.clone() };
+        file.write_all(&serde_json::to_vec(&cached)?)?;
+        file.persist(cache.join(CACHE))?;
+        Ok(())
+    };
+    if let Err(err) = store() {
+        tracing::debug!("the options of bwrap are not cached: {err}");
+    }
+}
+
+/// The `PATH` of execvp(3) where the variable is unset.
+pub(super) fn default_path() -> OsString {
+    "/usr/local/bin:/usr/bin:/bin".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn script(dir: &Path, text: &str) -> PathBuf {
+        fs::create_dir_all(dir).unwrap();
+        let path = dir.join("bwrap");
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn options_begin_their_line() {
+        let help =
+            b"usage: bwrap [OPTIONS...]\n\n    --help    Print\n    --args FD  see --perms\n";
+        assert_eq!(Vec::from_iter(options_of(help)), ["--args", "--help"]);
+    }
+
+    #[test]
+    fn it_is_asked_once_and_again_when_it_changed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (bin, cache) = (tmp.path().join("bin"), tmp.path().join("cache"));
+        script(&bin, "echo x >> $0.asked; echo --args");
+        let find = || find(bin.as_os_str(), tmp.path(), &cache).unwrap().unwrap();
+        assert_eq!(find(), find());
+        let asked = || fs::read_to_string(bin.join("bwrap.asked")).unwrap().len();
+        assert_eq!(asked(), 2);
+        script(&bin, "echo x >> $0.asked; echo --args; echo --bind-fd");
+        assert!(find().options.contains("--bind-fd"));
+        assert_eq!(asked(), 4);
+        fs::write(cache.join(CACHE), "{").unwrap();
+        assert!(find().options.contains("--bind-fd"));
+        assert_eq!(asked(), 6);
+    }
+
+    #[test]
+    fn a_repository_does_not_choose_its_own_bwrap() {
+        let tmp = tempfile::tempdir().unwrap();
+        let project = tmp.path().join("project");
+        fs::create_dir_all(project.join(".git")).unwrap();
+        fs::create_dir_all(project.join("sub")).unwrap();
+        script(&project.join("bin"), "touch $0.ran");
+        std::os::unix::fs::symlink(project.join("bin"), tmp.path().join("link")).unwrap();
+        for entry in [project.join("bin"), tmp.path().join("link"), "../bin".into()] {
+            let cwd = project.join("sub");
+            assert_eq!(find(entry.as_os_str(), &cwd, tmp.path()).unwrap(), None, "{entry:?}");
+        }
+        assert!(!project.join("bin/bwrap.ran").exists());
+    }
+}

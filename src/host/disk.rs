@@ -1,0 +1,89 @@
+//! The disk as [`Facts`]: each question is one or two system calls, nothing is remembered.
+//! It must never write.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::{Facts, FileFacts, FileKind};
+
+/// The real file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Facts for Disk {
+    fn lstat(&self, path: &Path) -> Option<FileFacts> {
+        fs::symlink_metadata(path).ok().map(|found| facts_of(&found))
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        fs::read_link(path).ok()
+    }
+
+    fn canonicalize(&self, path: &Path) -> Option<PathBuf> {
+        fs::canonicalize(path).ok()
+    }
+
+    fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>> {
+        let file = open_regular(path)?;
+        let mut head = Vec::new();
+        let max = u64::try_from(max).unwrap_or(u64::MAX);
+        file.take(max).read_to_end(&mut head).ok()?;
+        Some(head)
+    }
+
+    fn list(&self, path: &Path) -> Vec<OsString> {
+        let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Opens a regular file for reading. `O_NONBLOCK`, because a FIFO in an agent's place for a file
+/// would otherwise hold the start up for ever.
+fn open_regular(path: &Path) -> Option<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).ok()?;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    file.metadata().ok()?.is_file().then_some(file)
+}
+
+/// What of lstat(2) policy asks for.
+pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
+    let kind = if found.is_symlink() {
+        FileKind::Symlink
+    } else if found.is_dir() {
+        FileKind::Directory
+    } else if found.is_file() {
+        FileKind::File
+    } else {
+        FileKind::Other
+    };
+    FileFacts { kind, uid: found.uid(), mode: found.mode() & 0o7777 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(Disk.read_head(&fifo, 10), None);
+        assert_eq!(Disk.lstat(&fifo).unwrap().kind, FileKind::Other);
+    }
+
+    #[test]
+    fn a_head_is_only_a_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        fs::write(&file, "#!/bin/sh\nbody").unwrap();
+        assert_eq!(Disk.read_head(&file, 9).unwrap(), b"#!/bin/sh");
+        assert_eq!(Disk.list(dir.path()), ["f"]);
+    }
+}

@@ -1,0 +1,140 @@
+//! A file system that is a map, for tests: another distribution is a fixture.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use super::{Facts, FileFacts, FileKind};
+
+/// What stands at a path.
+#[derive(Clone, Debug)]
+enum Node {
+    Directory,
+    File { content: Vec<u8>, mode: u32 },
+    Symlink(PathBuf),
+    Socket,
+}
+
+/// A file system in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeDisk {
+    nodes: BTreeMap<PathBuf, Node>,
+    owners: BTreeMap<PathBuf, u32>,
+    uid: u32,
+}
+
+impl FakeDisk {
+    /// An empty file system whose files belong to `uid`.
+    pub(crate) fn of(uid: u32) -> Self {
+        let mut disk = Self { uid, ..Self::default() };
+        disk.nodes.insert("/".into(), Node::Directory);
+        disk
+    }
+
+    fn put(mut self, path: impl AsRef<Path>, node: Node) -> Self {
+        let path = path.as_ref();
+        for parent in path.ancestors().skip(1) {
+            self.nodes.entry(parent.to_owned()).or_insert(Node::Directory);
+        }
+        self.nodes.insert(path.to_owned(), node);
+        self
+    }
+
+    pub(crate) fn dir(self, path: impl AsRef<Path>) -> Self {
+        self.put(path, Node::Directory)
+    }
+
+    pub(crate) fn file(self, path: impl AsRef<Path>, content: &str) -> Self {
+        self.put(path, Node::File { content: content.into(), mode: 0o644 })
+    }
+
+    pub(crate) fn program(self, path: impl AsRef<Path>, content: &str) -> Self {
+        self.put(path, Node::File { content: content.into(), mode: 0o755 })
+    }
+
+    pub(crate) fn link(self, path: impl AsRef<Path>, target: impl Into<PathBuf>) -> Self {
+        self.put(path, Node::Symlink(target.into()))
+    }
+
+    pub(crate) fn socket(self, path: impl AsRef<Path>) -> Self {
+        self.put(path, Node::Socket)
+    }
+
+    pub(crate) fn owned(mut self, path: impl Into<PathBuf>, uid: u32) -> Self {
+        self.owners.insert(path.into(), uid);
+        self
+    }
+
+    pub(crate) fn without(mut self, path: impl AsRef<Path>) -> Self {
+        self.nodes.retain(|node, _| !node.starts_with(path.as_ref()));
+        self
+    }
+
+    /// realpath(3) of all but the last component, so that a link in the middle is followed.
+    fn resolve_parent(&self, path: &Path) -> Option<PathBuf> {
+        let Some(parent) = path.parent() else { return Some("/".into()) };
+        Some(self.canonicalize(parent)?.join(path.file_name()?))
+    }
+
+    fn walk(&self, path: &Path, depth: usize) -> Option<PathBuf> {
+        let mut done = PathBuf::from("/");
+        let mut components = path.components();
+        components.next();
+        while let Some(component) = components.next() {
+            if component == Component::ParentDir {
+                done.pop();
+                continue;
+            }
+            let next = done.join(component);
+            match self.nodes.get(&next)? {
+                Node::Symlink(target) if depth < 40 => {
+                    let rest = components.as_path().to_owned();
+                    return self.walk(&done.join(target).join(rest), depth + 1);
+                }
+                Node::Symlink(_) => return None,
+                _ => done = next,
+            }
+        }
+        Some(done)
+    }
+}
+
+impl Facts for FakeDisk {
+    fn lstat(&self, path: &Path) -> Option<FileFacts> {
+        let path = self.resolve_parent(path)?;
+        let (kind, mode) = match self.nodes.get(&path)? {
+            Node::Directory => (FileKind::Directory, 0o755),
+            Node::File { mode, .. } => (FileKind::File, *mode),
+            Node::Symlink(_) => (FileKind::Symlink, 0o777),
+            Node::Socket => (FileKind::Other, 0o600),
+        };
+        Some(FileFacts { kind, uid: *self.owners.get(&path).unwrap_or(&self.uid), mode })
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        match self.nodes.get(&self.resolve_parent(path)?)? {
+            Node::Symlink(target) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
+    fn canonicalize(&self, path: &Path) -> Option<PathBuf> {
+        self.walk(path, 0)
+    }
+
+    fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>> {
+        match self.nodes.get(&self.canonicalize(path)?)? {
+            Node::File { content, .. } => Some(content[..content.len().min(max)].to_vec()),
+            _ => None,
+        }
+    }
+
+    fn list(&self, path: &Path) -> Vec<OsString> {
+        self.nodes
+            .keys()
+            .filter(|node| node.parent() == Some(path))
+            .filter_map(|node| node.file_name())
+            .map(OsString::from)
+            .collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! Looks at the machine and the caller: one pass at start, no process spawned but the first
+//! `bwrap --help`. It must never create or change anything but its own cache.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Dirs, Host, bwrap};
+use crate::error::{Error, Result, Tried as _};
+use crate::visible::visible_path;
+
+impl Host {
+    /// Probes this machine for the caller of this process.
+    ///
+    /// # Errors
+    /// When there is no home directory, no current directory, or `$XDG_RUNTIME_DIR/claudebox` is
+    /// another's.
+    pub fn probe() -> Result<Self> {
+        let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let uid = rustix::process::geteuid().as_raw();
+        let home = home(&environment, uid)?;
+        let dirs = Dirs::of(&environment, &home, uid)?;
+        let cwd = std::env::current_dir().map_err(|err| {
+            Error::launcher(format!("cannot find the current directory: {err}"))
+                .hint("change to a directory that exists, then start claudebox again")
+        })?;
+        let path = environment.get(OsStr::new("PATH")).cloned();
+        let path = path.unwrap_or_else(bwrap::default_path);
+        Ok(Self {
+            uid,
+            gid: rustix::process::getegid().as_raw(),
+            executable: std::env::current_exe().tried(|| "find claudebox's own program")?,
+            bwrap: bwrap::find(&path, &cwd, &dirs.cache)?,
+            landlock_abi: crate::sys::landlock::abi(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            terminal: terminal(),
+            home,
+            cwd: logical_cwd(&environment).unwrap_or(cwd),
+            dirs,
+            environment,
+        })
+    }
+}
+
+/// `$HOME`, or where it is unset the home of the user database.
+fn home(environment: &BTreeMap<OsString, OsString>, uid: u32) -> Result<PathBuf> {
+    let home = match absolute(environment, "HOME") {
+        Some(home) => home,
+        None => nix::unistd::User::from_uid(uid.into())
+            .tried(|| "look up the user")?
+            .map(|user| user.dir)
+            .ok_or_else(|| {
+                Error::launcher(format!("HOME is not set, and user {uid} is not in /etc/passwd"))
+                    .hint("set HOME to a directory of yours")
+            })?,
+    };
+    Ok(fs::canonicalize(&home).unwrap_or(home))
+}
+
+/// `$PWD`, if it is another name of the current directory (what pwd(1) prints).
+fn logical_cwd(environment: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+    let logical = absolute(environment, "PWD")?;
+    let same = |a: &fs::Metadata, b: &fs::Metadata| a.dev() == b.dev() && a.ino() == b.ino();
+    same(&fs::metadata(&logical).ok()?, &fs::metadata(".").ok()?).then_some(logical)
+}
+
+/// The size of the terminal on standard input.
+fn terminal() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdin()).ok()?;
+    Some((size.ws_col, size.ws_row))
+}
+
+/// The variable, if it is set and absolute: the XDG base directory specification says to ignore
+/// a relative value.
+fn absolute(environment: &BTreeMap<OsString, OsString>, name: &str) -> Option<PathBuf> {
+    let value = environment.get(OsStr::new(name)).map(PathBuf::from)?;
+    value.is_absolute().then_some(value)
+}
+
+impl Dirs {
+    /// The directories of this caller. Nothing is created.
+    fn of(environment: &BTreeMap<OsString, OsString>, home: &Path, uid: u32) -> Result<Self> {
+        let base = |name, default| {
+            absolute(environment, name).unwrap_or_else(|| home.join(default)).join("claudebox")
+        };
+        let state = base("XDG_STATE_HOME", ".local/state");
+        let runtime = match absolute(environment, "XDG_RUNTIME_DIR") {
+            Some(dir) if is_private(&dir, uid) => {
+                let runtime = dir.join("claudebox");
+                check_free_or_private(&runtime, uid)?;
+                runtime
+            }
+            _ => state.join("run"),
+        };
+        Ok(Self {
+            config: base("XDG_CONFIG_HOME", ".config"),
+            cache: base("XDG_CACHE_HOME", ".cache"),
+            state,
+            runtime,
+        })
+    }
+}
+
+/// A directory that is ours and nobody else's to enter, and no symbolic link.
+fn is_private(dir: &Path, uid: u32) -> bool {
+    fs::symlink_metadata(dir)
+        .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0)
+}
+
+/// Refuses a runtime directory that another put there, or can enter (CVE-2026-46406 is a socket
+/// in a directory of a predictable name).
+fn check_free_or_private(dir: &Path, uid: u32) -> Result<()> {
+    if fs::symlink_metadata(dir).is_err() || is_private(dir, uid) {
+        return Ok(());
+    }
+    let shown = visible_path(dir);
+    Err(Error::launcher(format!("{shown} is not a directory that only you can enter"))
+        .hint(format!("look who made it (`ls -ld {shown}`), then remove it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fn environment(pairs: &[(&str, &Path)]) -> BTreeMap<OsString, OsString> {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn relative_base_directories_are_ignored() {
+        let env = environment(&[("XDG_CONFIG_HOME", Path::new("conf"))]);
+        let dirs = Dirs::of(&env, Path::new("/home/u"), 0).unwrap();
+        assert_eq!(dirs.config, Path::new("/home/u/.config/claudebox"));
+        assert_eq!(dirs.runtime, Path::new("/home/u/.local/state/claudebox/run"));
+    }
+
+    #[test]
+    fn a_runtime_directory_is_used_only_if_it_is_ours_alone() {
+        let tmp = tempfile::tempdir().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let env = environment(&[("XDG_RUNTIME_DIR", tmp.path())]);
+        let mode = |mode| {
+            fs::set_permissions(tmp.path(), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o700);
+        let own = tmp.path().join("claudebox");
+        assert_eq!(Dirs::of(&env, Path::new("/h"), uid).unwrap().runtime, own);
+        let fallback = Path::new("/h/.local/state/claudebox/run");
+        assert_eq!(Dirs::of(&env, Path::new("/h"), uid + 1).unwrap().runtime, fallback);
+        mode(0o750);
+        assert_eq!(Dirs::of(&env, Path::new("/h"), uid).unwrap().runtime, fallback);
+        mode(0o700);
+        symlink("/tmp", &own).unwrap();
+        assert!(Dirs::of(&env, Path::new("/h"), uid).is_err());
+    }
+
+    #[test]
+    fn this_machine_can_be_probed() {
+        let host = Host::probe().unwrap();
+        assert!(host.home.is_absolute() && host.cwd.is_absolute());
+        assert!(!host.kernel.is_empty());
+    }
+}

@@ -1,0 +1,318 @@
+//! An exec as the one line of text a person reads: what they would have typed. It must never show
+//! another program than the one whose path the kernel got, nor an argument that was not there.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+
+use super::event::{Exec, Ran};
+use super::quote;
+use super::shell::Script;
+use super::unwrap::{Unwrapped, basename, unwrap};
+use crate::bytes::Bytes;
+
+/// Longer text is cut before it is kept; nobody reads on, and a log of such lines must not fill
+/// the memory of who looks at it. `--json` has all of it.
+const LONGEST: usize = 8 << 10;
+
+/// Where programs are that need no path to be recognised: only the system's owner can write there.
+const SYSTEM: [&[u8]; 9] = [
+    b"/bin",
+    b"/sbin",
+    b"/usr/bin",
+    b"/usr/sbin",
+    b"/usr/local/bin",
+    b"/usr/local/sbin",
+    b"/run/current-system/sw/bin",
+    b"/run/wrappers/bin",
+    b"/usr/games",
+];
+
+/// The text of a command, and what is known about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// What is shown.
+    pub text: String,
+    /// The script of a shell's `-c`, whose commands need not be shown again.
+    pub script: Option<Script>,
+    /// Only a step of the agent on the way to the real command.
+    pub step: bool,
+    /// The program is shown by a name that tells where it is: a system directory, or a place that
+    /// was shown before.
+    pub familiar: bool,
+}
+
+/// Which programs were seen where. The first time a name leads to a place outside of the system's
+/// directories, and whenever that place changes, the whole path is shown.
+#[derive(Debug, Default)]
+pub struct Places {
+    seen: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Places {
+    /// Whether an exec's program may be shown by its name alone.
+    pub fn know(&self, exec: &Exec) -> bool {
+        let path = path(exec);
+        let (directory, name) = split(&path);
+        let nix = directory.starts_with(b"/nix/store/") && directory.ends_with(b"/bin");
+        SYSTEM.contains(&directory)
+            || nix
+            || self.seen.get(name).is_some_and(|before| before == directory)
+    }
+
+    /// An exec's program was shown with its whole path.
+    pub fn learn(&mut self, exec: &Exec) {
+        const MOST: usize = 1024;
+        let path = path(exec);
+        let (directory, name) = split(&path);
+        if self.seen.len() < MOST || self.seen.contains_key(name) {
+            self.seen.insert(name.to_vec(), directory.to_vec());
+        }
+    }
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let name = basename(path);
+    let directory = &path[..path.len() - name.len()];
+    (directory.strip_suffix(b"/").unwrap_or(directory), name)
+}
+
+/// The text for an exec, and for what is known of the image that ran. With `raw` no wrapper is
+/// taken off; a program that is not `familiar` is shown with its path.
+pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Command {
+    let argv = ran.and_then(|ran| ran.argv.as_deref()).unwrap_or(&exec.argv);
+    let path = path(exec);
+    let missing = missing(exec, argv);
+    if !raw && missing.is_none() {
+        match unwrap(&path, argv).filter(|_| familiar) {
+            Some(Unwrapped::Step) => {
+                return Command { step: true, ..plain(exec, &path, argv, missing, familiar) };
+            }
+            Some(Unwrapped::Script(script)) => {
+                if let Some(text) = quote::script(&script) {
+                    let script = Some(Script::parse(&script));
+                    return Command { text: shorten(text), script, step: false, familiar };
+                }
+            }
+            None => {}
+        }
+    }
+    plain(exec, &path, argv, missing, familiar)
+}
+
+fn plain(
+    exec: &Exec,
+    path: &[u8],
+    argv: &[Bytes],
+    missing: Option<String>,
+    familiar: bool,
+) -> Command {
+    let mut text = program(path, argv.first(), familiar);
+    text.push_str(&quote::arguments(argv.get(1..).unwrap_or_default()));
+    text = shorten(text);
+    for note in missing.into_iter().chain(exec.arch.as_deref().map(crate::visible::visible)) {
+        text.push_str(&format!(" ({note})"));
+    }
+    Command { text, script: None, step: false, familiar }
+}
+
+/// The path argument with the descriptor it is relative to, as `/proc` names it.
+fn path(exec: &Exec) -> Vec<u8> {
+    const AT_FDCWD: i32 = -100;
+    match exec.at {
+        Some(ref at) if at.dirfd != AT_FDCWD && !exec.path.0.starts_with(b"/") => {
+            let mut path = format!("/proc/self/fd/{}", at.dirfd).into_bytes();
+            if !exec.path.0.is_empty() {
+                path.push(b'/');
+                path.extend_from_slice(&exec.path.0);
+            }
+            path
+        }
+        _ => exec.path.0.clone(),
+    }
+}
+
+/// The program's name as typed. A process may call itself anything, so a first argument that is
+/// not the path's own name is shown as what it is: bash's `exec -a NAME PATH`.
+fn program(path: &[u8], argv0: Option<&Bytes>, familiar: bool) -> String {
+    let Some(argv0) = argv0.map(|argument| argument.0.as_slice()) else {
+        return quote::program(path);
+    };
+    if argv0 == path || (familiar && argv0 == basename(path)) {
+        quote::program(argv0)
+    } else if basename(argv0) == basename(path) {
+        quote::program(path)
+    } else {
+        format!("exec -a {} {}", quote::word(argv0), quote::program(path))
+    }
+}
+
+/// What is not in the text although it was in the argv.
+fn missing(exec: &Exec, argv: &[Bytes]) -> Option<String> {
+    if let Some(hash) = &exec.argv_sha256 {
+        let hash = crate::visible::visible(hash.get(..12).unwrap_or(hash));
+        return Some(format!("arguments not kept, sha256 {hash}…"));
+    }
+    if let Some(why) = &exec.unread {
+        return Some(format!("not readable: {}", crate::visible::visible(why)));
+    }
+    let more = exec.argc?.checked_sub(argv.len() as u64).filter(|more| *more > 0)?;
+    Some(format!("and {more} more arguments"))
+}
+
+fn shorten(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+        let cut = text[at..].chars().count();
+        text.truncate(at);
+        text.push_str(&format!("…(+{cut})"));
+    }
+    text
+}
+
+/// Whether a command's own text already says that `child` is executed, with exactly its arguments.
+/// `chained`: the same process executes both, one after the other.
+pub fn says(parent: (&Exec, &Command), child: (&Exec, &Command), chained: bool) -> bool {
+    let (parent, parent_shown) = parent;
+    let (child, child_shown) = child;
+    // A familiar name can stand for the program; a strange place is shown.
+    if !child_shown.familiar || child.argv.is_empty() || child.argv_sha256.is_some() {
+        return false;
+    }
+    let by_script = parent_shown.script.as_ref().is_some_and(|script| script.names(&child.argv));
+    by_script
+        || is_launcher_of(&parent.argv, &child.argv)
+        || (chained && is_interpreter_of(child, parent))
+}
+
+/// `env A=b CMD`, `timeout 5 CMD`, ...: programs that execute the end of their own arguments.
+fn is_launcher_of(parent: &[Bytes], child: &[Bytes]) -> bool {
+    const LAUNCHERS: [&[u8]; 11] = [
+        b"env", b"nice", b"ionice", b"nohup", b"setsid", b"stdbuf", b"time", b"timeout", b"sudo",
+        b"doas", b"chrt",
+    ];
+    parent.len() > child.len()
+        && LAUNCHERS.contains(&basename(&parent[0].0))
+        && parent.ends_with(child)
+}
+
+/// `#!/usr/bin/env python3`: the script was shown, its interpreter is executed with the script's
+/// path and arguments.
+fn is_interpreter_of(child: &Exec, script: &Exec) -> bool {
+    let Some(arguments) = script.argv.get(1..) else { return false };
+    let Some(rest) = child.argv.get(1..).and_then(|rest| rest.strip_suffix(arguments)) else {
+        return false;
+    };
+    rest.last().is_some_and(|last| *last == script.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::event::{ExecAt, Outcome};
+    use proptest::prelude::*;
+
+    fn exec(path: &str, argv: &[&str]) -> Exec {
+        let argv = argv.iter().map(|argument| Bytes::from(*argument)).collect();
+        Exec { path: path.into(), argv, ..Exec::default() }
+    }
+
+    fn text(exec: &Exec) -> String {
+        command(exec, None, Places::default().know(exec), false).text
+    }
+
+    #[test]
+    fn a_command_reads_as_typed() {
+        let cases = [
+            (exec("/usr/bin/ls", &["ls", "-l"]), "ls -l"),
+            (exec("./run.sh", &["./run.sh"]), "./run.sh"),
+            (exec("/nix/store/abc-git/bin/git", &["git", "log"]), "git log"),
+            (exec("/p/evil/git", &["git", "log"]), "/p/evil/git log"),
+            (exec("/tmp/x", &["ls", "-l"]), "exec -a ls /tmp/x -l"),
+            (exec("/bin/bash", &["-bash"]), "exec -a -bash /bin/bash"),
+            (exec("/usr/bin/true", &[]), "/usr/bin/true"),
+            (exec("/bin/sh", &["sh", "-c", "a\nb"]), "a⏎b"),
+            (exec("/bin/sh", &["sh", "-c", "a\x1bb"]), "sh -c $'a\\eb'"),
+            (exec("/tmp/sh", &["/tmp/sh", "-c", "ls"]), "/tmp/sh -c ls"),
+        ];
+        for (exec, want) in cases {
+            assert_eq!(text(&exec), want);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let whole = exec("/usr/bin/ls", &["ls"]);
+        let cut = Exec { argc: Some(9), ..whole.clone() };
+        assert_eq!(text(&cut), "ls (and 8 more arguments)");
+        let hashed = Exec { argv: vec![], argv_sha256: Some("ab".repeat(32)), ..whole.clone() };
+        assert_eq!(text(&hashed), "/usr/bin/ls (arguments not kept, sha256 abababababab…)");
+        let unread = Exec { argv: vec![], unread: Some("EPERM".into()), ..whole.clone() };
+        assert_eq!(text(&unread), "/usr/bin/ls (not readable: EPERM)");
+        let arch = Exec { arch: Some("i386".into()), ..whole.clone() };
+        assert_eq!(text(&arch), "ls (i386)");
+        let memory =
+            Exec { path: "".into(), at: Some(ExecAt { dirfd: 4, flags: 0x1000 }), ..whole };
+        assert_eq!(text(&memory), "exec -a ls /proc/self/fd/4");
+        let long = exec("/usr/bin/ls", &["ls", &"x".repeat(LONGEST)]);
+        assert!(text(&long).ends_with("x…(+3)"));
+    }
+
+    #[test]
+    fn a_strange_place_is_shown_once_and_when_it_changes() {
+        let mut places = Places::default();
+        let mut shown = |path: &str| {
+            let exec = exec(path, &["cargo", "test"]);
+            let familiar = places.know(&exec);
+            places.learn(&exec);
+            command(&exec, None, familiar, false).text
+        };
+        assert_eq!(shown("/home/u/.cargo/bin/cargo"), "/home/u/.cargo/bin/cargo test");
+        assert_eq!(shown("/home/u/.cargo/bin/cargo"), "cargo test");
+        assert_eq!(shown("/tmp/cargo"), "/tmp/cargo test");
+        assert_eq!(shown("/home/u/.cargo/bin/cargo"), "/home/u/.cargo/bin/cargo test");
+    }
+
+    #[test]
+    fn the_argv_that_ran_is_the_one_shown() {
+        let claimed = exec("/usr/bin/ls", &["ls", "-l"]);
+        let argv = Some(vec!["ls".into(), "-a".into()]);
+        let ran = Ran { t: 0, id: 0, outcome: Outcome::Changed, argv, exe: None, errno: None };
+        let shown = command(&claimed, Some(&ran), true, false);
+        assert_eq!(shown.text, "ls -a");
+    }
+
+    #[test]
+    fn a_child_that_stands_in_the_line_above_is_known() {
+        let known = |parent: &Exec, child: &Exec, chained| {
+            let places = Places::default();
+            let [one, two] =
+                [parent, child].map(|exec| command(exec, None, places.know(exec), false));
+            says((parent, &one), (child, &two), chained)
+        };
+        let shell = exec("/bin/sh", &["sh", "-c", "cd x && ls -l | wc"]);
+        assert!(known(&shell, &exec("/usr/bin/ls", &["ls", "-l"]), false));
+        assert!(!known(&shell, &exec("/usr/bin/ls", &["ls", "-a"]), false));
+        assert!(!known(&shell, &exec("/tmp/ls", &["ls", "-l"]), false));
+        let env = exec("/usr/bin/env", &["env", "A=b", "ls", "-l"]);
+        assert!(known(&env, &exec("/usr/bin/ls", &["ls", "-l"]), true));
+        assert!(!known(&env, &env.clone(), true));
+        let script = exec("./x.py", &["./x.py", "1"]);
+        let python = exec("/usr/bin/python3", &["python3", "./x.py", "1"]);
+        assert!(known(&script, &python, true) && !known(&script, &python, false));
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_prints_comes_out(
+            path in proptest::collection::vec(1_u8.., 0..20),
+            argv in proptest::collection::vec(any::<Vec<u8>>(), 0..4),
+            script: String,
+            why: String,
+        ) {
+            let mut exec = Exec { path: path.into(), unread: Some(why), ..Exec::default() };
+            exec.argv = argv.into_iter().map(Bytes).collect();
+            prop_assert!(!text(&exec).chars().any(crate::visible::is_invisible));
+            let shell = tests::exec("/bin/sh", &["sh", "-c", &script]);
+            prop_assert!(!text(&shell).chars().any(crate::visible::is_invisible));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Text on a terminal: how wide it is, how it is cut, how it is broken into lines. It works on
+//! text that is already visible and holds no escape sequence, so it can never cut one in half.
+#![forbid(unsafe_code)]
+
+use unicode_width::UnicodeWidthChar as _;
+
+/// Columns that text takes.
+pub fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+fn columns(ch: char) -> usize {
+    ch.width().unwrap_or(0)
+}
+
+/// Text in at most so many columns; where it is cut, `…(+N)` says how many characters are missing.
+pub fn fit(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let total = text.chars().count();
+    // The count itself takes room, and more of it the more is cut.
+    let mut kept = 0;
+    let mut used = 0;
+    for ch in text.chars() {
+        let mark = width(&cut_mark(total - kept - 1));
+        if used + columns(ch) + mark > most {
+            break;
+        }
+        used += columns(ch);
+        kept += 1;
+    }
+    let mark = cut_mark(total - kept);
+    let mut out: String = text.chars().take(kept).collect();
+    // In a few columns there is no room for the number.
+    out.push_str(if width(&mark) + used <= most { &mark } else { "…" });
+    out
+}
+
+fn cut_mark(missing: usize) -> String {
+    format!("…(+{missing})")
+}
+
+/// Text broken at spaces into lines of at most so many columns; a longer word is broken anywhere.
+pub fn wrap(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(2);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let mut line = lines.pop().unwrap_or_default();
+        if !line.is_empty() && width(&line) + 1 + width(word) > most {
+            lines.push(std::mem::take(&mut line));
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        for ch in word.chars() {
+            if width(&line) + columns(ch) > most {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(ch);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Right-aligned in so many columns.
+pub fn right(text: &str, columns: usize) -> String {
+    let mut out = " ".repeat(columns.saturating_sub(width(text)));
+    out.push_str(text);
+    out
+}
+
+/// A duration in microseconds, in at most five columns up to eleven days.
+pub fn duration(micros: u64) -> String {
+    let millis = micros / 1000;
+    let seconds = millis / 1000;
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        0 if millis == 0 => "<1ms".to_owned(),
+        0 => format!("{millis}ms"),
+        1..10 => format!("{seconds}.{}s", millis % 1000 / 100),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m{:02}s", seconds % 60).replace("m00s", "m"),
+        3600..86400 => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{}d{:02}h", hours / 24, hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_are_short() {
+        let shown: Vec<_> = [0, 999, 1000, 999_999, 1_250_000, 59_999_999, 60_000_000, 185_000_000]
+            .into_iter()
+            .chain([3_600_000_000, 90_000_000_000])
+            .map(duration)
+            .collect();
+        let want = ["<1ms", "<1ms", "1ms", "999ms", "1.2s", "59s", "1m", "3m05s", "1h00m", "1d01h"];
+        assert_eq!(shown, want);
+    }
+
+    #[test]
+    fn a_cut_says_how_much_is_missing() {
+        assert_eq!(fit("cargo build", 11), "cargo build");
+        assert_eq!(fit("cargo build --release", 11), "cargo…(+16)");
+        assert_eq!(fit("日本語日本語", 9), "日本…(+4)");
+        assert_eq!(fit("cargo", 2), "…");
+    }
+
+    #[test]
+    fn wrapping_keeps_words() {
+        assert_eq!(wrap("the network is open", 11), ["the network", "is open"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_wider_than_asked(text: String, most in 1_usize..60) {
+            prop_assert!(width(&fit(&text, most)) <= most);
+            prop_assert!(wrap(&text, most.max(2)).iter().all(|line| width(line) <= most.max(2)));
+        }
+
+        #[test]
+        fn the_count_is_right(text in "\\PC{20,80}", most in 8_usize..20) {
+            let cut = fit(&text, most);
+            if let Some((kept, count)) = cut.rsplit_once("…(+") {
+                if cut != text {
+                    let count: usize = count.trim_end_matches(')').parse().unwrap();
+                    prop_assert_eq!(kept.chars().count() + count, text.chars().count());
+                    prop_assert!(text.starts_with(kept));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! Which command started which, and when each is ready to be shown. A command's row waits until it
+//! has ended, or has run for [`PATIENCE`]; whatever it started waits for it, so that a reader sees
+//! causes above effects. It must never drop a command that went wrong, and it keeps a bounded
+//! number of commands, however long the log and whatever is in it.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::command::{self, Command, Places};
+use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
+use super::row::{Layout, Mark, Row, State};
+use super::unwrap::basename;
+use crate::bytes::Bytes;
+use crate::visible::visible;
+
+/// After this long, in microseconds, a command that still runs is shown as running.
+const PATIENCE: Micros = 2_000_000;
+/// For this long, in microseconds, a failed exec may be followed by one at the next place of PATH.
+const NEXT_PLACE: Micros = 300_000;
+/// How many commands are kept at once.
+const MOST: usize = 1024;
+
+/// What the tree is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Every exec is a row, and nothing is taken off it.
+    pub raw: bool,
+    /// The agent's direct children are shown once they have ended, with everything below them, and
+    /// lines are drawn between them.
+    pub whole: bool,
+    /// See [`super::event::Start::tool_marker`]; without one no helper can be told.
+    pub marked: bool,
+    /// See [`super::event::Start::helpers`].
+    pub helpers: Vec<String>,
+    /// Whether argv can be confirmed on this machine.
+    pub verifies: bool,
+}
+
+/// The commands that are not finished with.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// What is asked for.
+    pub rules: Rules,
+    /// How wide the terminal is.
+    pub layout: Layout,
+    /// How many commands went wrong so far.
+    pub failed: u64,
+    nodes: BTreeMap<ExecId, Node>,
+    /// The node of an exec; a search along PATH is one node with one id after the other.
+    ids: HashMap<ExecId, ExecId>,
+    processes: HashMap<i32, Process>,
+    deadlines: BTreeSet<(Micros, ExecId)>,
+    places: Places,
+    agent: Option<Bytes>,
+    rows: Vec<Row>,
+}
+
+/// A process and what it executed.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    /// The first command: what its parent started.
+    first: ExecId,
+    /// The latest that ran.
+    current: ExecId,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    exec: Exec,
+    ran: Option<Ran>,
+    /// When the first place along PATH was tried.
+    t: Micros,
+    command: Command,
+    /// The line above says this command already.
+    said: bool,
+    helper: Option<String>,
+    parent: Option<ExecId>,
+    /// What it started, as long as it has not been shown itself.
+    children: Vec<ExecId>,
+    state: State,
+    duration: Option<u64>,
+    ended: Micros,
+    /// It is shown as running; what it starts need not wait.
+    started: bool,
+    /// More than one place along PATH was tried.
+    searched: bool,
+    depth: usize,
+    deadline: Micros,
+    /// A child's failure that this command's own end will tell, if it fails too.
+    owed: Option<Box<Row>>,
+}
+
+impl Tree {
+    /// A tree without commands.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// The rows that are ready.
+    pub fn take(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// How many commands are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// When something is to be shown although no event comes.
+    pub fn deadline(&self) -> Option<Micros> {
+        self.deadlines.first().map(|(t, _)| *t)
+    }
+
+    /// Time has passed.
+    pub fn pass(&mut self, now: Micros) {
+        while let Some((t, key)) = self.deadlines.first().copied().filter(|(t, _)| *t <= now) {
+            self.deadlines.remove(&(t, key));
+            if !self.is_head(key) {
+                continue;
+            }
+            match self.nodes.get(&key) {
+                Some(node) if node.state != State::Running => self.flush(key),
+                Some(node) if !node.started && (!self.rules.whole || node.exec.depth == 0) => {
+                    self.start(key);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A process executes something.
+    pub fn exec(&mut self, exec: Exec) {
+        if self.next_place(&exec) {
+            return;
+        }
+        let key = exec.id;
+        let process = self.processes.get(&exec.pid).copied();
+        let process = process.filter(|process| self.nodes.contains_key(&process.first));
+        let parent = match process {
+            Some(process) => Some(process.first),
+            None => exec.parent.and_then(|id| self.ids.get(&id).copied()),
+        };
+        self.ids.insert(key, key);
+        let first = Process { first: key, current: key };
+        self.processes
+            .entry(exec.pid)
+            .and_modify(|old| *old = process.unwrap_or(first))
+            .or_insert(first);
+        self.nodes.insert(key, Node { t: exec.t, exec, parent, ..Node::default() });
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(&parent)) {
+            if !parent.started {
+                parent.children.push(key);
+            }
+        }
+        self.describe(key);
+        self.place(key);
+        self.await_until(key, PATIENCE);
+        self.bound();
+    }
+
+    /// Goes on with a search along PATH, if this exec is part of one that has not been shown.
+    fn next_place(&mut self, exec: &Exec) -> bool {
+        let earlier = exec.retry_of.filter(|_| !self.rules.raw);
+        let Some(key) = earlier.and_then(|id| self.ids.get(&id).copied()) else { return false };
+        let Some(node) = self.nodes.get_mut(&key).filter(|node| !node.started) else {
+            return false;
+        };
+        self.ids.remove(&node.exec.id);
+        self.ids.insert(exec.id, key);
+        node.exec = exec.clone();
+        node.ran = None;
+        node.state = State::Running;
+        node.searched = true;
+        self.processes.entry(exec.pid).or_insert(Process { first: key, current: key });
+        self.describe(key);
+        self.await_until(key, PATIENCE);
+        true
+    }
+
+    /// What became of an exec.
+    pub fn ran(&mut self, ran: Ran) {
+        let Some(key) = self.ids.get(&ran.id).copied() else { return };
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        if node.state != State::Running {
+            return;
+        }
+        let (pid, outcome) = (node.exec.pid, ran.outcome);
+        let errno = ran.errno.as_ref().map(visible).unwrap_or_default();
+        node.ran = Some(ran);
+        let not_executed = match outcome {
+            Outcome::Failed | Outcome::ProbablyFailed => State::NotExecuted(errno),
+            Outcome::Superseded => State::Superseded,
+            Outcome::Checked => State::Checked,
+            Outcome::Unknown => State::Gone,
+            Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified => {
+                return self.runs(pid, key);
+            }
+            Outcome::Changed => {
+                self.describe(key);
+                return self.runs(pid, key);
+            }
+        };
+        if outcome != Outcome::Unknown && self.processes.get(&pid).is_some_and(|it| it.first == key)
+        {
+            self.processes.remove(&pid);
+        }
+        self.end(key, not_executed, None);
+    }
+
+    /// The process runs this now.
+    fn runs(&mut self, pid: i32, key: ExecId) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        let before = std::mem::replace(&mut process.current, key);
+        let first = process.first;
+        if before != key && before != first {
+            self.end(before, State::Replaced, None);
+        }
+        let is_step = |tree: &Self, key| {
+            tree.nodes.get(&key).is_some_and(|node| node.command.step && !node.started)
+        };
+        if first != key && is_step(self, first) {
+            self.absorb(first, key);
+        }
+    }
+
+    /// A step on the way to a command becomes that command.
+    fn absorb(&mut self, first: ExecId, key: ExecId) {
+        let Some(node) = self.remove(key) else { return };
+        let Some(into) = self.nodes.get_mut(&first) else { return };
+        into.children.retain(|child| *child != key);
+        self.ids.remove(&into.exec.id);
+        self.ids.insert(node.exec.id, first);
+        if let Some(process) = self.processes.get_mut(&node.exec.pid) {
+            process.current = first;
+        }
+        into.exec = node.exec;
+        into.ran = node.ran;
+        self.describe(first);
+    }
+
+    /// A process ended.
+    pub fn exit(&mut self, exit: &Exit) {
+        let state = match (exit.status, exit.signal) {
+            (_, Some(signal)) => State::Signaled(signal, exit.core),
+            (Some(status), None) => State::Exited(status),
+            (None, None) => State::Gone,
+        };
+        self.failed += u64::from(state.is_bad());
+        let process = self.processes.remove(&exit.pid);
+        let latest = self.ids.get(&exit.id).copied();
+        let began = latest.and_then(|key| self.nodes.get(&key)).map(|node| node.exec.t);
+        let first = process.map(|process| process.first);
+        // The first goes last: what it led to is shown below it.
+        let all = [latest, process.map(|process| process.current), first];
+        for (at, key) in all.into_iter().enumerate() {
+            let Some(key) = key.filter(|key| !all[at + 1..].contains(&Some(*key))) else {
+                continue;
+            };
+            let Some(node) = self.nodes.get_mut(&key) else { continue };
+            if matches!(node.state, State::Running | State::Gone) {
+                let before = began.map_or(0, |began| began.saturating_sub(node.t));
+                node.ended = exit.t;
+                self.end(key, state.clone(), Some(exit.dur_us.saturating_add(before)));
+            }
+        }
+    }
+
+    /// No more events come; whatever still waits is shown as being in this state.
+    pub fn finish(&mut self, state: &State) {
+        while let Some(key) = self.nodes.keys().next().copied() {
+            match self.nodes.get_mut(&key) {
+                Some(node) if node.state == State::Running && node.started => {
+                    self.remove(key);
+                }
+                Some(node) if node.state == State::Running => {
+                    node.state = state.clone();
+                    self.flush(key);
+                }
+                _ => self.flush(key),
+            }
+        }
+    }
+
+    fn end(&mut self, key: ExecId, state: State, duration: Option<u64>) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        let may_go_on = matches!(state, State::NotExecuted(_) | State::Gone);
+        node.state = state;
+        node.duration = duration;
+        if !self.is_head(key) {
+            return;
+        }
+        if may_go_on && !self.rules.raw {
+            self.await_until(key, NEXT_PLACE);
+        } else {
+            self.flush(key);
+        }
+    }
+
+    /// Whether nothing above it is waiting to be shown first.
+    fn is_head(&self, key: ExecId) -> bool {
+        let Some(node) = self.nodes.get(&key) else { return false };
+        let parent = node.parent.and_then(|parent| self.nodes.get(&parent));
+        parent.is_none_or(|parent| parent.started)
+    }
+
+    fn await_until(&mut self, key: ExecId, wait: Micros) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        self.deadlines.remove(&(node.deadline, key));
+        node.deadline = node.exec.t.saturating_add(wait);
+        self.deadlines.insert((node.deadline, key));
+    }
+
+    /// Works out what is shown for a node.
+    fn describe(&mut self, key: ExecId) {
+        let Some(node) = self.nodes.get(&key) else { return };
+        let raw = self.rules.raw;
+        let familiar = self.places.know(&node.exec);
+        let shown = command::command(&node.exec, node.ran.as_ref(), familiar, raw);
+        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
+        let pid = node.exec.pid;
+        let chained = above.filter(|above| above.exec.pid == pid);
+        // A chain of execs in one process: the one just before counts, too.
+        let current = chained
+            .and_then(|_| self.processes.get(&pid))
+            .filter(|process| process.current != key)
+            .and_then(|process| self.nodes.get(&process.current));
+        let said = !raw
+            && !node.ran.as_ref().is_some_and(|ran| ran.outcome == Outcome::Changed)
+            && [above, current].into_iter().flatten().any(|above| {
+                self.layout.shows_all_of(&above.command.text, above.depth)
+                    && command::says(
+                        (&above.exec, &above.command),
+                        (&node.exec, &shown),
+                        chained.is_some(),
+                    )
+            });
+        let helper = self.helper(&node.exec, &shown);
+        if node.exec.depth == 0 && self.agent.is_none() {
+            self.agent = Some(node.exec.path.clone());
+        }
+        if let Some(node) = self.nodes.get_mut(&key) {
+            (node.command, node.said, node.helper) = (shown, said, helper);
+        }
+    }
+
+    /// The name under which a command counts as the agent's own housekeeping.
+    fn helper(&self, exec: &Exec, shown: &Command) -> Option<String> {
+        // The agent can leave the marker away and call itself anything; so a helper must be a
+        // program of that name in a familiar place, or the agent's own.
+        if self.rules.raw || !self.rules.marked || exec.tool || !shown.familiar || exec.depth == 0 {
+            return None;
+        }
+        let own = self.agent.as_ref() == Some(&exec.path);
+        let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
+        let name = std::str::from_utf8(basename(name)).ok()?;
+        self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
+    }
+
+    /// Works out how deep a node is shown.
+    fn place(&mut self, key: ExecId) {
+        let Some(node) = self.nodes.get(&key) else { return };
+        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
+        let depth = match above {
+            Some(above) => above.depth + usize::from(above.is_shown() && above.exec.depth > 0),
+            // What is below the agent stands at the margin, like the agent.
+            None => usize::try_from(node.exec.depth.saturating_sub(1)).unwrap_or(0),
+        };
+        if let Some(node) = self.nodes.get_mut(&key) {
+            node.depth = depth;
+        }
+    }
+
+    /// Keeps the number of nodes bounded: shows the oldest that waits, forgets the oldest shown.
+    fn bound(&mut self) {
+        if self.nodes.len() <= MOST {
+            return;
+        }
+        if let Some(key) = self.nodes.iter().find(|(_, node)| !node.started).map(|(key, _)| *key) {
+            self.start(key);
+        }
+        if self.nodes.len() > 2 * MOST {
+            if let Some(key) = self.nodes.keys().next().copied() {
+                self.remove(key);
+            }
+        }
+    }
+
+    /// Shows that a command runs; what it started no longer waits for it.
+    fn start(&mut self, key: ExecId) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        node.started = true;
+        let children = std::mem::take(&mut node.children);
+        if node.is_shown() && node.helper.is_none() {
+            self.rows.push(Row { t: node.t, ..node.row(self.rules.verifies) });
+            self.places.learn(&node.exec);
+        }
+        for child in children {
+            match self.nodes.get(&child).map(|child| &child.state) {
+                Some(State::Running) => self.await_until(child, PATIENCE),
+                Some(State::NotExecuted(_) | State::Gone) => self.await_until(child, NEXT_PLACE),
+                Some(_) => self.flush(child),
+                None => {}
+            }
+        }
+    }
+
+    /// Shows a command that ended, and what it started.
+    fn flush(&mut self, key: ExecId) {
+        let parent = self.nodes.get(&key).and_then(|node| node.parent);
+        let answers = parent.and_then(|parent| {
+            let (parent, node) = (self.nodes.get(&parent)?, self.nodes.get(&key)?);
+            Some(parent.state == State::Running && parent.is_answer_for(node))
+        });
+        let mut rows = Vec::new();
+        self.collect(key, None, &mut rows);
+        if let (Some(true), Some(parent)) = (answers, parent) {
+            // What a shell was asked to run has failed; the shell's own end will say so.
+            if let Some(parent) = self.nodes.get_mut(&parent) {
+                if let Some(row) = rows.first().filter(|row| row.state.is_bad()) {
+                    parent.owed = Some(Box::new(row.clone()));
+                    rows.remove(0);
+                }
+            }
+        }
+        if self.rules.whole {
+            draw(&mut rows);
+        }
+        self.rows.append(&mut rows);
+    }
+
+    /// Moves an ended node and everything below it into rows.
+    fn collect(&mut self, key: ExecId, above: Option<&Node>, rows: &mut Vec<Row>) {
+        let Some(mut node) = self.remove(key) else { return };
+        if !node.state.is_bad() {
+            rows.extend(node.owed.take().map(|row| *row));
+        }
+        if matches!(node.state, State::NotExecuted(_)) {
+            self.failed += 1;
+        }
+        let told = node.said
+            && above.is_some_and(|above| above.state == node.state && above.is_answer_for(&node));
+        let shown = node.is_shown() && !told;
+        if shown {
+            rows.push(node.row(self.rules.verifies));
+        }
+        if shown && !matches!(node.state, State::NotExecuted(_)) {
+            self.places.learn(&node.exec);
+        }
+        for child in std::mem::take(&mut node.children) {
+            let Some(below) = self.nodes.get_mut(&child) else { continue };
+            below.depth = node.depth + usize::from(shown && node.exec.depth > 0);
+            if below.state == State::Running {
+                below.parent = None;
+                let deadline = (below.deadline, child);
+                self.deadlines.insert(deadline);
+            } else {
+                self.collect(child, Some(&node), rows);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: ExecId) -> Option<Node> {
+        let node = self.nodes.remove(&key)?;
+        self.ids.remove(&node.exec.id);
+        self.deadlines.remove(&(node.deadline, key));
+        if self.processes.get(&node.exec.pid).is_some_and(|process| process.first == key) {
+            self.processes.remove(&node.exec.pid);
+        }
+        Some(node)
+    }
+}
+
+impl Node {
+    /// Whether it gets a row of its own.
+    fn is_shown(&self) -> bool {
+        self.state != State::Checked && (!self.said || self.state.is_bad())
+    }
+
+    /// Whether its own exit status tells that of this child.
+    fn is_answer_for(&self, child: &Self) -> bool {
+        let script = self.command.script.as_ref();
+        child.said && script.is_none_or(|script| script.is_only(&child.exec.argv))
+    }
+
+    fn row(&self, verifies: bool) -> Row {
+        let changed = self.ran.as_ref().filter(|ran| ran.outcome == Outcome::Changed);
+        let text = |familiar, raw| command::command(&self.exec, None, familiar, raw).text;
+        let claimed = changed.map(|_| text(self.command.familiar, true));
+        // A program that is nowhere is not named by the last place where it was looked for.
+        let nowhere = self.searched && matches!(self.state, State::NotExecuted(_));
+        Row {
+            t: if self.started { self.ended } else { self.t },
+            state: self.state.clone(),
+            duration: self.duration,
+            depth: self.depth,
+            mark: Mark::of(self.ran.as_ref().map(|ran| ran.outcome), verifies),
+            cwd: self.exec.cwd.clone(),
+            text: if nowhere { text(true, false) } else { self.command.text.clone() },
+            claimed,
+            helper: self.helper.clone(),
+            branch: String::new(),
+        }
+    }
+}
+
+/// Draws the lines between the rows of one tree.
+fn draw(rows: &mut [Row]) {
+    let Some(top) = rows.iter().map(|row| row.depth).min() else { return };
+    for at in 0..rows.len() {
+        let depth = rows[at].depth - top;
+        let goes_on = |level: usize| {
+            rows[at + 1..]
+                .iter()
+                .map(|row| row.depth - top)
+                .take_while(|below| *below >= level)
+                .any(|below| below == level)
+        };
+        let mut branch = String::new();
+        for level in 1..=depth {
+            branch.push_str(match (level == depth, goes_on(level)) {
+                (true, true) => "├─",
+                (true, false) => "└─",
+                (false, true) => "│ ",
+                (false, false) => "  ",
+            });
+        }
+        rows[at].branch = branch;
+    }
+}

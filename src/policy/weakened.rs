@@ -1,0 +1,58 @@
+//! What is weaker than it could be, in phrases for a header. It must never be silent about a
+//! weakening because it is usual.
+#![forbid(unsafe_code)]
+
+use super::Choices;
+use super::draft::Draft;
+use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
+use crate::sandbox::plan::Landlock;
+use crate::sandbox::project::GitEntry;
+
+/// Landlock's scopes for signals and abstract sockets begin with this ABI (Linux 6.12).
+const ABI_SCOPES: u32 = 6;
+
+/// The phrases, the widest hole first.
+pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) -> Vec<String> {
+    let mut list = Vec::new();
+    let mut say = |condition: bool, phrase: &str| {
+        if condition {
+            list.push(phrase.to_owned());
+        }
+    };
+    let host_network = choices.network.value == NetworkMode::Host;
+    say(host_network, "network: open, with all of the host's loopback and local network");
+    say(
+        host_network && draft.host.landlock_abi < ABI_SCOPES,
+        "network: abstract sockets of the host can be reached (this kernel cannot scope them)",
+    );
+    let shared = choices.git.value == Git::Shared;
+    say(
+        shared && draft.project.git == GitEntry::Directory,
+        "git: pinned, not private: a planted .git/commondir, submodule or nested repository \
+         can make git outside run code",
+    );
+    say(
+        draft.project.git == GitEntry::Absent,
+        "git: the project is no repository; git outside would trust one that the agent makes",
+    );
+    say(choices.nested_userns.value, "user namespaces can be made inside (nested-userns)");
+    if choices.landlock.value == Demand::Off {
+        say(true, "landlock: off, the mounts are the only layer");
+    } else if draft.host.landlock_abi == 0 {
+        say(true, "landlock: not in this kernel, the mounts are the only layer");
+    } else {
+        say(!landlock.files, "landlock: no file rules with nested-userns");
+    }
+    say(choices.exec_log.value == ExecLog::Off, "exec log: off, commands are not observed");
+    say(draft.host.uid == 0, "root: what is visible inside is read as root");
+    if let Some(bwrap) = &draft.host.bwrap {
+        say(
+            !choices.nested_userns.value && !bwrap.has("--disable-userns"),
+            "bwrap is too old to forbid user namespaces inside",
+        );
+        say(!bwrap.has("--size"), "bwrap is too old to limit /tmp: it can fill half of the memory");
+        say(!bwrap.has("--bind-fd"), "bwrap is too old to bind by descriptor");
+    }
+    list.extend(draft.weakened.iter().cloned());
+    list
+}

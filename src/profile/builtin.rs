@@ -1,0 +1,22 @@
+//! The profiles that ship with claudebox: the files of `profiles/`, comments and all, so that each
+//! is its own documentation. Nothing of them exists in code.
+#![forbid(unsafe_code)]
+
+/// Name and text, in the order in which `profile list` shows them.
+const ALL: [(&str, &str); 5] = [
+    ("base", include_str!("../../profiles/base.toml")),
+    ("claude", include_str!("../../profiles/claude.toml")),
+    ("default", include_str!("../../profiles/default.toml")),
+    ("demo", include_str!("../../profiles/demo.toml")),
+    ("shell", include_str!("../../profiles/shell.toml")),
+];
+
+/// The text of the built-in profile of this name.
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of all built-in profiles.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,348 @@
+//! `claudebox profile list|show|check|path` and the JSON schema. They only read and print.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::extends::{self, did_you_mean};
+use super::library::{Found, Library};
+use super::merge::merge;
+use super::schema::Profile;
+use super::settings::{LayerKind, Settings};
+use crate::cli::ProfileCommand;
+use crate::error::{Error, Result, Tried as _};
+use crate::host::Host;
+use crate::visible::{visible, visible_path};
+
+/// `claudebox profile ...`
+pub fn command(command: &ProfileCommand, host: &Host, out: &mut dyn Write) -> Result<()> {
+    let library = Library::of(host);
+    match command {
+        ProfileCommand::List => list(&library, out),
+        ProfileCommand::Show { name } => show(&library, &host.cwd, name, out),
+        ProfileCommand::Check { names } => check(&library, &host.cwd, names, out),
+        ProfileCommand::Path { name } => path(&library, name.as_deref(), out),
+    }
+}
+
+/// Each profile: its name, whether it names an agent, where it is from, what it is for. A broken
+/// one is listed as such.
+pub fn list(library: &Library, out: &mut dyn Write) -> Result<()> {
+    let names = library.names()?;
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for name in &names {
+        let from = library.named(name).map(|found| layers(&found)).unwrap_or_default();
+        let settings = extends::named(library, name).map(merge);
+        let (agent, description) = match &settings {
+            Ok(settings) => (agent(settings), about(settings)),
+            Err(_) => ("?", format!("broken: see `claudebox profile check {name}`")),
+        };
+        let _ = writeln!(text, "{name:width$}  {agent:5}  {from:14}  {description}");
+    }
+    say(out, &text)
+}
+
+/// The file of a profile, comments and all; where several are laid over each other, all of them.
+pub fn show(library: &Library, cwd: &Path, name: &Path, out: &mut dyn Write) -> Result<()> {
+    let found = find(library, cwd, name)?;
+    for (number, Found { source, .. }) in found.iter().enumerate() {
+        if found.len() > 1 {
+            let gap = if number > 0 { "\n" } else { "" };
+            say(out, &format!("{gap}# ==== {} ====\n", source.name))?;
+        }
+        for line in source.text().lines() {
+            let line = line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
+            say(out, &format!("{line}\n"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads profiles with everything they extend, and says which are right. Without names: all.
+pub fn check(library: &Library, cwd: &Path, names: &[PathBuf], out: &mut dyn Write) -> Result<()> {
+    let all: BTreeSet<PathBuf> = match names {
+        [] => library.names()?.into_iter().map(PathBuf::from).collect(),
+        names => names.iter().cloned().collect(),
+    };
+    let mut wrong = Vec::new();
+    for name in &all {
+        match checked(library, cwd, name) {
+            Ok(()) => say(out, &format!("{}: ok\n", visible_path(name)))?,
+            Err(error) => wrong.push(error),
+        }
+    }
+    match wrong.len() {
+        0 => Ok(()),
+        1 => Err(wrong.remove(0)),
+        count => {
+            for error in wrong {
+                let hints = error.hints().iter().map(|hint| format!("hint: {hint}\n"));
+                say(out, &format!("{error}\n{}\n", hints.collect::<String>()))?;
+            }
+            Err(Error::usage(format!("{count} of {} profiles are wrong", all.len())))
+        }
+    }
+}
+
+fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
+    let found = find(library, cwd, name)?;
+    let layers = match (found.first().and_then(|found| found.path.as_deref()), name.to_str()) {
+        (Some(path), _) if is_file(name) => extends::file(library, path)?,
+        (_, Some(name)) => extends::named(library, name)?,
+        _ => Vec::new(),
+    };
+    let settings = merge(layers);
+    if settings.system.is_empty() {
+        return Err(Error::usage(format!(
+            "{}: nothing of the system is visible",
+            visible_path(name)
+        ))
+        .hint("no program can run like that; write `extends = [\"base\"]`"));
+    }
+    Ok(())
+}
+
+/// The files of a profile; without a name the directory of the user's profiles.
+pub fn path(library: &Library, name: Option<&str>, out: &mut dyn Write) -> Result<()> {
+    let Some(name) = name else {
+        return say_path(out, &library.user);
+    };
+    let found = find(library, Path::new("/"), Path::new(name))?;
+    let paths: Vec<_> = found.iter().filter_map(|found| found.path.as_deref()).collect();
+    if paths.is_empty() {
+        let file = visible_path(&library.user.join(format!("{name}.toml")));
+        return Err(Error::usage(format!("`{name}` is built in; it has no file"))
+            .hint(format!("see it with `claudebox profile show {name}`"))
+            .hint(format!("{file} would be laid over it")));
+    }
+    paths.into_iter().try_for_each(|path| say_path(out, path))
+}
+
+/// The JSON schema of a profile (`docs/profile.schema.json`).
+pub fn json_schema() -> String {
+    let schema = schemars::schema_for!(Profile);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A profile by name or file; at least one text.
+fn find(library: &Library, cwd: &Path, name: &Path) -> Result<Vec<Found>> {
+    if is_file(name) {
+        let path = cwd.join(name);
+        return match library.file(&path, LayerKind::User)? {
+            Some(found) => Ok(vec![found]),
+            None => Err(Error::usage(format!("there is no file {}", visible_path(&path)))),
+        };
+    }
+    let shown = visible_path(name);
+    let found = name.to_str().map_or(Ok(Vec::new()), |name| library.named(name))?;
+    if found.is_empty() {
+        let known = library.names()?;
+        return Err(Error::usage(format!("there is no profile `{shown}`"))
+            .hint(did_you_mean(&shown, known.iter().map(String::as_str))));
+    }
+    Ok(found)
+}
+
+/// Whether this is a file and not a name.
+pub(super) fn is_file(name: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = name.as_os_str().as_bytes();
+    bytes.contains(&b'/') || bytes.ends_with(b".toml")
+}
+
+fn layers(found: &[Found]) -> String {
+    let word = |kind| match kind {
+        LayerKind::BuiltIn => "built in",
+        LayerKind::System => "system",
+        _ => "user",
+    };
+    found.iter().map(|found| word(found.source.kind)).collect::<Vec<_>>().join(", ")
+}
+
+fn agent(settings: &Settings) -> &'static str {
+    if settings.command.is_some() { "agent" } else { "" }
+}
+
+fn about(settings: &Settings) -> String {
+    settings.description.as_ref().map(|text| visible(&text.value)).unwrap_or_default()
+}
+
+fn say_path(out: &mut dyn Write, path: &Path) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    // Exact bytes: this line is for `$(claudebox profile path NAME)`.
+    write(out, path.as_os_str().as_bytes())?;
+    write(out, b"\n")
+}
+
+/// Prints. A reader that has gone away (`| head`) is not a failure.
+pub(super) fn say(out: &mut dyn Write, text: &str) -> Result<()> {
+    write(out, text.as_bytes())
+}
+
+fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    match out.write_all(bytes) {
+        Err(err) if err.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.tried(|| "write the answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::config::Config;
+    use super::super::fixture::Fixture;
+    use super::*;
+    use crate::policy::invocation::ProfileChoice;
+
+    fn printed(run: impl FnOnce(&mut dyn Write) -> Result<()>) -> String {
+        let mut out = Vec::new();
+        run(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_built_in_profile_is_right() {
+        let fixture = Fixture::new();
+        let names: Vec<PathBuf> =
+            ["claude", "default", "demo", "shell"].iter().map(Into::into).collect();
+        let out = printed(|out| check(&fixture.library, Path::new("/"), &names, out));
+        assert_eq!(out, "claude: ok\ndefault: ok\ndemo: ok\nshell: ok\n");
+        assert!(checked(&fixture.library, Path::new("/"), Path::new("base")).is_ok());
+    }
+
+    #[test]
+    fn built_in_profiles_pass_no_secret_but_the_agents_own() {
+        let fixture = Fixture::new();
+        for name in fixture.library.names().unwrap() {
+            for pass in fixture.settings(&name).pass {
+                let secret = ["KEY", "TOKEN", "SECRET", "PASS", "AUTH", "PROXY", "AWS", "GH_"]
+                    .iter()
+                    .any(|word| pass.value.contains(word) && !pass.value.contains("MAX_"));
+                let own = name == "claude" && pass.value == "CLAUDE_CODE_OAUTH_TOKEN";
+                assert!(!secret || own, "{name} passes {}", pass.value);
+            }
+        }
+    }
+
+    #[test]
+    fn what_claude_shares_covers_what_it_protects() {
+        let settings = Fixture::new().settings("claude");
+        let state: Vec<_> = settings.state.iter().map(|state| state.value.as_str()).collect();
+        for path in settings.state_readonly.iter().chain(&settings.state_private) {
+            assert!(state.iter().any(|state| path.value.starts_with(&format!("{state}/"))));
+        }
+    }
+
+    #[test]
+    fn list_says_where_a_profile_is_from() {
+        let fixture = Fixture::new();
+        fixture
+            .user("aider", "description = \"a\\u001b\"\nagent.command = [\"aider\"]\n")
+            .user("broken", "x\n")
+            .user("default", "");
+        assert_snapshot!(printed(|out| list(&fixture.library, out)), @r"
+        aider    agent  user            a\x1b
+        base            built in        the system read-only, no home, git shared: what every profile builds on
+        broken   ?      user            broken: see `claudebox profile check broken`
+        claude   agent  built in        Claude Code, logged in as on the host, without permission prompts
+        default         built in, user  any command: the project writable, all else hidden or read-only
+        demo     agent  built in        a scripted agent that shows what claudebox is, in half a minute
+        shell    agent  built in        an interactive shell, to look around in the sandbox
+        ");
+    }
+
+    #[test]
+    fn show_prints_every_layer_and_no_control_byte() {
+        let fixture = Fixture::new();
+        fixture.user("shell", "# mine \u{1b}[2J\ngit = \"none\"\n");
+        let out = printed(|out| show(&fixture.library, Path::new("/"), Path::new("shell"), out));
+        let mine = format!(
+            "\n# ==== {} ====\n# mine \\x1b[2J\ngit = \"none\"\n",
+            fixture.path("user/profiles/shell.toml").display()
+        );
+        assert!(out.starts_with("# ==== shell.toml (built in) ====\n# A shell in the sandbox"));
+        assert!(out.ends_with(&mine), "{out}");
+        let alone = printed(|out| show(&fixture.library, Path::new("/"), Path::new("base"), out));
+        assert_eq!(alone, super::super::builtin::text("base").unwrap());
+    }
+
+    #[test]
+    fn path_is_for_a_shell() {
+        let fixture = Fixture::new();
+        fixture.user("mine", "");
+        let out = printed(|out| path(&fixture.library, Some("mine"), out));
+        assert_eq!(out, format!("{}\n", fixture.path("user/profiles/mine.toml").display()));
+        assert!(path(&fixture.library, Some("base"), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn check_reports_every_mistake() {
+        let fixture = Fixture::new();
+        fixture.user("one", "x = 1\n").user("two", "extends = [\"nix\"]\n").user("three", "");
+        let mut out = Vec::new();
+        let error = check(&fixture.library, Path::new("/"), &[], &mut out).unwrap_err();
+        assert_eq!(error.to_string(), "3 of 8 profiles are wrong");
+        let out = String::from_utf8(out).unwrap();
+        for expected in ["shell: ok", "one.toml:1:1", "two.toml:1:12", "nothing of the system"] {
+            assert!(out.contains(expected), "{expected} in {out}");
+        }
+    }
+
+    /// The TOML blocks of the documentation, in order.
+    fn blocks() -> Vec<&'static str> {
+        let text = include_str!("../../docs/profiles.md");
+        let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next());
+        blocks.map(Option::unwrap).collect()
+    }
+
+    #[test]
+    fn the_documented_profile_for_an_unknown_agent_is_one() {
+        let fixture = Fixture::new();
+        let text = blocks()[0];
+        assert!(text.lines().filter(|line| !line.is_empty()).count() <= 10);
+        fixture.user("aider", text);
+        let settings = fixture.settle(&ProfileChoice::Agent("aider".into()), &["x"]).unwrap();
+        assert_eq!(settings.command.unwrap().value, ["aider", "--yes-always"]);
+        assert!(settings.system.iter().any(|path| path.value == "/usr"));
+        assert!(settings.pass.iter().any(|name| name.value == "OPENAI_API_KEY"));
+        let typed = fixture.settle(&ProfileChoice::ForCommand, &["/x/aider", "--help"]).unwrap();
+        assert_eq!((typed.name.as_str(), typed.command), ("aider", None));
+    }
+
+    #[test]
+    fn every_other_documented_block_is_right() {
+        let fixture = Fixture::new();
+        let blocks = blocks();
+        let (config, profiles) = blocks.split_last().unwrap();
+        for text in profiles {
+            fixture.user("x", text);
+            fixture.layers("x").unwrap();
+        }
+        fixture.write("user/config.toml", config);
+        let config = Config::load(&fixture.host).unwrap();
+        assert_eq!(config.binds().len(), 2);
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let text = include_str!("../../docs/profiles.md");
+        let schema = schemars::schema_for!(Profile).to_value();
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(text.contains(&format!("`{key}")), "{key} is not in docs/profiles.md");
+        }
+    }
+
+    #[test]
+    fn the_committed_schema_is_current() {
+        let committed = include_str!("../../docs/profile.schema.json");
+        assert!(
+            committed == json_schema(),
+            "run `claudebox schema > docs/profile.schema.json`, and look at the difference"
+        );
+    }
+}

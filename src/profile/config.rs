@@ -1,0 +1,240 @@
+//! The user's `config.toml`: what holds for every run unless the command line says otherwise.
+//! What a profile could say too becomes a layer above all profiles; the rest is for the
+//! invocation. It must never hold what only the command line can mean (a project, an agent's
+//! arguments).
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::library;
+use super::merge::Layer;
+use super::schema::{ExecLog, Network, NetworkMode, Profile, Sockets};
+use super::settings::LayerKind;
+use super::source::Source;
+use super::values::{Assignment, ProfileName};
+use crate::cli::SplitDirection;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::policy::invocation::{BindArgument, parse_bind};
+use crate::visible::visible_path;
+
+/// The keys of `config.toml`: those of the run options, without their dashes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Keys {
+    /// The profile of the bare `claudebox`.
+    #[schemars(with = "Option<String>")]
+    default_profile: Option<Spanned<ProfileName>>,
+    /// Whether to use tmux and the log pane.
+    monitor: Option<bool>,
+    #[schemars(with = "Option<String>")]
+    split_direction: Option<SplitDirection>,
+    /// Whether to load the user's tmux configuration.
+    tmux_config: Option<bool>,
+    #[schemars(with = "Option<NetworkMode>")]
+    network: Option<Spanned<NetworkMode>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    bind: Option<Vec<Spanned<String>>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    ro_bind: Option<Vec<Spanned<String>>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    env: Option<Vec<Assignment>>,
+    #[schemars(with = "Option<bool>")]
+    allow_ssh_agent: Option<Spanned<bool>>,
+    #[schemars(with = "Option<bool>")]
+    allow_gpg_agent: Option<Spanned<bool>>,
+    #[schemars(with = "Option<bool>")]
+    allow_xdg_runtime: Option<Spanned<bool>>,
+    #[schemars(with = "Option<ExecLog>")]
+    exec_log: Option<Spanned<ExecLog>>,
+    /// How often `--verbose` is given.
+    verbose: Option<u8>,
+}
+
+/// A `config.toml`, read and checked; the default is an empty one.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    keys: Keys,
+    source: Option<Source>,
+    binds: Vec<BindArgument>,
+}
+
+impl Config {
+    /// The user's configuration; an empty one where there is no file.
+    pub fn load(host: &Host) -> Result<Self> {
+        Self::read(&host.dirs.config.join("config.toml"), &host.home)
+    }
+
+    /// The configuration in this file. `home` is what `~` means.
+    pub fn read(path: &Path, home: &Path) -> Result<Self> {
+        match library::read(path)? {
+            Some(bytes) => {
+                Self::parse(Source::new(LayerKind::Config, visible_path(path), bytes)?, home)
+            }
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn parse(source: Source, home: &Path) -> Result<Self> {
+        let keys: Keys = source.parse()?;
+        let mut binds = Vec::new();
+        for (said, writable) in [(&keys.bind, true), (&keys.ro_bind, false)] {
+            for bind in said.iter().flatten() {
+                let parsed = config_bind(bind.get_ref(), writable, home);
+                binds.push(parsed.map_err(|what| source.error(bind.span(), &what))?);
+            }
+        }
+        Ok(Self { keys, source: Some(source), binds })
+    }
+
+    /// `default-profile`
+    pub fn default_profile(&self) -> Option<&str> {
+        self.keys.default_profile.as_ref().map(|name| name.get_ref().as_str())
+    }
+
+    /// The error that `default-profile` is wrong, at its line.
+    pub(super) fn wrong_default(&self, what: &str) -> Error {
+        match (&self.source, &self.keys.default_profile) {
+            (Some(source), Some(name)) => source.error(name.span(), what),
+            _ => Error::usage(what),
+        }
+    }
+
+    /// `bind`, then `ro-bind`.
+    pub fn binds(&self) -> &[BindArgument] {
+        &self.binds
+    }
+
+    /// `env`
+    pub fn env(&self) -> impl Iterator<Item = &str> {
+        self.keys.env.iter().flatten().map(Assignment::as_str)
+    }
+
+    /// `monitor`; true where nothing is said.
+    pub fn monitor(&self) -> bool {
+        self.keys.monitor.unwrap_or(true)
+    }
+
+    /// `split-direction`
+    pub fn split_direction(&self) -> Option<SplitDirection> {
+        self.keys.split_direction
+    }
+
+    /// `tmux-config`; true where nothing is said.
+    pub fn tmux_config(&self) -> bool {
+        self.keys.tmux_config.unwrap_or(true)
+    }
+
+    /// `verbose`; 0 where nothing is said.
+    pub fn verbose(&self) -> u8 {
+        self.keys.verbose.unwrap_or(0)
+    }
+
+    /// What a profile could have said: a layer above all profiles, so that `explain` knows the line
+    /// of it.
+    pub(super) fn layer(&self) -> Option<Layer> {
+        let source = self.source.clone()?;
+        let Keys { network, exec_log, allow_ssh_agent, allow_gpg_agent, allow_xdg_runtime, .. } =
+            self.keys.clone();
+        let sockets = Sockets {
+            ssh_agent: allow_ssh_agent,
+            gpg_agent: allow_gpg_agent,
+            xdg_runtime: allow_xdg_runtime,
+            ..Sockets::default()
+        };
+        let profile = Profile {
+            network: Some(Network { mode: network }),
+            exec_log,
+            sockets: Some(sockets),
+            ..Profile::default()
+        };
+        Some(Layer { source, profile })
+    }
+}
+
+/// A bind of the configuration: unlike on the command line there is no current directory, and no
+/// shell that knows `~`.
+fn config_bind(text: &str, writable: bool, home: &Path) -> Result<BindArgument, String> {
+    let bind = parse_bind(text.as_bytes(), writable)?;
+    let absolute = |path: PathBuf| match path.strip_prefix("~") {
+        Ok(rest) => Ok(home.join(rest)),
+        Err(_) if path.is_absolute() => Ok(path),
+        Err(_) => {
+            Err(format!("`{}` is a relative path\nstart it with `/` or `~/`", visible_path(&path)))
+        }
+    };
+    let destination = bind.destination.map(absolute).transpose()?;
+    Ok(BindArgument { source: absolute(bind.source)?, destination, writable })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn config(text: &str) -> Result<Config> {
+        let source = Source::new(LayerKind::Config, "config.toml", text.into())?;
+        Config::parse(source, Path::new("/home/a"))
+    }
+
+    #[test]
+    fn binds_start_at_the_root_or_the_home() {
+        let config = config("ro-bind = [\"/r:~/x\"]\nbind = [\"~/w\"]\n").unwrap();
+        let bind = |source: &str, destination: Option<&str>, writable| BindArgument {
+            source: source.into(),
+            destination: destination.map(Into::into),
+            writable,
+        };
+        let expected = [bind("/home/a/w", None, true), bind("/r", Some("/home/a/x"), false)];
+        assert_eq!(config.binds(), expected);
+    }
+
+    #[test]
+    fn mistakes_point_into_the_file() {
+        assert_snapshot!(config("bind = [\"/a\", \"b:/c\"]\n").unwrap_err(), @r#"
+        `b` is a relative path
+         --> config.toml:1:15
+          |
+        1 | bind = ["/a", "b:/c"]
+          |               ^^^^^^
+        "#);
+        assert_snapshot!(config("networ = \"none\"\n").unwrap_err(), @r#"
+        unknown key `networ`
+         --> config.toml:1:1
+          |
+        1 | networ = "none"
+          | ^^^^^^
+        "#);
+        assert_snapshot!(config("env = [\"A=1\", \"=2\"]\n").unwrap_err(), @r#"
+        `` is not the name of an environment variable
+         --> config.toml:1:15
+          |
+        1 | env = ["A=1", "=2"]
+          |               ^^^^
+        "#);
+        assert_snapshot!(config("split-direction = \"diagonal\"\n").unwrap_err(), @r#"
+        unknown value `diagonal`
+         --> config.toml:1:19
+          |
+        1 | split-direction = "diagonal"
+          |                   ^^^^^^^^^^
+        "#);
+    }
+
+    #[test]
+    fn every_run_option_has_its_key() {
+        use clap::CommandFactory as _;
+        let schema = schemars::schema_for!(Keys).to_value();
+        let keys = schema["properties"].as_object().unwrap();
+        let cli = crate::cli::Cli::command();
+        for option in cli.get_arguments().filter_map(clap::Arg::get_long) {
+            let key = option.strip_prefix("no-").unwrap_or(option);
+            let elsewhere = ["project", "help", "version"].contains(&key);
+            assert!(elsewhere || keys.contains_key(key), "--{option} has no key");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Where profiles are: built in, in the system's directory, in the user's, or any file that the
+//! user names. It only reads; what a file may say is not its business.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::settings::LayerKind;
+use super::source::Source;
+use super::{builtin, values};
+use crate::error::{Error, Result, Tried as _};
+use crate::host::Host;
+use crate::visible::visible_path;
+
+/// A profile is read whole; nothing that a person wrote is larger.
+pub(super) const MAX_SIZE: u64 = 1 << 20;
+
+/// The directories in which profiles are looked up by name. A value, so that tests have their own.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Normally `/etc/claudebox/profiles`.
+    pub system: PathBuf,
+    /// Normally `$XDG_CONFIG_HOME/claudebox/profiles`.
+    pub user: PathBuf,
+    /// `~` in `extends`.
+    pub home: PathBuf,
+}
+
+/// A profile's text and the file it is in; none for a built-in.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The text.
+    pub source: Source,
+    /// The file.
+    pub path: Option<PathBuf>,
+}
+
+impl Library {
+    /// The directories of this machine and user.
+    pub fn of(host: &Host) -> Self {
+        Self {
+            system: PathBuf::from("/etc/claudebox/profiles"),
+            user: host.dirs.config.join("profiles"),
+            home: host.home.clone(),
+        }
+    }
+
+    /// All that has this name, weakest first: the built-in, the system's, the user's. A profile of
+    /// the user does not replace a built-in of the same name, it is laid over it. Empty where
+    /// there is none.
+    pub fn named(&self, name: &str) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        if let Some(text) = builtin::text(name) {
+            let shown = format!("{name}.toml (built in)");
+            let source = Source::new(LayerKind::BuiltIn, shown, text.into())?;
+            found.push(Found { source, path: None });
+        }
+        if values::check_profile_name(name).is_err() {
+            return Ok(found);
+        }
+        for (kind, dir) in [(LayerKind::System, &self.system), (LayerKind::User, &self.user)] {
+            let path = dir.join(format!("{name}.toml"));
+            if let Some(bytes) = read(&path)? {
+                let source = Source::new(kind, visible_path(&path), bytes)?;
+                found.push(Found { source, path: Some(path) });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The profile in this file, absolute; `None` where there is none.
+    pub fn file(&self, path: &Path, kind: LayerKind) -> Result<Option<Found>> {
+        let Some(bytes) = read(path)? else { return Ok(None) };
+        let source = Source::new(kind, visible_path(path), bytes)?;
+        Ok(Some(Found { source, path: Some(path.to_owned()) }))
+    }
+
+    /// The names of all profiles, sorted.
+    pub fn names(&self) -> Result<BTreeSet<String>> {
+        let mut names: BTreeSet<_> = builtin::names().map(str::to_owned).collect();
+        for dir in [&self.system, &self.user] {
+            names.extend(names_in(dir)?);
+        }
+        Ok(names)
+    }
+
+    /// A path of a profile with its `~`, or relative to `base`, absolute.
+    pub(super) fn absolute(&self, path: &Path, base: &Path) -> PathBuf {
+        match path.strip_prefix("~") {
+            Ok(rest) => self.home.join(rest),
+            Err(_) => base.join(path),
+        }
+    }
+}
+
+/// The names of the `NAME.toml` of a directory. Files whose name is no profile's are none.
+fn names_in(dir: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(err) if is_absent(&err) => return Ok(Vec::new()),
+        Err(err) => {
+            return Err(err).tried(|| format!("list the profiles in {}", visible_path(dir)));
+        }
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.tried(|| format!("list the profiles in {}", visible_path(dir)))?;
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(".toml"));
+        names.extend(
+            name.filter(|name| values::check_profile_name(name).is_ok()).map(str::to_owned),
+        );
+    }
+    Ok(names)
+}
+
+/// A file's bytes; `None` where there is no such file.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let text = match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(Error::usage(format!("{} is not a regular file", visible_path(path))));
+        }
+        Ok(meta) if meta.len() > MAX_SIZE => {
+            return Err(Error::usage(format!("{} is larger than 1 MiB", visible_path(path))));
+        }
+        Ok(_) => fs::read(path),
+        Err(err) => Err(err),
+    };
+    match text {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(err) if is_absent(&err) => Ok(None),
+        Err(err) => Err(err).tried(|| format!("read {}", visible_path(path))),
+    }
+}
+
+fn is_absent(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

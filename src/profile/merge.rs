@@ -1,0 +1,336 @@
+//! Merging: layers in, settings out, every value with the place it was said. Scalars: the last
+//! layer wins. Lists: the union, each value once, at its first place and with its last origin.
+//! What one layer denies no other allows. It must never fail: what could be wrong with a layer was
+//! found while it was parsed.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::schema::{Agent, Environment, Files, Limits, Network, Profile, Sockets};
+use super::settings::{LayerKind, Settings, Settled};
+use super::source::Source;
+use super::values::{HiddenPath, HomePath, JsonKey, VariableName};
+
+/// One profile file in the merge.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The file.
+    pub source: Source,
+    /// What it says.
+    pub profile: Profile,
+}
+
+/// Everything the layers say. They are ranked by kind; within a kind the given order holds (what a
+/// profile extends stands before it).
+pub fn merge(mut layers: Vec<Layer>) -> Settings {
+    layers.sort_by_key(|layer| layer.source.kind);
+    let mut settings = Settings::default();
+    for layer in &layers {
+        Saying(&layer.source).profile(&mut settings, &layer.profile);
+    }
+    deny(&mut settings);
+    settings
+}
+
+fn deny(settings: &mut Settings) {
+    let denied = std::mem::take(&mut settings.deny_env);
+    settings.pass.retain(|name| !is_denied(&denied, &name.value));
+    settings.set.retain(|name, _| !is_denied(&denied, name));
+    settings.deny_env = denied;
+}
+
+/// Whether `environment.deny` names this variable, or (for a pattern) all it could match.
+pub fn is_denied(deny: &[Settled<String>], name: &str) -> bool {
+    deny.iter().any(|denied| match denied.value.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == denied.value,
+    })
+}
+
+/// Writes what one source says over what was said before.
+struct Saying<'a>(&'a Source);
+
+impl Saying<'_> {
+    /// Takes every table apart by name, so that a new key cannot be forgotten here.
+    fn profile(&self, to: &mut Settings, profile: &Profile) {
+        let Profile {
+            description,
+            extends: _,
+            exec_log,
+            landlock,
+            nested_userns,
+            git,
+            tools,
+            state,
+            state_readonly,
+            state_private,
+            state_copy,
+            agent,
+            files,
+            environment,
+            network,
+            sockets,
+            limits,
+        } = profile;
+        self.scalar(&mut to.description, description.as_ref(), Clone::clone);
+        self.scalar(&mut to.exec_log, exec_log.as_ref(), |value| *value);
+        self.scalar(&mut to.landlock, landlock.as_ref(), |value| *value);
+        self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
+        self.scalar(&mut to.git, git.as_ref(), |value| *value);
+        self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.state_private, state_private.as_deref(), |path| path.as_str().into());
+        self.copies(&mut to.state_copy, state_copy.as_ref());
+        self.agent(to, agent.as_ref());
+        self.files(to, files.as_ref());
+        self.environment(to, environment.as_ref());
+        if let Some(Network { mode }) = network {
+            self.scalar(&mut to.network, mode.as_ref(), |mode| *mode);
+        }
+        self.sockets(to, sockets.as_ref());
+        if let Some(Limits { tmp_size, run_size }) = limits {
+            self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
+            self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
+        }
+    }
+
+    fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {
+        let Some(Agent { command, programs: _, tool_marker, helpers, shell }) = agent else {
+            return;
+        };
+        self.scalar(&mut to.command, command.as_ref(), |argv| argv.as_slice().to_vec());
+        self.scalar(&mut to.tool_marker, tool_marker.as_ref(), |name| name.as_str().into());
+        self.list(&mut to.helpers, helpers.as_deref(), |name| name.as_str().into());
+        self.scalar(&mut to.shell, shell.as_ref(), |argv| argv.as_slice().to_vec());
+    }
+
+    fn files(&self, to: &mut Settings, files: Option<&Files>) {
+        let Some(Files { system, read_only, read_write, hide }) = files else { return };
+        self.list(&mut to.system, system.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.read_only, read_only.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.read_write, read_write.as_deref(), |path| path.as_str().into());
+        self.list(&mut to.hide, hide.as_deref(), |path| self.hidden(path));
+    }
+
+    /// A project's own file hides relative to the project.
+    fn hidden(&self, path: &HiddenPath) -> String {
+        match path.as_str() {
+            path if self.0.kind == LayerKind::Project && !path.starts_with(['/', '~', '$']) => {
+                format!("${{PROJECT}}/{}", path.trim_start_matches("./"))
+            }
+            path => path.to_owned(),
+        }
+    }
+
+    fn environment(&self, to: &mut Settings, environment: Option<&Environment>) {
+        let Some(Environment { pass, set, deny }) = environment else { return };
+        self.list(&mut to.pass, pass.as_deref(), |name| name.as_str().into());
+        self.list(&mut to.deny_env, deny.as_deref(), |name| name.as_str().into());
+        for (name, value) in set.iter().flatten() {
+            self.variable(to, name, value);
+        }
+    }
+
+    fn variable(&self, to: &mut Settings, name: &Spanned<VariableName>, value: &Spanned<String>) {
+        let settled = self.settled(value, Clone::clone);
+        to.set.insert(name.get_ref().as_str().to_owned(), settled);
+    }
+
+    fn sockets(&self, to: &mut Settings, sockets: Option<&Sockets>) {
+        let Some(sockets) = sockets else { return };
+        for (name, on) in sockets.named() {
+            if let Some(on) = on {
+                to.sockets.insert(name, self.settled(on, |on| *on));
+            }
+        }
+    }
+
+    fn copies(
+        &self,
+        to: &mut BTreeMap<String, Vec<Settled<String>>>,
+        said: Option<&BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
+    ) {
+        for (file, keys) in said.into_iter().flatten() {
+            let known = to.entry(file.get_ref().as_str().to_owned()).or_default();
+            self.list(known, Some(keys), |key| key.as_str().into());
+        }
+    }
+
+    fn scalar<T, U>(
+        &self,
+        to: &mut Option<Settled<U>>,
+        said: Option<&Spanned<T>>,
+        value: impl Fn(&T) -> U,
+    ) {
+        if let Some(said) = said {
+            *to = Some(self.settled(said, value));
+        }
+    }
+
+    fn list<T>(
+        &self,
+        to: &mut Vec<Settled<String>>,
+        said: Option<&[Spanned<T>]>,
+        text: impl Fn(&T) -> String,
+    ) {
+        for said in said.into_iter().flatten() {
+            let settled = self.settled(said, &text);
+            match to.iter_mut().find(|known| known.value == settled.value) {
+                Some(known) => *known = settled,
+                None => to.push(settled),
+            }
+        }
+    }
+
+    fn settled<T, U>(&self, said: &Spanned<T>, value: impl Fn(&T) -> U) -> Settled<U> {
+        Settled { value: value(said.get_ref()), origin: self.0.origin(&said.span()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
+
+    use super::super::schema::{Git, NetworkMode};
+    use super::*;
+
+    fn layer(kind: LayerKind, name: &str, text: &str) -> Layer {
+        let source = Source::new(kind, name, text.as_bytes().to_vec()).unwrap();
+        let profile = source.parse().unwrap();
+        Layer { source, profile }
+    }
+
+    fn values(list: &[Settled<String>]) -> Vec<&str> {
+        list.iter().map(|settled| settled.value.as_str()).collect()
+    }
+
+    #[test]
+    fn every_value_knows_its_file_and_line() {
+        let settings = merge(vec![
+            layer(LayerKind::BuiltIn, "base", "git = \"shared\"\ntools = [\"/a\",\n\"/b\"]\n"),
+            layer(
+                LayerKind::User,
+                "mine",
+                "\ntools = [\"/b\", \"/c\"]\n[network]\nmode = \"none\"\n",
+            ),
+        ]);
+        let git = settings.git.unwrap();
+        assert_eq!((git.value, git.origin.source.as_str()), (Git::Shared, "base"));
+        assert_eq!(values(&settings.tools), ["/a", "/b", "/c"]);
+        let lines: Vec<_> = settings.tools.iter().map(|tool| tool.origin.line).collect();
+        assert_eq!(lines, [2, 2, 2], "/b was said last on line 2 of mine");
+        assert_eq!(settings.tools[1].origin.source, "mine");
+        let network = settings.network.unwrap();
+        assert_eq!((network.value, network.origin.line), (NetworkMode::None, 4));
+    }
+
+    #[test]
+    fn what_is_denied_is_neither_passed_nor_set() {
+        let settings = merge(vec![
+            layer(LayerKind::Project, "p", "[environment]\ndeny = [\"A_*\", \"B\"]\n"),
+            layer(
+                LayerKind::Config,
+                "c",
+                "[environment]\npass = [\"A_1\", \"A_X*\", \"B\", \"BB\", \"A*\"]\nset.B = \"1\"\n",
+            ),
+        ]);
+        assert_eq!(values(&settings.pass), ["BB", "A*"]);
+        assert!(settings.set.is_empty());
+        assert!(is_denied(&settings.deny_env, "A_2"), "what `A*` would match is still denied");
+    }
+
+    #[test]
+    fn a_project_hides_below_itself() {
+        let hide = "[files]\nhide = [\"./.env\", \"secrets\"]\n";
+        let settings = merge(vec![layer(LayerKind::Project, "p", hide)]);
+        assert_eq!(values(&settings.hide), ["${PROJECT}/.env", "${PROJECT}/secrets"]);
+    }
+
+    #[test]
+    fn copied_keys_add_up() {
+        let settings = merge(vec![
+            layer(LayerKind::BuiltIn, "a", "[state-copy]\n\"~/.x.json\" = [\"one\", \"two\"]\n"),
+            layer(LayerKind::User, "b", "[state-copy]\n\"~/.x.json\" = [\"two\", \"three\"]\n"),
+        ]);
+        assert_eq!(values(&settings.state_copy["~/.x.json"]), ["one", "two", "three"]);
+    }
+
+    const KINDS: [LayerKind; 4] =
+        [LayerKind::BuiltIn, LayerKind::System, LayerKind::User, LayerKind::Project];
+
+    prop_compose! {
+        /// A layer that says a bit of everything that merges differently.
+        fn any_layer()(
+            kind in select(&KINDS[..]),
+            name in "[a-z]{1,4}",
+            tools in subsequence(vec!["/a", "/b", "~/c"], 0..=3),
+            hide in subsequence(vec!["/x", "/y", "~/z"], 0..=3),
+            pass in subsequence(vec!["A", "B", "BB", "C*"], 0..=4),
+            deny in subsequence(vec!["A", "B*", "C*"], 0..=3),
+            set in subsequence(vec!["A = \"1\"", "BC = \"2\"", "D = \"3\""], 0..=3),
+            git in proptest::option::of(select(vec!["shared", "read-only", "none"])),
+            docker: Option<bool>,
+        ) -> Layer {
+            let git = git.map_or(String::new(), |git| format!("git = \"{git}\"\n"));
+            let docker = docker.map_or(String::new(), |on| format!("docker = {on}\n"));
+            layer(kind, &name, &format!(
+                "{git}tools = {tools:?}\n[files]\nhide = {hide:?}\n[environment]\npass = {pass:?}\n\
+                 deny = {deny:?}\n[sockets]\n{docker}[environment.set]\n{}\n", set.join("\n"),
+            ))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(layers in prop::collection::vec(any_layer(), 0..5)) {
+            let mut ranked = layers;
+            ranked.sort_by_key(|layer| layer.source.kind);
+            let twice = ranked.iter().flat_map(|layer| [layer.clone(), layer.clone()]).collect();
+            prop_assert_eq!(merge(ranked), merge(twice));
+        }
+
+        #[test]
+        fn rank_decides_and_not_the_order_of_arrival(
+            mut layers in prop::collection::vec(any_layer(), 0..5),
+        ) {
+            let settled = merge(layers.clone());
+            layers.sort_by_key(|layer| layer.source.kind);
+            prop_assert_eq!(settled, merge(layers));
+        }
+
+        #[test]
+        fn the_last_word_is_that_of_the_highest_layer(
+            layers in prop::collection::vec(any_layer(), 0..5), last in any_layer(),
+        ) {
+            let mut last = last;
+            last.source.kind = LayerKind::Config;
+            let said = merge(vec![last.clone()]);
+            let all = merge(layers.into_iter().chain([last]).collect());
+            prop_assert!(said.git.is_none() || all.git == said.git);
+            for (name, on) in said.sockets {
+                prop_assert_eq!(&all.sockets[name], &on);
+            }
+        }
+
+        #[test]
+        fn no_layer_can_take_back_a_denial(
+            layers in prop::collection::vec(any_layer(), 0..5), more in any_layer(),
+        ) {
+            let before = merge(layers.clone());
+            let after = merge(layers.into_iter().chain([more]).collect());
+            for hidden in values(&before.hide) {
+                prop_assert!(values(&after.hide).contains(&hidden));
+            }
+            for denied in values(&before.deny_env) {
+                prop_assert!(is_denied(&after.deny_env, denied));
+            }
+            for name in values(&after.pass).into_iter().chain(after.set.keys().map(String::as_str)) {
+                prop_assert!(!is_denied(&before.deny_env, name), "{} came back", name);
+            }
+        }
+    }
+}

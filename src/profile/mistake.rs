@@ -1,0 +1,70 @@
+//! What serde says about a mistake, said for a person: unknown keys and values get a "did you
+//! mean", a key that belongs in another table is told where. The known keys come from the JSON
+//! schema, so there is no second list to keep.
+#![forbid(unsafe_code)]
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::visible::visible;
+
+/// The title and the hints for a message of serde or toml.
+pub(super) fn explain<T: JsonSchema>(message: &str) -> (String, Vec<String>) {
+    for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
+        let Some((word, known)) = message.strip_prefix(start).and_then(|m| m.split_once("`, "))
+        else {
+            continue;
+        };
+        let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+        return (format!("unknown {what} `{}`", visible(word)), hints::<T>(what, word, &known));
+    }
+    let mut lines = message.lines().map(str::to_owned);
+    (in_toml_words(&lines.next().unwrap_or_default()), lines.collect())
+}
+
+/// serde's names for types, in TOML's words.
+fn in_toml_words(title: &str) -> String {
+    let Some((found, expected)) = title.rsplit_once(", expected ") else {
+        return title.to_owned();
+    };
+    let expected = match expected {
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        name if name.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}").replace("invalid type: sequence", "invalid type: list")
+}
+
+fn hints<T: JsonSchema>(what: &str, word: &str, known: &[&str]) -> Vec<String> {
+    if let Some(near) = nearest(word, known.iter().copied()) {
+        return vec![format!("did you mean `{near}`?")];
+    }
+    if what == "key"
+        && let Some(table) = table_of::<T>(word)
+    {
+        return vec![format!("`{word}` belongs in `[{table}]`")];
+    }
+    vec![format!("{what}s known here: {}", known.join(", "))]
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(word, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// The table in which this key is known.
+fn table_of<T: JsonSchema>(key: &str) -> Option<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let tables = schema.get("properties")?.as_object()?;
+    let has_key = |table: &Value| {
+        let named = table.pointer("/anyOf/0/$ref")?.as_str()?.strip_prefix('#')?;
+        schema.pointer(named)?.pointer("/properties")?.get(key)
+    };
+    tables.iter().find(|(_, table)| has_key(table).is_some()).map(|(name, _)| name.clone())
+}

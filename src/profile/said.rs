@@ -1,0 +1,155 @@
+//! What one profile says, as a flat list: for the questions "what does this file want?" and "does
+//! it want more than a stranger may?". It must never leave out a key.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::schema::{Agent, Environment, Files, Limits, Network, Profile};
+use super::values::Argv;
+
+/// One value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The key with its tables, like `files.read-write`.
+    pub key: String,
+    /// The value, in TOML's notation as far as a person needs it. Foreign text.
+    pub value: String,
+    /// Where in the file.
+    pub span: Range<usize>,
+}
+
+/// Everything a profile says, in the order of the schema. Every table is taken apart by name, so
+/// that a new key cannot be forgotten here.
+pub fn said(profile: &Profile) -> Vec<Said> {
+    let Profile {
+        description,
+        extends,
+        exec_log,
+        landlock,
+        nested_userns,
+        git,
+        tools,
+        state,
+        state_readonly,
+        state_private,
+        state_copy,
+        agent,
+        files,
+        environment,
+        network,
+        sockets,
+        limits,
+    } = profile;
+    let mut all = All::default();
+    all.one("description", description.as_ref(), |text| quoted(text));
+    all.many("extends", extends.as_deref(), |parent| quoted(parent.as_str()));
+    all.one("exec-log", exec_log.as_ref(), word);
+    all.one("landlock", landlock.as_ref(), word);
+    all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
+    all.one("git", git.as_ref(), word);
+    all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
+    all.many("state", state.as_deref(), |path| quoted(path.as_str()));
+    all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
+    all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
+    for (file, keys) in state_copy.iter().flatten() {
+        let key = format!("state-copy.{}", quoted(file.get_ref().as_str()));
+        all.many(&key, Some(keys), |key| quoted(key.as_str()));
+    }
+    if let Some(Agent { command, programs, tool_marker, helpers, shell }) = agent {
+        all.one("agent.command", command.as_ref(), argv);
+        all.many("agent.programs", programs.as_deref(), |name| quoted(name.as_str()));
+        all.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name.as_str()));
+        all.many("agent.helpers", helpers.as_deref(), |name| quoted(name.as_str()));
+        all.one("agent.shell", shell.as_ref(), argv);
+    }
+    if let Some(Files { system, read_only, read_write, hide }) = files {
+        all.many("files.system", system.as_deref(), |path| quoted(path.as_str()));
+        all.many("files.read-only", read_only.as_deref(), |path| quoted(path.as_str()));
+        all.many("files.read-write", read_write.as_deref(), |path| quoted(path.as_str()));
+        all.many("files.hide", hide.as_deref(), |path| quoted(path.as_str()));
+    }
+    if let Some(Environment { pass, set, deny }) = environment {
+        all.many("environment.pass", pass.as_deref(), |name| quoted(name.as_str()));
+        for (name, value) in set.iter().flatten() {
+            let key = format!("environment.set.{}", name.get_ref().as_str());
+            all.one(&key, Some(value), |value| quoted(value));
+        }
+        all.many("environment.deny", deny.as_deref(), |name| quoted(name.as_str()));
+    }
+    if let Some(Network { mode }) = network {
+        all.one("network.mode", mode.as_ref(), word);
+    }
+    for (name, on) in sockets.iter().flat_map(super::schema::Sockets::named) {
+        all.one(&format!("sockets.{name}"), on, bool::to_string);
+    }
+    if let Some(Limits { tmp_size, run_size }) = limits {
+        all.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
+        all.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+    }
+    all.0
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+fn argv(argv: &Argv) -> String {
+    let words: Vec<_> = argv.as_slice().iter().map(|word| quoted(word)).collect();
+    format!("[{}]", words.join(", "))
+}
+
+/// A word of the schema as TOML writes it.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct All(Vec<Said>);
+
+impl All {
+    fn one<T>(&mut self, key: &str, said: Option<&Spanned<T>>, text: impl Fn(&T) -> String) {
+        self.many(key, said.map(std::slice::from_ref), text);
+    }
+
+    fn many<T>(&mut self, key: &str, said: Option<&[Spanned<T>]>, text: impl Fn(&T) -> String) {
+        for said in said.into_iter().flatten() {
+            let (value, span) = (text(said.get_ref()), said.span());
+            self.0.push(Said { key: key.to_owned(), value, span });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts leaves of a schema; so a key that `said` forgets is found without a list of keys.
+    #[test]
+    fn every_key_of_the_schema_is_listed() {
+        let text = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ntools = [\"/t\"]\n\
+            state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
+            state-copy = { \"~/s.json\" = [\"k\"] }\n\
+            agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
+            helpers = [\"h\"], shell = [\"sh\"] }\n\
+            files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
+            hide = [\"/h\"] }\nenvironment = { pass = [\"P\"], set = { S = \"1\" }, \
+            deny = [\"D\"] }\nnetwork = { mode = \"none\" }\nsockets = { ssh-agent = true, \
+            gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
+            dbus = true, pipewire = true, nix-daemon = true }\n\
+            limits = { tmp-size = \"1M\", run-size = \"1M\" }\n";
+        let profile: Profile = toml::from_str(text).unwrap();
+        let schema = schemars::schema_for!(Profile).to_value();
+        let keys = |table: &serde_json::Value| {
+            table["properties"].as_object().map_or(0, serde_json::Map::len)
+        };
+        let definitions = schema["$defs"].as_object().unwrap();
+        let tables: Vec<_> = definitions.values().filter(|def| keys(def) > 0).collect();
+        let leaves = keys(&schema) - tables.len() + tables.iter().map(|t| keys(t)).sum::<usize>();
+        let listed: std::collections::BTreeSet<_> =
+            said(&profile).into_iter().map(|said| said.key).collect();
+        assert_eq!(listed.len(), leaves, "{listed:?}");
+    }
+}

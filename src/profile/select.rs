@@ -1,0 +1,292 @@
+//! From what was typed to the settings: which profile is meant, its layers, the project's own file
+//! on top, the user's configuration above that.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::command::is_file;
+use super::config::Config;
+use super::extends::{self, did_you_mean};
+use super::library::Library;
+use super::merge::{Layer, merge};
+use super::mistake;
+use super::project;
+use super::settings::Settings;
+use super::trust::Trust;
+use super::values;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::policy::invocation::ProfileChoice;
+use crate::visible::visible;
+
+/// The profile of the bare `claudebox`, where the configuration names none.
+const DEFAULT_AGENT: &str = "claude";
+/// The profile of `claudebox run -- COMMAND`, where none is made for the command.
+const DEFAULT_PROFILE: &str = "default";
+
+/// The settings of a run. `argv` is what stands after `--`; `project` is the project's directory,
+/// absolute. [`Settings::command`] is what `argv` is to be appended to, and `None` where `argv`
+/// itself is the command.
+pub fn settle(
+    choice: &ProfileChoice,
+    argv: &[OsString],
+    host: &Host,
+    project: Option<&Path>,
+    defaults: &Config,
+) -> Result<Settings> {
+    settle_from(&Library::of(host), choice, argv, host, project, defaults)
+}
+
+/// The same, with profiles from these directories.
+pub fn settle_from(
+    library: &Library,
+    choice: &ProfileChoice,
+    argv: &[OsString],
+    host: &Host,
+    project: Option<&Path>,
+    defaults: &Config,
+) -> Result<Settings> {
+    let Chosen { name, mut layers, argv_is_command } =
+        Choosing { library, host, defaults }.choose(choice, argv)?;
+    if let Some(project) = project {
+        let below = merge(layers.clone());
+        layers.extend(project::layers(library, &Trust::of(host), project, &below)?);
+    }
+    layers.extend(defaults.layer());
+    let mut settings = merge(layers);
+    if argv_is_command {
+        settings.command = None;
+    } else if settings.command.is_none() {
+        return Err(Error::usage(format!("there is nothing to run: `{name}` names no agent"))
+            .hint(format!(
+                "write the command behind it: claudebox run --profile {name} -- COMMAND"
+            )));
+    }
+    settings.name = name;
+    Ok(settings)
+}
+
+/// The profile that was meant.
+struct Chosen {
+    /// Safe for a terminal.
+    name: String,
+    layers: Vec<Layer>,
+    argv_is_command: bool,
+}
+
+struct Choosing<'a> {
+    library: &'a Library,
+    host: &'a Host,
+    defaults: &'a Config,
+}
+
+impl Choosing<'_> {
+    fn choose(&self, choice: &ProfileChoice, argv: &[OsString]) -> Result<Chosen> {
+        match choice {
+            ProfileChoice::Default => {
+                let name = self.defaults.default_profile().unwrap_or(DEFAULT_AGENT);
+                self.agent(name, |what: &str| self.defaults.wrong_default(what))
+            }
+            ProfileChoice::Agent(name) => self.agent(name, |what: &str| Error::usage(what)),
+            ProfileChoice::Named(name) => self.named(name, !argv.is_empty()),
+            ProfileChoice::ForCommand => self.for_command(argv),
+        }
+    }
+
+    /// The profile of this name, which must name an agent.
+    fn agent(&self, name: &str, error: impl Fn(&str) -> Error) -> Result<Chosen> {
+        let layers = extends::named(self.library, name)?;
+        if merge(layers.clone()).command.is_some() {
+            return Ok(Chosen { name: name.to_owned(), layers, argv_is_command: false });
+        }
+        let shown = visible(name);
+        let error = if layers.is_empty() {
+            error(&format!("there is no agent `{shown}`"))
+        } else {
+            error(&format!("the profile `{shown}` names no agent")).hint(format!(
+                "to run a command under it: claudebox run --profile {shown} -- COMMAND"
+            ))
+        };
+        let agents = self.agents()?;
+        let error = match mistake::nearest(name, agents.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        };
+        let error = error.hint(format!("the agents there are: {}", agents.join(", ")));
+        if self.is_program(OsStr::new(name)) {
+            return Err(error.hint(format!("to run the program: claudebox run -- {shown}")));
+        }
+        Err(error)
+    }
+
+    /// The profiles that name an agent. One that is broken names none: whoever means it is told
+    /// what is wrong with it by its name.
+    fn agents(&self) -> Result<Vec<String>> {
+        let mut names: Vec<_> = self.library.names()?.into_iter().collect();
+        names.retain(|name| {
+            extends::named(self.library, name).is_ok_and(|layers| merge(layers).command.is_some())
+        });
+        Ok(names)
+    }
+
+    fn is_program(&self, name: &OsStr) -> bool {
+        let path = self.host.environment.get(OsStr::new("PATH"));
+        !name.is_empty() && which::which_in(name, path, &self.host.cwd).is_ok()
+    }
+
+    /// `--profile NAME|FILE`: a file where it has a slash or ends in `.toml`.
+    fn named(&self, name: &Path, argv_is_command: bool) -> Result<Chosen> {
+        let text = name.to_str().filter(|text| values::check_profile_name(text).is_ok());
+        let (Some(text), false) = (text, is_file(name)) else {
+            let layers = extends::file(self.library, &self.host.cwd.join(name))?;
+            let stem = name.file_stem().unwrap_or_default();
+            return Ok(Chosen { name: visible(stem.as_bytes()), layers, argv_is_command });
+        };
+        let layers = extends::named(self.library, text)?;
+        if layers.is_empty() {
+            let known = self.library.names()?;
+            return Err(Error::usage(format!("there is no profile `{text}`"))
+                .hint(did_you_mean(text, known.iter().map(String::as_str)))
+                .hint("a file is named with its directory: --profile ./FILE.toml"));
+        }
+        Ok(Chosen { name: text.to_owned(), layers, argv_is_command })
+    }
+
+    /// The profile that is made for this command. A broken profile is an error: it could be the
+    /// one that was meant, and stricter than the one taken in its place.
+    fn for_command(&self, argv: &[OsString]) -> Result<Chosen> {
+        let program = argv.first().and_then(|program| Path::new(program).file_name());
+        for name in self.library.names()? {
+            let layers = extends::named(self.library, &name)?;
+            if layers.iter().any(|layer| is_made_for(layer, program)) {
+                return Ok(Chosen { name, layers, argv_is_command: true });
+            }
+        }
+        let layers = extends::named(self.library, DEFAULT_PROFILE)?;
+        Ok(Chosen { name: DEFAULT_PROFILE.to_owned(), layers, argv_is_command: true })
+    }
+}
+
+fn is_made_for(layer: &Layer, program: Option<&OsStr>) -> bool {
+    let programs = layer.profile.agent.as_ref().and_then(|agent| agent.programs.as_deref());
+    programs
+        .into_iter()
+        .flatten()
+        .any(|known| program.is_some_and(|program| program == known.get_ref().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use insta::assert_snapshot;
+
+    use super::super::fixture::Fixture;
+    use super::super::schema::NetworkMode;
+    use super::super::settings::LayerKind;
+    use crate::policy::invocation::ProfileChoice::{Agent, Default, ForCommand, Named};
+
+    const BREW: &str = "extends = [\"base\"]\n[agent]\ncommand = [\"brewer\", \"--yes\"]\n\
+        programs = [\"brewer\", \"brew\"]\n";
+
+    #[test]
+    fn the_default_is_claude_or_what_the_configuration_says() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.settle(&Default, &[]).unwrap().name, "claude");
+        fixture.user("brew", BREW).write("user/config.toml", "default-profile = \"brew\"\n");
+        let settings = fixture.settle(&Default, &["-p"]).unwrap();
+        assert_eq!(settings.command.unwrap().value, ["brewer", "--yes"]);
+        fixture.write("user/config.toml", "\ndefault-profile = \"brow\"\n");
+        assert_snapshot!(fixture.shown(&fixture.settle(&Default, &[]).unwrap_err()), @r#"
+        there is no agent `brow`
+         --> /user/config.toml:2:19
+          |
+        2 | default-profile = "brow"
+          |                   ^^^^^^
+        hint: did you mean `brew`?
+        hint: the agents there are: brew, claude, demo, shell
+        "#);
+    }
+
+    #[test]
+    fn an_agent_is_a_profile_with_a_command() {
+        let fixture = Fixture::new();
+        fixture.user("brew", BREW).user("broken", "x").write("bin/npm", "");
+        fs::set_permissions(fixture.path("bin/npm"), fs::Permissions::from_mode(0o755)).unwrap();
+        let refused =
+            |name: &str| fixture.shown(&fixture.settle(&Agent(name.to_owned()), &[]).unwrap_err());
+        assert_snapshot!(refused("cluade"), @"
+        there is no agent `cluade`
+        hint: did you mean `claude`?
+        hint: the agents there are: brew, claude, demo, shell
+        ");
+        assert_snapshot!(refused("npm"), @"
+        there is no agent `npm`
+        hint: the agents there are: brew, claude, demo, shell
+        hint: to run the program: claudebox run -- npm
+        ");
+        assert_snapshot!(refused("base"), @"
+        the profile `base` names no agent
+        hint: to run a command under it: claudebox run --profile base -- COMMAND
+        hint: the agents there are: brew, claude, demo, shell
+        ");
+        assert_snapshot!(refused("a\x1b[2J"), @r"
+        there is no agent `a\x1b[2J`
+        hint: the agents there are: brew, claude, demo, shell
+        ");
+        assert_eq!(fixture.settle(&Agent("brew".into()), &[]).unwrap().name, "brew");
+    }
+
+    #[test]
+    fn a_command_takes_the_profile_made_for_it() {
+        let fixture = Fixture::new();
+        fixture.user("mine", BREW);
+        for (argv, name) in [
+            (&["/opt/bin/brew", "x"][..], "mine"),
+            (&["brewery"], "default"),
+            (&["claude", "-p", "hi"], "claude"),
+        ] {
+            let settings = fixture.settle(&ForCommand, argv).unwrap();
+            assert_eq!((settings.name.as_str(), settings.command), (name, None), "{argv:?}");
+        }
+        fixture.user("broken", "git = 1\n");
+        assert!(fixture.settle(&ForCommand, &["true"]).is_err(), "it may have been meant");
+    }
+
+    #[test]
+    fn a_profile_can_be_named_or_be_any_file() {
+        let fixture = Fixture::new();
+        fixture.write("project/x.toml", BREW);
+        let settle = |name: &str, argv: &[&str]| fixture.settle(&Named(name.into()), argv);
+        let settings = settle("x.toml", &[]).unwrap();
+        assert_eq!((settings.name.as_str(), settings.command.is_some()), ("x", true));
+        assert_eq!(settle("./x.toml", &["make"]).unwrap().command, None);
+        assert_eq!(settle("default", &["make"]).unwrap().name, "default");
+        let refused = |name| fixture.shown(&settle(name, &[]).unwrap_err());
+        assert_snapshot!(refused("default"), @"
+        there is nothing to run: `default` names no agent
+        hint: write the command behind it: claudebox run --profile default -- COMMAND
+        ");
+        assert_snapshot!(refused("defautl"), @"
+        there is no profile `defautl`
+        hint: did you mean `default`?
+        hint: a file is named with its directory: --profile ./FILE.toml
+        ");
+        assert_snapshot!(refused("./y.toml"), @"cannot read the profile /project/./y.toml: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn the_configuration_is_above_every_profile() {
+        let fixture = Fixture::new();
+        fixture
+            .user("default", "network.mode = \"host\"\nsockets.ssh-agent = true\n")
+            .write("user/config.toml", "network = \"none\"\n\nallow-ssh-agent = false\n");
+        let settings = fixture.settle(&ForCommand, &["true"]).unwrap();
+        let network = settings.network.unwrap();
+        assert_eq!((network.value, network.origin.layer), (NetworkMode::None, LayerKind::Config));
+        let socket = &settings.sockets["ssh-agent"];
+        assert_eq!((socket.value, socket.origin.line), (false, 3));
+    }
+}

@@ -1,0 +1,138 @@
+//! The inner stage: `claudebox __inner SOCKET PLAN`, which bwrap executes as pid 1 of the new
+//! namespaces. It confines itself, hands the exec listener to the supervisor, starts the agent
+//! and stays as its init. bwrap's own init would not do: it is dumpable, so a process inside
+//! could ptrace it, clear its death signal and outlive the supervisor.
+//! It must never run anything foreign before all of the confinement is in force.
+#![forbid(unsafe_code)]
+
+mod child;
+mod confine;
+mod errno;
+pub mod handshake;
+mod init;
+mod observe;
+
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::process::ExitCode;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use self::child::Program;
+use self::handshake::{Observed, Order, Orders, Ready, Report};
+use crate::error::{Error, Result, Tried as _, exit};
+use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
+use crate::sys::channel::Channel;
+use crate::sys::fds;
+use crate::sys::process::SingleThreaded;
+use crate::sys::seccomp::Listener;
+use crate::visible::visible;
+
+/// Where the plan binds this program inside, read-only.
+pub const PROGRAM: &str = "/run/claudebox/claudebox";
+
+/// Runs the inner stage with the numbers of the descriptors that the supervisor handed down.
+pub fn main(socket: RawFd, plan: RawFd) -> ExitCode {
+    let supervisor = match fds::adopt(socket) {
+        Ok(socket) => Channel::from(socket),
+        Err(err) => {
+            crate::error::report(&Error::launcher(format!("cannot reach the supervisor: {err}")));
+            return ExitCode::from(exit::LAUNCHER);
+        }
+    };
+    match become_init(supervisor, plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(()) => ExitCode::from(exit::LAUNCHER),
+    }
+}
+
+/// Everything between bwrap's exec and the death of the namespace. The supervisor is told of a
+/// failure; if it cannot be told, it is dead, and so are we.
+fn become_init(supervisor: Channel, plan: RawFd) -> Result<(), ()> {
+    match confined(&supervisor, plan) {
+        Ok(Confined { single, agent, shell, foreground, _life }) => {
+            init::Init::start(single, supervisor, &agent, shell, foreground)
+                .and_then(init::Init::serve)
+                .map_err(drop)
+        }
+        Err(err) => {
+            let failed = Report::Failed { message: err.to_string(), hints: err.hints().to_vec() };
+            let _ = supervisor.send(&failed, &[]);
+            Err(())
+        }
+    }
+}
+
+/// What the init needs, once everything is in force.
+struct Confined {
+    single: SingleThreaded,
+    agent: Program,
+    shell: Program,
+    foreground: bool,
+    /// See [`Orders::life`].
+    _life: OwnedFd,
+}
+
+/// Applies the plan, hands over the listener and waits for the supervisor, which writes the first
+/// lines of the log before anything foreign runs.
+fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
+    let single = SingleThreaded::check().tried(|| "start the inner stage with one thread")?;
+    let orders = read_orders(plan)?;
+    let InnerPlan { program, argv, env, cwd, shell, landlock, .. } = &orders.plan;
+    confine::guard()?;
+    std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .tried(|| "open the root directory")?;
+    let agent = Program::new(program, argv, env)?;
+    let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
+    let restricted = confine::confine(landlock)?;
+    let (listener, observed) = observed(&single, supervisor, &orders)?;
+    // From here on standard error is the agent's.
+    let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
+    let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
+    nix::unistd::dup2_stderr(&stderr).tried(|| "take over standard error")?;
+    let ready = Report::Ready(Ready {
+        landlock: restricted.status.to_owned(),
+        landlock_abi: restricted.abi,
+        observed,
+    });
+    let sent = match &listener {
+        Some(listener) => supervisor.send(&ready, &[listener.fd.as_fd(), root.as_fd()]),
+        None => supervisor.send(&ready, &[]),
+    };
+    sent.tried(|| "report to the supervisor")?;
+    // A copy that stayed open here would turn the supervisor's death into a hang of every exec.
+    drop(listener);
+    let order = supervisor.receive::<Order>().tried(|| "wait for the supervisor")?;
+    match order.map(|order| order.message) {
+        Some(Order::Proceed) => {
+            Ok(Confined { single, agent, shell, foreground: orders.foreground, _life: life })
+        }
+        _ => Err(Error::launcher("the supervisor ended before the agent could start")),
+    }
+}
+
+fn read_orders(plan: RawFd) -> Result<Orders> {
+    let bytes = fds::adopt(plan).and_then(fds::read_sealed).tried(|| "read the inner plan")?;
+    // What bwrap inherited for itself must not pass to the agent.
+    fds::cloexec_above_stderr().tried(|| "close inherited descriptors")?;
+    let orders: Orders = serde_json::from_slice(&bytes).tried(|| "understand the inner plan")?;
+    if orders.plan.version != PLAN_VERSION {
+        return Err(Error::launcher("the inner plan is from another version of claudebox"));
+    }
+    Ok(orders)
+}
+
+/// The listener, if execs are to be observed and can be.
+fn observed(
+    single: &SingleThreaded,
+    supervisor: &Channel,
+    orders: &Orders,
+) -> Result<(Option<Listener>, Observed)> {
+    let Some(stops) = orders.stops else { return Ok((None, Observed::Off)) };
+    let probed =
+        observe::probe(single, supervisor, stops).tried(|| "try whether execs can be observed")?;
+    Ok(match probed {
+        Ok(()) => observe::install(stops),
+        Err(errno) => (None, Observed::Unavailable { errno }),
+    })
+}

@@ -1,0 +1,365 @@
+//! Work on the host before a start: directories and files that the sandbox will see, below
+//! claudebox's own state directory. An earlier session's agent could write there, and another
+//! session's may do so right now, so every component is opened by itself and without following
+//! a symbolic link, and nothing is done by a path (CVE-2026-34078 is that mistake).
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Component, Path};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, mkdirat, openat, renameat,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::plan::Prepare;
+use crate::error::{Error, Result, Tried as _};
+use crate::visible::visible_path;
+
+const PRIVATE: Mode = Mode::RWXU;
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Does all of it, in order.
+///
+/// # Errors
+/// When a root is not the caller's alone, or the disk says no.
+pub fn prepare(steps: &[Prepare]) -> Result<()> {
+    steps.iter().try_for_each(step)
+}
+
+fn step(step: &Prepare) -> Result<()> {
+    let (root, path) = match step {
+        Prepare::Directory { root, path }
+        | Prepare::File { root, path, .. }
+        | Prepare::CreateMissing { root, path, .. }
+        | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
+    };
+    let names = names(path)?;
+    let what = || format!("prepare {}", visible_path(&root.join(path)));
+    if let Prepare::CreateMissing { content, .. } = step {
+        return create_missing(root, &names, content.as_ref().map(AsRef::as_ref)).tried(what);
+    }
+    let root = open_root(root)?;
+    match (step, names.split_last()) {
+        (Prepare::Directory { .. }, _) => make_directories(root, &names).map(drop),
+        (Prepare::File { content, .. }, Some((name, parents))) => {
+            make_directories(root, parents).and_then(|at| replace(&at, name, content.as_ref()))
+        }
+        (Prepare::Remove { .. }, Some((name, parents))) => match open_directories(root, parents) {
+            Ok(at) => remove(&at, name),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+            Err(errno) => Err(errno),
+        },
+        (Prepare::CreateMissing { .. }, _) | (_, None) => Err(Errno::INVAL),
+    }
+    .tried(what)
+}
+
+/// Makes what is missing of a path, and the file or directory at its end. Whatever stands in the
+/// way was put there by the user, or is a link that is not followed: it stays as it is.
+fn create_missing(root: &Path, names: &[CString], content: Option<&[u8]>) -> Result<(), Errno> {
+    let Some((name, parents)) = names.split_last() else { return Err(Errno::INVAL) };
+    let root = openat(CWD, root, DIRECTORY, Mode::empty())?;
+    let at = parents.iter().try_fold(root, |at, name| match open_directory(&at, name) {
+        Err(Errno::NOENT) => make_directory(&at, name),
+        other => other,
+    });
+    let made = match (at, content) {
+        (Ok(at), None) => mkdirat(&at, name, PRIVATE),
+        (Ok(at), Some(content)) => create_new(&at, name, content),
+        (Err(errno), _) => Err(errno),
+    };
+    match made {
+        Err(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+        other => other,
+    }
+}
+
+/// The names of a relative path; `..` and `/` would lead out of the root.
+fn names(path: &Path) -> Result<Vec<CString>> {
+    let name = |component| match component {
+        Component::Normal(name) => CString::new(OsStr::as_bytes(name)).ok(),
+        _ => None,
+    };
+    path.components().map(name).collect::<Option<_>>().ok_or_else(|| {
+        Error::launcher(format!("{} does not stay below its directory", visible_path(path)))
+    })
+}
+
+/// Opens the trusted directory, which is made if it is not there.
+fn open_root(root: &Path) -> Result<OwnedFd> {
+    let shown = visible_path(root);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .tried(|| format!("create {shown}"))?;
+    let fd = openat(CWD, root, DIRECTORY, Mode::empty()).tried(|| format!("open {shown}"))?;
+    let stat = fstat(&fd).tried(|| format!("examine {shown}"))?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(Error::launcher(format!("{shown} belongs to another user"))
+            .hint("remove it, or set XDG_STATE_HOME to a directory of your own"));
+    }
+    if stat.st_mode & 0o077 != 0 {
+        fchmod(&fd, PRIVATE).tried(|| format!("make {shown} private"))?;
+    }
+    Ok(fd)
+}
+
+/// Goes down these names, and makes each a directory whatever stands there.
+fn make_directories(root: OwnedFd, names: &[CString]) -> Result<OwnedFd, Errno> {
+    names.iter().try_fold(root, |at, name| match open_directory(&at, name) {
+        Err(Errno::NOENT) => make_directory(&at, name),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            remove(&at, name)?;
+            make_directory(&at, name)
+        }
+        other => other,
+    })
+}
+
+fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    match mkdirat(at, name, PRIVATE) {
+        // Another session was as fast.
+        Ok(()) | Err(Errno::EXIST) => open_directory(at, name),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_directories(root: OwnedFd, names: &[CString]) -> Result<OwnedFd, Errno> {
+    names.iter().try_fold(root, |at, name| open_directory(&at, name))
+}
+
+/// Opens a directory to read and change it, also where an agent took our right to.
+fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    match openat(at, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let path_only = openat(at, name, flags, Mode::empty())?;
+            // By the descriptor: by its name, a link could have taken its place.
+            let by_fd = format!("/proc/self/fd/{}", path_only.as_raw_fd());
+            chmodat(CWD, by_fd, PRIVATE, AtFlags::empty())?;
+            openat(at, name, DIRECTORY, Mode::empty())
+        }
+        other => other,
+    }
+}
+
+/// Writes a file that was not there.
+fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(at, name, flags, Mode::RUSR | Mode::WUSR)?;
+    File::from(file).write_all(content).map_err(errno)
+}
+
+/// Writes the file beside its place and moves it there, so that no reader sees half of it.
+fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+    let fresh =
+        CString::new(format!(".claudebox-{}", std::process::id())).map_err(|_| Errno::INVAL)?;
+    remove(at, &fresh)?;
+    create_new(at, &fresh, content)?;
+    if is_directory(at, name)? {
+        remove(at, name)?;
+    }
+    renameat(at, &fresh, at, name)
+}
+
+fn is_directory(at: impl AsFd, name: &CStr) -> Result<bool, Errno> {
+    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode).is_dir()),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes whatever stands there, with everything below it.
+fn remove(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    match unlinkat(at, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) if is_directory(at, name)? => {
+            empty(&open_directory(at, name)?)?;
+            unlinkat(at, name, AtFlags::REMOVEDIR)
+        }
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Empties a directory. A directory in it is not entered but first loses its own directories to
+/// `top`, so that a tree a million levels deep costs neither stack nor descriptors.
+fn empty(top: &OwnedFd) -> Result<(), Errno> {
+    let mut moved = 0_u64;
+    loop {
+        let entries = entries(top)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for name in entries {
+            if unlink_file(top, &name)? {
+                continue;
+            }
+            let directory = match open_directory(top, &name) {
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                other => other?,
+            };
+            for below in self::entries(&directory)? {
+                if !unlink_file(&directory, &below)? {
+                    moved += 1;
+                    raise(&directory, &below, top, moved)?;
+                }
+            }
+            match unlinkat(top, &name, AtFlags::REMOVEDIR) {
+                // Somebody writes to it still: the next round takes that too.
+                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// Moves a directory up to `top` under a name that is free there.
+fn raise(from: &OwnedFd, name: &CStr, top: &OwnedFd, number: u64) -> Result<(), Errno> {
+    // A directory can only be moved by who may write to it: it has to change its `..`.
+    drop(open_directory(from, name)?);
+    let free = CString::new(format!(".removed-{}-{number}", std::process::id()))
+        .map_err(|_| Errno::INVAL)?;
+    match renameat(from, name, top, &free) {
+        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes what is not a directory; answers whether it is gone.
+fn unlink_file(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
+    match unlinkat(at, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR | Errno::PERM) if is_directory(at, name)? => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn entries(at: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(at)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn errno(err: io::Error) -> Errno {
+    Errno::from_io_error(&err).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::bytes::Bytes;
+
+    fn root() -> (tempfile::TempDir, Bytes) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Bytes::from(dir.path());
+        (dir, root)
+    }
+
+    #[test]
+    fn what_stands_in_the_home_stays_as_it_is() {
+        let (dir, root) = root();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), dir.path().join("link")).unwrap();
+        let missing = |path: &str, content: &str| Prepare::CreateMissing {
+            root: root.clone(),
+            path: path.into(),
+            content: Some(content.into()),
+        };
+        let steps = [missing("a/b", "new"), missing("a/b", "newer"), missing("link/c", "led away")];
+        prepare(&steps).unwrap();
+        assert_eq!(fs::read(dir.path().join("a/b")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn directories_and_files_are_made_private() {
+        let (dir, root) = root();
+        let content = Bytes::from("rc");
+        let path = Bytes::from("home/.config/x");
+        prepare(&[Prepare::File { root: root.clone(), path: path.clone(), content }]).unwrap();
+        prepare(&[Prepare::File { root, path, content: Bytes::from("new") }]).unwrap();
+        let at = dir.path().join("home/.config");
+        assert_eq!(fs::read(at.join("x")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(&at).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_link_in_the_way_is_replaced_and_never_followed() {
+        let (dir, root) = root();
+        let victim = tempfile::tempdir().unwrap();
+        fs::write(victim.path().join("key"), "secret").unwrap();
+        symlink(victim.path(), dir.path().join("home")).unwrap();
+        let below = Bytes::from("home/key");
+        prepare(&[Prepare::Remove { root: root.clone(), path: below.clone() }]).unwrap();
+        let content = Bytes::from("planted");
+        prepare(&[Prepare::File { root: root.clone(), path: below.clone(), content }]).unwrap();
+        assert!(fs::symlink_metadata(dir.path().join("home")).unwrap().is_dir());
+
+        fs::remove_file(dir.path().join("home/key")).unwrap();
+        symlink(victim.path().join("key"), dir.path().join("home/key")).unwrap();
+        let content = Bytes::from("planted");
+        prepare(&[Prepare::File { root: root.clone(), path: below, content }]).unwrap();
+        assert_eq!(fs::read(dir.path().join("home/key")).unwrap(), b"planted");
+
+        symlink(victim.path(), dir.path().join("home/link")).unwrap();
+        prepare(&[Prepare::Remove { root, path: Bytes::from("home") }]).unwrap();
+        assert!(!dir.path().join("home").exists());
+        assert_eq!(fs::read(victim.path().join("key")).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn a_tree_without_permissions_and_deeper_than_any_path_is_removed() {
+        let (dir, root) = root();
+        let mut at = File::open(dir.path()).unwrap().into();
+        for level in 0..3_000 {
+            mkdirat(&at, "d", PRIVATE).unwrap();
+            rustix::fs::openat(&at, "f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+            let next: OwnedFd = openat(&at, "d", DIRECTORY, Mode::empty()).unwrap();
+            if level % 7 == 3 {
+                fchmod(&at, Mode::empty()).unwrap();
+            }
+            at = next;
+        }
+        prepare(&[Prepare::Remove { root: root.clone(), path: Bytes::from("d") }]).unwrap();
+        assert!(!dir.path().join("d").exists());
+        prepare(&[Prepare::Remove { root, path: Bytes::from("d") }]).unwrap();
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_root() {
+        let (_dir, root) = root();
+        for path in ["../x", "/etc", "a/../../b"] {
+            let step = Prepare::Directory { root: root.clone(), path: Bytes::from(path) };
+            assert!(prepare(&[step]).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_open_root_is_closed_to_others() {
+        let (dir, root) = root();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        prepare(&[Prepare::Directory { root, path: Bytes::default() }]).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,195 @@
+//! `claudebox ls`: sessions as a table for a person, or one JSON object a line. Project paths and
+//! program names are foreign text and must never reach the terminal unescaped.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::record::{Mode, now};
+use super::{Found, Sessions, State, lookup};
+use crate::bytes::Bytes;
+use crate::cli::LsArgs;
+use crate::error::{Result, Tried as _};
+use crate::log::event::Micros;
+use crate::visible::visible;
+
+/// Prints the sessions of the project that `here` (canonical) is in, or all.
+pub fn ls(args: &LsArgs, sessions: Sessions<'_>, here: &Path, out: &mut dyn Write) -> Result<()> {
+    let mut found = sessions.all();
+    if !args.all {
+        found.retain(|found| lookup::is_of(found, here));
+    }
+    let written = if args.json { write_json(&found, out) } else { write_table(&found, now(), out) };
+    match written {
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.tried(|| "write the list of sessions"),
+    }
+}
+
+/// One session in a few words, for an error that lists several.
+pub(super) fn describe(found: &Found) -> String {
+    let Found { session, record, state } = found;
+    format!(
+        "{}  {}  {} in {}",
+        session.id,
+        state_name(state),
+        visible(&record.command),
+        visible(&record.project)
+    )
+}
+
+/// How a session's state is called everywhere.
+pub fn state_name(state: &State) -> String {
+    match state {
+        State::Starting => "starting".into(),
+        State::Running => "running".into(),
+        State::Ended(status) => format!("ended {}", status.code),
+        State::Crashed => "crashed".into(),
+    }
+}
+
+fn write_table(sessions: &[Found], now: Micros, out: &mut dyn Write) -> io::Result<()> {
+    let head = ["ID", "STATE", "AGE", "PROFILE", "COMMAND", "EXECS", "PROJECT"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(sessions.iter().map(|found| row(found, now)));
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    for row in &rows {
+        let (last, cells) = row.split_last().unwrap_or((&row[0], &[]));
+        for (cell, width) in cells.iter().zip(&widths) {
+            write!(out, "{cell}{:gap$}", "", gap = width - cell.width() + 2)?;
+        }
+        writeln!(out, "{last}")?;
+    }
+    Ok(())
+}
+
+fn row(found: &Found, now: Micros) -> [String; 7] {
+    let Found { session, record, state } = found;
+    let execs = match state {
+        State::Ended(status) => status.execs.to_string(),
+        _ => "-".into(),
+    };
+    [
+        session.id.to_string(),
+        state_name(state),
+        age(now.saturating_sub(record.created)),
+        visible(&record.profile),
+        visible(&record.command),
+        execs,
+        visible(&record.project),
+    ]
+}
+
+/// A length of time in its largest unit.
+pub fn age(micros: Micros) -> String {
+    let seconds = micros / 1_000_000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// One line of `ls --json`. Fields may be added; none may change its meaning.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    state: &'static str,
+    created: Micros,
+    project: &'a Bytes,
+    cwd: &'a Bytes,
+    profile: &'a str,
+    network: &'a str,
+    command: &'a Bytes,
+    mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execs: Option<u64>,
+}
+
+fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
+    for Found { session, record, state } in sessions {
+        let status = match state {
+            State::Ended(status) => Some(status),
+            _ => None,
+        };
+        let line = Line {
+            id: session.id.as_str(),
+            state: match state {
+                State::Starting => "starting",
+                State::Running => "running",
+                State::Ended(_) => "ended",
+                State::Crashed => "crashed",
+            },
+            created: record.created,
+            project: &record.project,
+            cwd: &record.cwd,
+            profile: &record.profile,
+            network: &record.network,
+            command: &record.command,
+            mode: record.mode,
+            ended: status.map(|status| status.ended),
+            code: status.map(|status| status.code),
+            reason: status.map(|status| status.reason.as_str()),
+            execs: status.map(|status| status.execs),
+        };
+        serde_json::to_writer(&mut *out, &line)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{dirs, draft};
+    use insta::assert_snapshot;
+
+    fn listed(args: &LsArgs, sessions: Sessions<'_>, here: &str) -> String {
+        let mut out = Vec::new();
+        ls(args, sessions, Path::new(here), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_line_up_and_foreign_text_is_escaped() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (session, _locks) = sessions.create(draft("/p\u{1b}[2J")).unwrap();
+        let text = listed(&LsArgs { all: true, ..LsArgs::default() }, sessions, "/");
+        assert_snapshot!(text.replace(session.id.as_str(), "4k7xq2ab"), @r"
+        ID        STATE     AGE  PROFILE  COMMAND  EXECS  PROJECT
+        4k7xq2ab  starting  0s   claude   claude   -      /p\x1b[2J
+        ");
+    }
+
+    #[test]
+    fn only_this_projects_sessions_unless_all_are_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (_p, _p_locks) = sessions.create(draft("/p")).unwrap();
+        let (_q, _q_locks) = sessions.create(draft("/q")).unwrap();
+        let json = LsArgs { json: true, ..LsArgs::default() };
+        assert_eq!(listed(&json, sessions, "/p/src").lines().count(), 1);
+        assert!(listed(&json, sessions, "/p/src").contains(r#""project":"/p""#));
+        assert_eq!(listed(&LsArgs { all: true, ..json }, sessions, "/p").lines().count(), 2);
+    }
+
+    #[test]
+    fn an_age_is_told_in_its_largest_unit() {
+        let seconds = [0, 59, 60, 3_599, 3_600, 172_799, 172_800];
+        let ages: Vec<_> = seconds.iter().map(|seconds| age(seconds * 1_000_000)).collect();
+        assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h", "47h", "2d"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What is written down about a session: `session.json` when it begins, `status.json` when it
+//! ends. Neither may ever hold an environment value; the command is kept as a name only.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::id::Id;
+use crate::bytes::Bytes;
+use crate::error::{Error, Kind, exit};
+use crate::log::event::Micros;
+
+/// The version of both files.
+pub const RECORD_VERSION: u32 = 1;
+
+/// `session.json`: what a session is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`]
+    pub v: u32,
+    /// Its id.
+    pub id: Id,
+    /// When it began.
+    pub created: Micros,
+    /// The project directory.
+    pub project: Bytes,
+    /// The directory it was started in.
+    pub cwd: Bytes,
+    /// The profile's name.
+    pub profile: String,
+    /// The network mode.
+    pub network: String,
+    /// The name of the program that was asked for.
+    pub command: Bytes,
+    /// Where the agent shows itself.
+    pub mode: Mode,
+    /// The directory of its sockets.
+    pub runtime: Bytes,
+}
+
+/// Where the agent shows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// In a pane of claudebox's own tmux server; can be attached to.
+    Tmux,
+    /// In a pane of the user's tmux.
+    UserTmux,
+    /// In the terminal claudebox was started in.
+    Terminal,
+}
+
+/// `status.json`: how a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`RECORD_VERSION`]
+    pub v: u32,
+    /// The code claudebox exits with.
+    pub code: u8,
+    /// Why it ended, as in the log's last line; `launcher` when the agent never started.
+    pub reason: String,
+    /// When.
+    pub ended: Micros,
+    /// How many execs were logged.
+    pub execs: u64,
+    /// How many lines the log has, and the last hash of its chain: they show a log that was cut.
+    pub events: u64,
+    /// See `events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// What went wrong, where claudebox itself failed; ready for a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// What stood on the agent's screen, where it ended too soon to be read; visible text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
+}
+
+impl Status {
+    /// The status of a session that claudebox itself could not start or keep up.
+    pub fn of_failure(error: &Error, ended: Micros) -> Self {
+        Self {
+            v: RECORD_VERSION,
+            code: error.kind().exit_code(),
+            reason: "launcher".into(),
+            ended,
+            execs: 0,
+            events: 0,
+            head: None,
+            message: Some(error.to_string()),
+            hints: error.hints().to_vec(),
+            last_words: Vec::new(),
+        }
+    }
+
+    /// The failure that this status tells of, to be reported as if it had happened here.
+    pub fn failure(&self) -> Option<Error> {
+        let message = self.message.as_ref()?;
+        let kind = match self.code {
+            exit::USAGE => Kind::Usage,
+            exit::CANNOT_EXECUTE => Kind::CannotExecute,
+            exit::NOT_FOUND => Kind::NotFound,
+            _ => Kind::Launcher,
+        };
+        let error = Error::new(kind, message.clone());
+        Some(self.hints.iter().fold(error, |error, hint| error.hint(hint.clone())))
+    }
+}
+
+/// Writes a value as JSON so that a reader sees all of it or nothing.
+pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    serde_json::to_writer(&mut file, value)?;
+    file.write_all(b"\n")?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Reads what [`write()`] wrote; `None` where there is nothing or it cannot be understood.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Now, by the wall clock.
+pub fn now() -> Micros {
+    Micros::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_file_with_its_hints() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.json");
+        let error = Error::new(Kind::NotFound, "no such program: `x`").hint("install it");
+        write(&path, &Status::of_failure(&error, 7)).unwrap();
+        let read: Status = read(&path).unwrap();
+        let again = read.failure().unwrap();
+        assert_eq!(read.code, 127);
+        assert_eq!(again.kind(), Kind::NotFound);
+        assert_eq!(again.to_string(), error.to_string());
+        assert_eq!(again.hints(), error.hints());
+    }
+
+    #[test]
+    fn half_a_file_is_no_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("session.json");
+        fs::write(&path, "{\"v\":1,\"id\":\"4k7x").unwrap();
+        assert_eq!(read::<Record>(&path), None);
+    }
+}

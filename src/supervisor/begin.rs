@@ -1,0 +1,261 @@
+//! From a plan to an inner stage that is ready and waits: prepare the host, start bwrap, follow the
+//! handshake, and let the log begin. Whatever fails here ends with an error that names the cause,
+//! with nothing left running.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::events::{self, Verdict};
+use super::execs::{self, Execs, Kernel, Limits, Options, filter::Stops};
+use super::refusal::{self, Userns};
+use super::signals::Signals;
+use super::spawn::{self, Choices, Sandbox};
+use super::terminal::Tty;
+use crate::error::{Error, Result, Tried as _};
+use crate::log::event::{Confined, Event, ExecLogStatus};
+use crate::log::sink::Sink;
+use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
+use crate::sandbox::plan::{ExecLog, Plan};
+use crate::sandbox::prepare::prepare;
+use crate::sys::channel::Received;
+use crate::sys::pidfd::ExitSource;
+use crate::sys::seccomp::Receiver;
+
+/// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the probe's exec may take to arrive (see [`super::super::sandbox::inner`]).
+const PROBE: Duration = Duration::from_secs(2);
+
+/// An inner stage that waits for [`Order::Proceed`].
+pub(super) struct Begun {
+    sandbox: Sandbox,
+    init: Init,
+    ready: Ready,
+    kernel: Option<Kernel>,
+    /// The listener and the sandbox's root.
+    listener: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// pid 1 of the sandbox.
+#[derive(Debug)]
+pub(super) struct Init {
+    /// As seen from here.
+    pub(super) pid: i32,
+    /// Readable once it, and with it everything inside, is dead.
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Starts the sandbox. The verdict is there if it did not come that far.
+pub(super) fn begin(
+    plan: &Plan,
+    signals: &Signals,
+    tty: Option<&mut Tty>,
+) -> Result<Begun, Verdict> {
+    prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    let kernel = match plan.exec_log {
+        ExecLog::Off => None,
+        ExecLog::BestEffort | ExecLog::Required => {
+            Some(execs::probe().map_err(Verdict::not_started)?)
+        }
+    };
+    let choices = Choices {
+        foreground: tty.is_some_and(Tty::agent_starts_in_front),
+        stops: kernel.map(|kernel| Stops {
+            starts: kernel.verifies,
+            exits: kernel.exits == ExitSource::ExitGroup,
+        }),
+    };
+    let sandbox = Sandbox::start(plan, choices).map_err(Verdict::not_started)?;
+    let (ready, fds, pid) = handshake(&sandbox, signals)?;
+    let (listener, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    Ok(Begun { sandbox, init, ready, kernel, listener })
+}
+
+/// Follows the handshake until the inner stage is ready.
+fn handshake(
+    sandbox: &Sandbox,
+    signals: &Signals,
+) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Verdict> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let received = next(sandbox, signals, deadline)?;
+        match received.message {
+            Report::Probe => {
+                let listener = received.fds.into_iter().next();
+                // If it fails, dropping the listener lets the probe's exec fail with ENOSYS, and
+                // the inner stage reports that.
+                if let Some(listener) = listener {
+                    let _ = answer_probe(listener);
+                }
+            }
+            Report::Ready(ready) => return Ok((ready, received.fds, received.pid)),
+            Report::Failed { message, hints } => {
+                let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
+                return Err(Verdict::not_started(error));
+            }
+            other => {
+                let error = Error::launcher(format!("the inner stage said {other:?} too early"));
+                return Err(Verdict::not_started(error));
+            }
+        }
+    }
+}
+
+/// The next message, unless the start is over first.
+fn next(
+    sandbox: &Sandbox,
+    signals: &Signals,
+    deadline: Instant,
+) -> Result<Received<Report>, Verdict> {
+    let not_started = |err: io::Error| {
+        Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
+    };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(|err| not_started(io::Error::other(err)))?;
+        let mut ready =
+            [PollFd::new(&sandbox.inner, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let count = match poll(&mut ready, Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other.map_err(|err| not_started(err.into()))?,
+        };
+        let [message, signal] = ready.map(|fd| !fd.revents().is_empty());
+        if count == 0 {
+            let words = "the sandbox was not ready within 30 s";
+            return Err(Verdict::not_started(Error::launcher(words)));
+        }
+        if signal && let Some(signal) = signals.next().map_err(not_started)? {
+            if signal != nix::sys::signal::Signal::SIGTSTP {
+                return Err(Verdict::terminated(signal as i32));
+            }
+        }
+        if message {
+            return match sandbox.inner.receive().map_err(not_started)? {
+                Some(received) => Ok(received),
+                None => Err(Verdict::not_started(broken_off(sandbox))),
+            };
+        }
+    }
+}
+
+/// bwrap or the inner stage ended before it was ready: what did they say?
+fn broken_off(sandbox: &Sandbox) -> Error {
+    // The socket closes a moment before the process that held it has written its last words.
+    let _ = spawn::ends_within(sandbox.pidfd(), Duration::from_secs(5));
+    refusal::explain(&sandbox.words(), Userns::read())
+}
+
+/// Lets the one exec of the probe go on.
+fn answer_probe(listener: OwnedFd) -> io::Result<()> {
+    let mut receiver = Receiver::new(listener)?;
+    let timeout = Timespec::try_from(PROBE).map_err(io::Error::other)?;
+    let asked = {
+        let mut ready = [PollFd::new(&receiver, PollFlags::IN)];
+        poll(&mut ready, Some(&timeout))?;
+        ready[0].revents().contains(PollFlags::IN)
+    };
+    if asked {
+        let notification = receiver.receive()?;
+        receiver.proceed(notification.id)?;
+    }
+    Ok(())
+}
+
+/// Looks at what the inner stage could get against what the plan demands.
+fn accept(
+    plan: &Plan,
+    observed: Observed,
+    fds: Vec<OwnedFd>,
+    pid: Option<i32>,
+) -> Result<(Option<(OwnedFd, OwnedFd)>, Init)> {
+    let init = pid
+        .and_then(|pid| Some((pid, Pid::from_raw(pid)?)))
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|(pid, raw)| Ok(Init { pid, pidfd: pidfd_open(raw, PidfdFlags::empty())? }))
+        .tried(|| "watch the inner stage")?;
+    let listener = match (observed, <[OwnedFd; 2]>::try_from(fds)) {
+        (Observed::On { .. }, Ok([listener, root])) => Some((listener, root)),
+        (Observed::On { .. }, Err(_)) => {
+            return Err(Error::launcher("the inner stage sent no listener"));
+        }
+        (Observed::Unavailable { errno }, _) if plan.exec_log == ExecLog::Required => {
+            return Err(Error::launcher(format!(
+                "cannot observe what is executed inside: {}",
+                unavailable(errno)
+            ))
+            .hint("`--no-exec-log` runs without the log of commands")
+            .hint("`exec-log = \"best-effort\"` in the profile logs where it is possible"));
+        }
+        (Observed::Off | Observed::Unavailable { .. }, _) => None,
+    };
+    Ok((listener, init))
+}
+
+/// Why there is no listener, in words.
+fn unavailable(errno: i32) -> String {
+    let name = nix::errno::Errno::from_raw(errno);
+    match errno {
+        libc::EBUSY | libc::ENOSYS | libc::EPERM | libc::EACCES => format!(
+            "another seccomp listener is active: WSL2 mirrored networking or a sandbox around \
+             this one ({name:?})"
+        ),
+        _ => format!("seccomp(2) failed: {}", name.desc()),
+    }
+}
+
+/// Lets the log begin and the agent start.
+pub(super) fn watch(
+    plan: &Plan,
+    begun: Begun,
+    sink: Box<dyn Sink>,
+) -> Result<(Sandbox, Init, Execs)> {
+    let Begun { sandbox, init, ready, kernel, listener } = begun;
+    let exec_log = exec_log_status(ready.observed, kernel);
+    let execs = match (listener, kernel) {
+        (Some((listener, root)), Some(kernel)) => {
+            let options = Options {
+                kernel,
+                verify: kernel.verifies,
+                limits: Limits::default(),
+                tool_marker: plan.summary.tool_marker.clone(),
+                init_pid: init.pid,
+            };
+            execs::start(listener, root, options, sink)?
+        }
+        _ => execs::start_unobserved(sink)?,
+    };
+    if let ExecLogStatus::Unavailable { reason } = &exec_log {
+        execs.note(events::notice("exec-log-unavailable", reason));
+    }
+    execs.note(Event::Confined(Confined {
+        t: events::now(),
+        landlock: ready.landlock,
+        landlock_abi: ready.landlock_abi,
+        exec_log,
+    }));
+    sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
+    sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
+    Ok((sandbox, init, execs))
+}
+
+fn exec_log_status(observed: Observed, kernel: Option<Kernel>) -> ExecLogStatus {
+    match (observed, kernel) {
+        (Observed::On { killable }, Some(kernel)) => ExecLogStatus::On {
+            exit_source: match kernel.exits {
+                ExitSource::Pidfd => "pidfd".to_owned(),
+                ExitSource::ExitGroup => "exit-group".to_owned(),
+            },
+            killable,
+            verifies: kernel.verifies,
+        },
+        (Observed::Unavailable { errno }, _) => {
+            ExecLogStatus::Unavailable { reason: unavailable(errno) }
+        }
+        (Observed::On { .. } | Observed::Off, _) => ExecLogStatus::Off,
+    }
+}

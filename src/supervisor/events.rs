@@ -1,0 +1,115 @@
+//! The events that the supervisor writes itself, and the verdict on a session that the last of
+//! them tells.
+#![forbid(unsafe_code)]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::bytes::Bytes;
+use crate::error::{Error, exit};
+use crate::log::event::{End, Event, FORMAT_VERSION, Micros, Notice, Start};
+use crate::sandbox::inner::handshake::Status;
+use crate::sandbox::plan::Plan;
+
+/// Reasons of [`End::reason`].
+pub(super) const AGENT_EXITED: &str = "agent-exited";
+const AGENT_SIGNALED: &str = "agent-signaled";
+const NOT_EXECUTED: &str = "not-executed";
+const NOT_STARTED: &str = "not-started";
+const TERMINATED: &str = "terminated";
+const SANDBOX_KILLED: &str = "sandbox-killed";
+const LOG_FAILED: &str = "log-failed";
+
+/// How a session ended, or why it did not begin.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// The code claudebox exits with.
+    pub(super) code: u8,
+    /// See [`End::reason`].
+    pub(super) reason: &'static str,
+    /// What claudebox has to say about it.
+    pub(super) error: Option<Error>,
+}
+
+impl Verdict {
+    fn failed(reason: &'static str, error: Error) -> Self {
+        Self { code: error.kind().exit_code(), reason, error: Some(error) }
+    }
+
+    pub(super) fn not_started(error: Error) -> Self {
+        Self::failed(NOT_STARTED, error)
+    }
+
+    pub(super) fn not_executed(error: Error) -> Self {
+        Self::failed(NOT_EXECUTED, error)
+    }
+
+    pub(super) fn log_failed(error: Error) -> Self {
+        Self::failed(LOG_FAILED, error)
+    }
+
+    /// The agent's own end.
+    pub(super) fn ended(status: Status) -> Self {
+        let reason = match status {
+            Status::Exited(_) => AGENT_EXITED,
+            Status::Signaled(_) => AGENT_SIGNALED,
+        };
+        Self { code: status.code(), reason, error: None }
+    }
+
+    /// Ended by a signal to claudebox, before there was an agent or although it did not obey.
+    pub(super) fn terminated(signal: i32) -> Self {
+        let number = u8::try_from(signal).unwrap_or_default();
+        Self { code: Status::Signaled(number).code(), reason: TERMINATED, error: None }
+    }
+
+    /// Somebody killed bwrap or the inner stage.
+    pub(super) fn sandbox_killed() -> Self {
+        let code = exit::SIGNAL_BASE.saturating_add(9);
+        Self { code, reason: SANDBOX_KILLED, error: None }
+    }
+}
+
+/// Microseconds since the Unix epoch.
+pub(super) fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
+
+pub(super) fn start(plan: &Plan, session: &str) -> Start {
+    let summary = &plan.summary;
+    Start {
+        v: FORMAT_VERSION,
+        t: now(),
+        session: session.to_owned(),
+        claudebox: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        profile: summary.profile.clone(),
+        agent: summary.agent.clone(),
+        project: summary.project.clone(),
+        network: summary.network.clone(),
+        weakened: summary.weakened.clone(),
+        plan: digest(plan),
+        tool_marker: summary.tool_marker.clone(),
+        helpers: summary.helpers.clone(),
+    }
+}
+
+pub(super) fn end(verdict: &Verdict, execs: u64) -> End {
+    End { t: now(), execs, code: verdict.code, reason: verdict.reason.to_owned() }
+}
+
+pub(super) fn notice(kind: &str, text: impl Into<String>) -> Event {
+    Event::Notice(Notice { t: now(), kind: kind.to_owned(), text: text.into() })
+}
+
+/// SHA-256 of the plan without its environment values, hexadecimal.
+fn digest(plan: &Plan) -> String {
+    let mut plan = plan.clone();
+    for (_, value) in &mut plan.inner.env {
+        *value = Bytes::default();
+    }
+    let bytes = serde_json::to_vec(&plan).unwrap_or_default();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

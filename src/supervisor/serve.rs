@@ -1,0 +1,247 @@
+//! The session while the agent runs: one loop over everything that can happen, until the agent
+//! has ended and all that was inside is dead. It must never wait for anything else, and never
+//! answer with another code than the agent's where the agent has one.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
+
+use super::begin::Init;
+use super::control::{Control, Request};
+use super::events::{self, Verdict};
+use super::execs::Execs;
+use super::signals::Signals;
+use super::spawn::{Sandbox, ends_within};
+use super::terminal::Tty;
+use crate::error::Error;
+use crate::sandbox::inner::handshake::{Order, Report, Status, Whom};
+use crate::sandbox::plan::{ExecLog, Plan};
+use crate::sys::channel::Received;
+use crate::visible::visible;
+
+/// How long an agent that was asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end what was killed.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// A session with a running agent.
+pub(super) struct Running<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) sandbox: Sandbox,
+    pub(super) init: Init,
+    pub(super) execs: &'a Execs,
+    pub(super) signals: &'a Signals,
+    pub(super) tty: Option<&'a mut Tty>,
+    pub(super) control: Control,
+}
+
+/// What is known of the agent so far.
+#[derive(Default)]
+struct Agent {
+    /// Its process, and its process group, as seen from here.
+    group: Option<Pid>,
+    /// Why it could not be executed.
+    errno: Option<i32>,
+    /// It was asked to end by this signal, and will be made to at this time.
+    asked: Option<(Signal, Instant)>,
+}
+
+/// One thing that happened.
+enum Wake {
+    Report(Received<Report>),
+    /// The inner stage is gone.
+    Gone,
+    Signal(Signal),
+    LogFailed,
+    Knock,
+    Client(u64),
+    /// The agent's time is over.
+    Late,
+}
+
+impl Running<'_> {
+    /// Serves to the end. When it returns, nothing lives inside.
+    pub(super) fn serve(mut self) -> Verdict {
+        let verdict = self.until_the_end();
+        if verdict.error.is_some() || verdict.reason != events::AGENT_EXITED {
+            self.sandbox.kill();
+        }
+        // The init exits by itself when the agent has; bwrap follows it.
+        let _ = self.sandbox.reap(DEATH);
+        let _ = ends_within(self.init.pidfd.as_fd(), DEATH);
+        verdict
+    }
+
+    fn until_the_end(&mut self) -> Verdict {
+        let mut agent = Agent::default();
+        let mut watch_log = true;
+        loop {
+            let wake = match self.next(agent.asked.map(|(_, end)| end), watch_log) {
+                Ok(wake) => wake,
+                Err(err) => {
+                    let error = Error::launcher(format!("cannot watch the session: {err}"));
+                    return Verdict::not_started(error);
+                }
+            };
+            let over = match wake {
+                Wake::Report(report) => self.reported(&mut agent, report),
+                Wake::Gone => Some(Verdict::sandbox_killed()),
+                Wake::Signal(signal) => {
+                    self.signaled(&mut agent, signal);
+                    None
+                }
+                Wake::LogFailed => {
+                    watch_log = false;
+                    self.log_failed()
+                }
+                Wake::Knock => {
+                    // A client that is gone again is no concern of the session's.
+                    let _ = self.control.accept();
+                    None
+                }
+                Wake::Client(id) => {
+                    self.client(id);
+                    None
+                }
+                Wake::Late => agent.asked.map(|(signal, _)| Verdict::terminated(signal as i32)),
+            };
+            if let Some(verdict) = over {
+                return verdict;
+            }
+        }
+    }
+
+    /// Waits for the next thing. What the inner stage said comes before its end.
+    fn next(&self, deadline: Option<Instant>, watch_log: bool) -> io::Result<Wake> {
+        loop {
+            let timeout = deadline
+                .map(|end| Timespec::try_from(end.saturating_duration_since(Instant::now())))
+                .transpose()
+                .map_err(io::Error::other)?;
+            let clients: Vec<(u64, BorrowedFd<'_>)> = self.control.clients().collect();
+            let fixed = [
+                self.sandbox.inner.as_fd(),
+                self.sandbox.pidfd(),
+                self.signals.as_fd(),
+                self.control.listener(),
+                self.execs.failure(),
+            ];
+            let fixed = &fixed[..if watch_log { 5 } else { 4 }];
+            let all = fixed.iter().chain(clients.iter().map(|(_, fd)| fd));
+            let mut ready: Vec<PollFd<'_>> =
+                all.map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+            match poll(&mut ready, timeout.as_ref()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) => return Ok(Wake::Late),
+                other => other?,
+            };
+            let first = ready.iter().position(|fd| !fd.revents().is_empty());
+            match first {
+                Some(0) => {
+                    let received = self.sandbox.inner.receive()?;
+                    return Ok(received.map_or(Wake::Gone, Wake::Report));
+                }
+                Some(1) => return Ok(Wake::Gone),
+                Some(2) => {
+                    if let Some(signal) = self.signals.next()? {
+                        return Ok(Wake::Signal(signal));
+                    }
+                }
+                Some(3) => return Ok(Wake::Knock),
+                Some(4) if watch_log => return Ok(Wake::LogFailed),
+                Some(index) => return Ok(Wake::Client(clients[index - fixed.len()].0)),
+                None => {}
+            }
+        }
+    }
+
+    /// What the inner stage reports. A verdict ends the session.
+    fn reported(&mut self, agent: &mut Agent, report: Received<Report>) -> Option<Verdict> {
+        match report.message {
+            Report::Started => agent.group = report.pid.and_then(Pid::from_raw),
+            Report::NotExecuted { errno } => agent.errno = Some(errno),
+            Report::Stopped { signal } => self.stopped(agent, signal),
+            Report::ShellEnded { id, status } => self.control.ended(id, status),
+            Report::Ended(status) => return Some(self.ended(agent, status)),
+            Report::Failed { message, .. } => {
+                return Some(Verdict::not_started(Error::launcher(message)));
+            }
+            Report::Probe | Report::Ready(_) => {}
+        }
+        None
+    }
+
+    fn ended(&self, agent: &Agent, status: Status) -> Verdict {
+        let Some(errno) = agent.errno else { return Verdict::ended(status) };
+        let program = visible(&self.plan.inner.program);
+        let why = nix::errno::Errno::from_raw(errno).desc();
+        let kind = super::not_executed(errno);
+        let error = Error::new(kind, format!("cannot execute {program} inside: {why}"));
+        Verdict::not_executed(match errno {
+            libc::ENOENT => error.hint("it, or the interpreter it names, is not visible inside"),
+            libc::ENOEXEC => error.hint(
+                "it is neither a program for this machine nor a script \
+                                         with a `#!` line",
+            ),
+            _ => error,
+        })
+    }
+
+    /// Lets the terminal decide how long the agent stays stopped.
+    fn stopped(&mut self, agent: &Agent, signal: i32) {
+        if let (Some(tty), Some(group)) = (self.tty.as_mut(), agent.group) {
+            // Without a terminal to return to, there is nothing to wait for.
+            let _ = tty.agent_stopped(group, signal);
+        }
+        self.signal(Whom::Agent, Signal::SIGCONT);
+    }
+
+    fn signaled(&mut self, agent: &mut Agent, signal: Signal) {
+        match signal {
+            // A request to end. Who does not follow it is made to.
+            Signal::SIGTERM | Signal::SIGHUP => {
+                agent.asked.get_or_insert((signal, Instant::now() + GRACE));
+                let name = signal.as_str();
+                self.execs.note(events::notice("signal", format!("{name} passed on to the agent")));
+                self.signal(Whom::Agent, signal);
+            }
+            // In a pane there is nobody who could continue it.
+            Signal::SIGTSTP if self.tty.as_ref().is_none_or(|tty| tty.is_pane()) => {}
+            // Typed while the agent is not in front. An agent may answer SIGINT by going on.
+            _ => self.signal(Whom::Agent, signal),
+        }
+    }
+
+    fn signal(&self, whom: Whom, signal: Signal) {
+        // If the inner stage is gone, the loop is about to see it.
+        let _ = self.sandbox.inner.send(&Order::Signal { whom, signal: signal as i32 }, &[]);
+    }
+
+    fn log_failed(&self) -> Option<Verdict> {
+        (self.plan.exec_log == ExecLog::Required).then(|| {
+            Verdict::log_failed(
+                Error::launcher("the log cannot be written any more, so the session was ended")
+                    .hint("is the disk full? `exec-log = \"best-effort\"` would have gone on"),
+            )
+        })
+    }
+
+    /// A new pane asks for a shell, or one whose shell runs was closed.
+    fn client(&mut self, id: u64) {
+        let Some(asked) = self.control.receive(id) else {
+            self.signal(Whom::Shell(id), Signal::SIGHUP);
+            return;
+        };
+        let Request::Shell = asked.message;
+        let Some(terminal) = asked.fds.first() else { return };
+        if self.sandbox.inner.send(&Order::Shell { id }, &[terminal.as_fd()]).is_ok() {
+            let words = "a shell was opened inside by the user";
+            self.execs.note(events::notice("shell-opened", words));
+        }
+    }
+}

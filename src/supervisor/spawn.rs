@@ -1,0 +1,276 @@
+//! Starts bwrap: opens what its arguments name, hands the arguments over in a memory file (argv is
+//! world-readable) and keeps the other end of everything. bwrap gets no environment and only
+//! the descriptors meant for it.
+//!
+//! When the supervisor is killed, everything goes, by two ways that do not depend on each other.
+//! The inner stage sees its socket closed and exits, and with pid 1 the namespace. And once the
+//! sandbox is up, the kernel kills bwrap, whose death is the inner stage's by its death signal.
+//! Not earlier, and so not by `--die-with-parent` or a death signal set before bwrap's start:
+//! bwrap clones its child and then releases it, and a bwrap killed in between leaves a child that
+//! waits for ever. A bwrap that lives to release its child leads to an inner stage that finds its
+//! socket closed.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::execs::filter::Stops;
+use crate::error::{Error, Result, Tried as _};
+use crate::sandbox::inner;
+use crate::sandbox::inner::handshake::Orders;
+use crate::sandbox::plan::{Arg, FdSource, Plan};
+use crate::sys::channel::{self, Channel};
+use crate::sys::fds::{self, Captured};
+use crate::sys::process::{self, Bare};
+use crate::visible::{visible, visible_path};
+
+/// A running bwrap. Dropping it kills it, and everything inside with it.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    /// To the inner stage.
+    pub(super) inner: Channel,
+    child: Child,
+    pidfd: OwnedFd,
+    life: Life,
+    stderr: Captured,
+}
+
+/// A pipe into which nobody writes. The kernel closes our end when we die; the inner stage keeps
+/// the other one open.
+#[derive(Debug)]
+struct Life {
+    reading: OwnedFd,
+    _writing: OwnedFd,
+}
+
+/// What is decided here and not in the plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choices {
+    /// See [`Orders::foreground`].
+    pub(super) foreground: bool,
+    /// See [`Orders::stops`].
+    pub(super) stops: Option<Stops>,
+}
+
+impl Sandbox {
+    /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
+    pub(super) fn start(plan: &Plan, choices: Choices) -> Result<Self> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .tried(|| "adopt orphans")?;
+        let shown = visible(&plan.bwrap);
+        let (inner, theirs) = channel::pair().tried(|| "make a socket")?;
+        let inner = inner.with_credentials().tried(|| "make a socket")?;
+        let stderr = Captured::new().tried(|| "make a memory file")?;
+        let agents_stderr =
+            io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
+        let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
+        let orders = orders(plan, choices, &agents_stderr, &reading)?;
+        let (words, opened) = arguments(&plan.args)?;
+        let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
+
+        let program = ["--", inner::PROGRAM, "__inner"].map(OsString::from);
+        let numbers = [fds::number(&theirs), fds::number(&orders)].map(OsString::from);
+        let words_number = ["--args".into(), fds::number(&words).into()];
+        let args: Vec<OsString> = words_number.into_iter().chain(program).chain(numbers).collect();
+        let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
+        let inherit: Vec<BorrowedFd<'_>> = handed
+            .into_iter()
+            .chain([theirs.as_fd()])
+            .chain(opened.iter().map(AsFd::as_fd))
+            .collect();
+        let bare = Bare {
+            program: plan.bwrap.as_path(),
+            name: "bwrap",
+            args: &args,
+            inherit: &inherit,
+            stderr: stderr.as_fd(),
+        };
+        let child = bare.spawn().map_err(|err| cannot_start(&shown, &err))?;
+        let pidfd = Pid::from_raw(child.id().cast_signed())
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let pidfd = match pidfd {
+            Ok(pidfd) => pidfd,
+            Err(err) => {
+                let mut child = child;
+                let _ = child.kill();
+                return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
+            }
+        };
+        let life = Life { reading, _writing: writing };
+        Ok(Self { inner, child, pidfd, life, stderr })
+    }
+
+    /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.
+    pub(super) fn bind_to_our_life(&self) -> io::Result<()> {
+        let bwrap = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        process::kill_at_hang_up(self.life.reading.as_fd(), bwrap)
+    }
+
+    /// Readable once bwrap has ended.
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Kills bwrap and with it, by the death signal and the closed socket, all that is inside.
+    pub(super) fn kill(&self) {
+        let _ = rustix::net::shutdown(&self.inner, rustix::net::Shutdown::Both);
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits until bwrap has ended, by force after a while, and reaps it and what it left behind:
+    /// who kills bwrap itself, early, leaves a child that waits for its release, and which is ours
+    /// then (see [`Sandbox::start`]).
+    pub(super) fn reap(&mut self, patience: Duration) -> io::Result<()> {
+        if !ends_within(self.pidfd.as_fd(), patience)? {
+            self.kill();
+        }
+        if self.child.wait()?.signal().is_some() {
+            for orphan in process::children()? {
+                let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
+                let _ = nix::sys::wait::waitpid(orphan, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// What bwrap and the inner stage said before the agent's standard error was in place.
+    pub(super) fn words(&self) -> Vec<u8> {
+        self.stderr.text()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.reap(Duration::ZERO);
+    }
+}
+
+/// Whether the process of a pidfd ends within this time.
+pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+fn orders(plan: &Plan, choices: Choices, stderr: &OwnedFd, life: &OwnedFd) -> Result<OwnedFd> {
+    let orders = Orders {
+        plan: plan.inner.clone(),
+        stderr: stderr.as_raw_fd(),
+        life: life.as_raw_fd(),
+        foreground: choices.foreground,
+        stops: choices.stops,
+    };
+    let bytes = serde_json::to_vec(&orders).tried(|| "write the inner plan")?;
+    fds::sealed("inner-plan", &bytes).tried(|| "make a memory file")
+}
+
+/// The arguments as `--args` reads them, each ended by NUL, and the descriptors they name.
+fn arguments(args: &[Arg]) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let (mut words, mut opened) = (Vec::new(), Vec::new());
+    for arg in args {
+        match arg {
+            Arg::Literal(word) if word.0.contains(&0) => {
+                let shown = visible(word);
+                return Err(Error::launcher(format!("a NUL byte in the bwrap argument {shown}")));
+            }
+            Arg::Literal(word) => words.extend_from_slice(word.as_ref()),
+            Arg::Fd(source) => {
+                let fd = open(source)?;
+                words.extend_from_slice(fds::number(&fd).as_bytes());
+                opened.push(fd);
+            }
+        }
+        words.push(0);
+    }
+    Ok((words, opened))
+}
+
+fn open(source: &FdSource) -> Result<OwnedFd> {
+    match source {
+        FdSource::Data(bytes) => {
+            fds::sealed("bwrap-data", bytes.as_ref()).tried(|| "make a memory file")
+        }
+        FdSource::Path { beneath, path } => {
+            let shown = visible_path(&beneath.as_path().join(path.as_path()));
+            let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            openat(CWD, beneath.as_path(), root, Mode::empty())
+                .and_then(|beneath| {
+                    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    openat2(beneath, path.as_path(), flags, Mode::empty(), resolve)
+                })
+                .map_err(|errno| not_opened(&shown, errno))
+        }
+    }
+}
+
+fn not_opened(shown: &str, errno: rustix::io::Errno) -> Error {
+    let error = Error::launcher(format!("cannot open {shown}: {errno}"));
+    match errno {
+        rustix::io::Errno::LOOP => error.hint(
+            "a component of it is a symbolic link: the project could point it anywhere, so it is \
+             not followed",
+        ),
+        _ => error,
+    }
+}
+
+fn cannot_start(shown: &str, err: &io::Error) -> Error {
+    let error = Error::launcher(format!("cannot execute {shown}: {err}"));
+    match err.kind() {
+        io::ErrorKind::NotFound => error.hint("install bubblewrap"),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::bytes::Bytes;
+
+    #[test]
+    fn arguments_are_ended_by_nul_and_name_their_descriptors() {
+        let data = Arg::Fd(FdSource::Data(Bytes::from("x")));
+        let file = Arg::Literal(Bytes(b"a \n\xff".to_vec()));
+        let (words, opened) = arguments(&[Arg::Literal("--file".into()), data, file]).unwrap();
+        let number = fds::number(&opened[0]);
+        assert_eq!(words, [b"--file\0", number.as_bytes(), b"\0a \n\xff\0"].concat());
+    }
+
+    #[test]
+    fn an_argument_cannot_smuggle_in_another() {
+        assert!(arguments(&[Arg::Literal(Bytes(b"/x\0--bind\0/".to_vec()))]).is_err());
+    }
+
+    #[test]
+    fn a_link_that_the_project_planted_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/etc", dir.path().join("link")).unwrap();
+        let at =
+            |path: &str| FdSource::Path { beneath: Bytes::from(dir.path()), path: path.into() };
+        for path in ["link", "link/passwd", "../x", "/etc"] {
+            assert!(open(&at(path)).is_err(), "{path}");
+        }
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        assert!(open(&at("real")).is_ok());
+    }
+}

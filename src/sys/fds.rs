@@ -1,0 +1,145 @@
+//! Descriptors that cross an exec, and memory files that carry data to the other side. It must
+//! never let a descriptor of the caller reach the sandbox (CVE-2024-21626 is that mistake).
+#![expect(unsafe_code, reason = "close_range and the adoption of inherited numbers")]
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// Marks every descriptor above standard error close-on-exec, whoever opened it.
+///
+/// # Errors
+/// When neither close_range(2) with its flag (Linux 5.11) nor `/proc/self/fd` can be used.
+pub fn cloexec_above_stderr() -> io::Result<()> {
+    // SAFETY: takes three integers; with CLOEXEC no descriptor is closed under its owner.
+    let done = unsafe { libc::close_range(3, libc::c_uint::MAX, CLOEXEC_RANGE) };
+    if done == 0 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(fd) = name.to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        if fd > 2 {
+            // SAFETY: takes integers; a number that is closed meanwhile answers EBADF.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+const CLOEXEC_RANGE: libc::c_int = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+
+/// Takes over a descriptor that was inherited under this number, and marks it close-on-exec.
+/// To be called once for a number, by the program that was started with it.
+///
+/// # Errors
+/// When the number is that of a standard stream or is not open.
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: only borrowed for the next call, which fails if it is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl_setfd(borrowed, FdFlags::CLOEXEC)?;
+    // SAFETY: it is open (just seen); our parent handed it to us under this number, and nothing
+    // in this process opened it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Lets the next exec inherit a descriptor. Only for a child between fork and exec.
+///
+/// # Errors
+/// When it is not open.
+pub fn inherit(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = fcntl_getfd(fd)?;
+    Ok(fcntl_setfd(fd, flags.difference(FdFlags::CLOEXEC))?)
+}
+
+/// A memory file with these bytes that nobody can change any more, to be read from its start.
+///
+/// # Errors
+/// When the kernel refuses memory.
+pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    fcntl_add_seals(&file, SEALS)?;
+    Ok(file.into())
+}
+
+/// Reads a memory file that must be sealed against every change.
+///
+/// # Errors
+/// When it is not sealed: then somebody else could still write to it.
+pub fn read_sealed(fd: OwnedFd) -> io::Result<Vec<u8>> {
+    if !fcntl_get_seals(&fd)?.contains(SEALS) {
+        return Err(io::Error::other("the memory file is not sealed"));
+    }
+    let mut bytes = Vec::new();
+    File::from(fd).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A memory file that takes what another program writes as its standard error.
+#[derive(Debug)]
+pub struct Captured(File);
+
+impl Captured {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When the kernel refuses memory.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(File::from(memfd_create("stderr", MemfdFlags::CLOEXEC)?)))
+    }
+
+    /// The end that the other program writes to.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The first 64 KiB of what was written; empty where it cannot be read.
+    pub fn text(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt as _;
+        let mut bytes = vec![0; 64 * 1024];
+        let length = self.0.read_at(&mut bytes, 0).unwrap_or(0);
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+/// The number of a descriptor, as an argument for the program that inherits it.
+pub fn number(fd: &impl AsFd) -> String {
+    fd.as_fd().as_raw_fd().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_file_is_read_back_and_cannot_be_written() {
+        let fd = sealed("test", b"plan").unwrap();
+        let mut writer = File::from(fd.try_clone().unwrap());
+        assert!(writer.write_all(b"x").is_err());
+        assert_eq!(read_sealed(fd).unwrap(), b"plan");
+    }
+
+    #[test]
+    fn an_unsealed_file_is_refused() {
+        let fd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        assert!(read_sealed(fd).is_err());
+    }
+
+    #[test]
+    fn a_standard_stream_cannot_be_adopted() {
+        assert!(adopt(2).is_err());
+        assert!(adopt(9_999).is_err());
+    }
+}

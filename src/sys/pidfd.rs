@@ -1,0 +1,97 @@
+//! What pidfds tell that no crate asks for: `PIDFD_GET_INFO` (Linux 6.13; exit statuses 6.15), and
+//! the proof, once at the start, that this kernel answers as the exec log relies on.
+#![expect(unsafe_code, reason = "PIDFD_GET_INFO and fork(2) have no safe wrapper")]
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use serde::{Deserialize, Serialize};
+
+/// Where exit statuses come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitSource {
+    /// The kernel tells the status of a reaped process through its pidfd (Linux 6.15).
+    Pidfd,
+    /// `exit_group(2)` is notified; the status of a process that a signal ends stays unknown.
+    ExitGroup,
+}
+
+/// What a pidfd tells about its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The parent, 0 where it has none in our pid namespace; absent once the process is reaped.
+    pub ppid: Option<i32>,
+    /// The status as wait(2) gives it; present once the process is reaped.
+    pub exit: Option<i32>,
+}
+
+/// Asks a pidfd.
+///
+/// # Errors
+/// ENOTTY: the kernel does not know the question (before 6.13). ESRCH: the process was reaped and
+/// the kernel keeps no status (before 6.15).
+pub fn info(pidfd: BorrowedFd<'_>) -> io::Result<Info> {
+    // SAFETY: the structure consists of integers, for which zero is a value.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = u64::from(libc::PIDFD_INFO_PID | libc::PIDFD_INFO_EXIT);
+    // SAFETY: the kernel reads and writes one `pidfd_info`; its size is in the request's number.
+    let done = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let has = |flag: u32| info.mask & u64::from(flag) != 0;
+    Ok(Info {
+        ppid: has(libc::PIDFD_INFO_PID).then_some(info.ppid.cast_signed()),
+        exit: has(libc::PIDFD_INFO_EXIT).then_some(info.exit_code),
+    })
+}
+
+/// A forked child that does nothing but wait for its death, for the proofs at the start.
+#[derive(Debug)]
+pub struct Idle {
+    pid: libc::pid_t,
+    reaped: bool,
+}
+
+impl Idle {
+    /// Forks the child.
+    pub fn spawn() -> io::Result<Self> {
+        // SAFETY: the child calls async-signal-safe functions only and never returns.
+        let pid = unsafe { libc::fork() };
+        match pid {
+            -1 => Err(io::Error::last_os_error()),
+            0 => loop {
+                // SAFETY: prctl(PR_SET_PDEATHSIG) takes no pointer.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+                // SAFETY: pause(2) takes nothing.
+                unsafe { libc::pause() };
+            },
+            pid => Ok(Self { pid, reaped: false }),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Kills and reaps it.
+    pub fn end(&mut self) {
+        if std::mem::replace(&mut self.reaped, true) {
+            return;
+        }
+        // SAFETY: the child is ours and not yet reaped, so its pid is still its own.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+        // SAFETY: no status is asked for.
+        while unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) } == -1
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

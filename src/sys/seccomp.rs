@@ -1,0 +1,165 @@
+//! seccomp(2) and the notifications of `seccomp_unotify(2)`: install a filter, receive what it
+//! stops, let it go on. It decides nothing: which calls are stopped is the filter's business, what
+//! is done about them the receiver's. There is no reply here but "continue": a notification is
+//! for observation, because what its pointers lead to can change after it was read.
+#![expect(unsafe_code, reason = "seccomp(2) and its ioctls have no safe wrapper")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// One instruction of a classic BPF program.
+pub type Instruction = libc::sock_filter;
+
+/// Stops the call until the supervisor answers.
+pub const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+/// Lets the call pass.
+pub const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+/// A notification filter in force.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where the notifications arrive; close-on-exec.
+    pub fd: OwnedFd,
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19) is in force: from the moment a
+    /// notification is received until it is answered only a fatal signal ends the call. Without it
+    /// a signal makes the caller ask again, or its exec fail with EINTR.
+    pub killable: bool,
+}
+
+/// Installs a notification filter on the calling thread and everything it will start. It cannot
+/// be removed. Sets `no_new_privs`, which an unprivileged filter demands.
+///
+/// # Errors
+/// EBUSY: the process already has a listener (Linux allows one); ENOSYS, EINVAL: the kernel has no
+/// seccomp notifications (before 5.0); EPERM, EACCES: an outer sandbox forbids it.
+pub fn install(program: &[Instruction]) -> io::Result<Listener> {
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    let killable = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let (fd, killable) = match set_filter(program, flags | killable) {
+        Err(err) if err.raw_os_error() == Some(libc::EINVAL) => {
+            (set_filter(program, flags)?, false)
+        }
+        other => (other?, true),
+    };
+    // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(Listener { fd, killable })
+}
+
+/// Installs a filter without notifications on the calling thread and everything it will start.
+pub fn install_filter(program: &[Instruction]) -> io::Result<()> {
+    set_filter(program, 0).map(drop)
+}
+
+fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> io::Result<i32> {
+    // SAFETY: this prctl takes no pointer.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: `program` points to `len` instructions, which the kernel copies and does not change.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(fd).map_err(io::Error::other)
+}
+
+/// A system call that waits for the supervisor.
+#[derive(Clone, Copy, Debug)]
+pub struct Notification {
+    /// Names this one stop of this one thread.
+    pub id: u64,
+    /// The thread, as the receiver's pid namespace numbers it.
+    pub tid: i32,
+    /// `AUDIT_ARCH_*` of the call.
+    pub arch: u32,
+    /// The number of the call.
+    pub nr: u32,
+    /// Its arguments as the registers hold them.
+    pub args: [u64; 6],
+}
+
+/// The supervisor's end of a notification filter.
+#[derive(Debug)]
+pub struct Receiver {
+    fd: OwnedFd,
+    /// As large as the running kernel's `struct seccomp_notif`, in words for its alignment.
+    buffer: Vec<u64>,
+}
+
+impl Receiver {
+    /// Takes the listener and asks the kernel how large its structures are.
+    pub fn new(listener: OwnedFd) -> io::Result<Self> {
+        let mut sizes =
+            libc::seccomp_notif_sizes { seccomp_notif: 0, seccomp_notif_resp: 0, seccomp_data: 0 };
+        // SAFETY: the kernel writes one `seccomp_notif_sizes`.
+        let done = unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_NOTIF_SIZES, 0, &raw mut sizes)
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let bytes = usize::from(sizes.seccomp_notif).max(size_of::<libc::seccomp_notif>());
+        Ok(Self { fd: listener, buffer: vec![0; bytes.div_ceil(8)] })
+    }
+
+    /// Receives the next notification. Call it only when the descriptor polls readable: before
+    /// Linux 6.11 it blocks for ever when nothing can come any more.
+    ///
+    /// # Errors
+    /// ENOENT: the caller was killed or interrupted before it could be received.
+    pub fn receive(&mut self) -> io::Result<Notification> {
+        // The kernel refuses a buffer that is not zero.
+        self.buffer.fill(0);
+        let buffer: *mut libc::seccomp_notif = self.buffer.as_mut_ptr().cast();
+        // SAFETY: the buffer is zeroed, aligned to 8 bytes, and as large as the kernel asked for.
+        let done =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, buffer) };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the buffer holds at least one `seccomp_notif`, which the kernel has just filled.
+        let got = unsafe { buffer.read() };
+        Ok(Notification {
+            id: got.id,
+            tid: got.pid.cast_signed(),
+            arch: got.data.arch,
+            nr: got.data.nr.cast_unsigned(),
+            args: got.data.args,
+        })
+    }
+
+    /// Whether the same thread still waits in the same call. If it does, it has waited all the
+    /// time since the notification was received, so its pid was not reused.
+    pub fn still_waits(&self, id: u64) -> bool {
+        // SAFETY: the kernel reads one u64.
+        let done = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id)
+        };
+        done == 0
+    }
+
+    /// Lets the call go on.
+    ///
+    /// # Errors
+    /// ENOENT: its thread no longer waits; the call did not happen.
+    pub fn proceed(&self, id: u64) -> io::Result<()> {
+        let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
+        let mut reply = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
+        // SAFETY: the kernel reads one `seccomp_notif_resp`; newer kernels keep its size.
+        let done = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut reply)
+        };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
