@@ -80,6 +80,7 @@ impl Case {
             .dir("/home/u/p/sub");
         let environment = [("HOME", "/home/u"), ("PATH", "/usr/bin"), ("USER", "u"), ("TERM", "t")];
         let host = Host {
+            user: "u".into(),
             uid: 1000,
             gid: 1000,
             home: "/home/u".into(),
