@@ -25,7 +25,29 @@ const WIDE: (u16, u16) = (160, 40);
 fn as_everyone(test: impl Fn(&Place)) {
     common::must_have(&["tmux", "git"]);
     for user in users() {
-        test(&Place::new(user));
+        let place = Place::new(user);
+        let ended = EndSessions(&place);
+        test(&place);
+        drop(ended);
+    }
+}
+
+/// Ends what still runs in a place, whichever way its test went.
+struct EndSessions<'a>(&'a Place);
+
+impl Drop for EndSessions<'_> {
+    fn drop(&mut self) {
+        let sessions = fs::read_dir(self.0.root().join("run/claudebox")).into_iter().flatten();
+        for session in sessions.flatten() {
+            let socket = session.path().join("tmux.sock");
+            if socket.exists() {
+                let _ = std::process::Command::new("tmux")
+                    .arg("-S")
+                    .arg(socket)
+                    .arg("kill-server")
+                    .output();
+            }
+        }
     }
 }
 
@@ -353,9 +375,15 @@ fn without_a_terminal_the_agent_runs_without_panes() {
 #[test]
 fn unmonitored_the_agent_has_the_terminal() {
     as_everyone(|place| {
-        let terminal = agent_with(place, WIDE, &[], &["--no-monitor"], "tty; exit 8");
+        let terminal = agent_with(
+            place,
+            WIDE,
+            &[],
+            &["--no-monitor"],
+            "test -t 0 && test -t 1 && echo a terminal; exit 8",
+        );
         let screen = terminal.wait_for("code=8.");
-        assert!(screen.contains("/dev/pts/"), "{screen}");
+        assert!(screen.contains("a terminal"), "{screen}");
         assert!(!screen.contains("commands ─"), "{screen}");
         assert_eq!(session(place)["mode"], "terminal");
     });
@@ -411,18 +439,22 @@ fn a_tmux_that_is_too_old_or_missing_is_told_of() {
         let path = with_fake_tmux(place, "echo tmux 3.1c");
         let keep = format!("export PATH='{path}'; {KEEP}");
         let executable = place.executable().to_str().unwrap();
-        let command = |keep: &str| -> Vec<String> {
-            ["/bin/sh", "-c", keep, "sh", executable, "run", "--", "true"].map(str::to_owned).into()
+        let open = |keep: &str| {
+            let command = ["/bin/sh", "-c", keep, "sh", executable, "run", "--", "/bin/true"];
+            Terminal::open(place, WIDE, &[], command)
         };
-        let terminal = Terminal::open(place, WIDE, &[], command(&keep));
-        let screen = terminal.wait_for("code=125.");
+        let screen = open(&keep).wait_for("code=125.");
         assert!(screen.contains("tmux 3.1c is too old"), "{screen}");
         assert!(screen.contains("--no-monitor"), "{screen}");
-        drop(terminal);
-        let keep = "sleep() { /bin/sleep \"$@\"; }; export PATH=/nowhere; ".to_owned()
-            + &KEEP.replace("exec sleep", "sleep");
-        let terminal = Terminal::open(place, WIDE, &[], command(&keep));
-        let screen = terminal.wait_for("code=125.");
+
+        let programs = place.home().join("programs");
+        fs::create_dir(&programs).unwrap();
+        place.user().own(&programs);
+        std::os::unix::fs::symlink(common::program("bwrap").unwrap(), programs.join("bwrap"))
+            .unwrap();
+        let keep = KEEP.replace("exec sleep", "/bin/sleep");
+        let screen =
+            open(&format!("export PATH='{}'; {keep}", programs.display())).wait_for("code=125.");
         assert!(screen.contains("tmux is not installed"), "{screen}");
     });
 }
