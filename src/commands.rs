@@ -62,7 +62,8 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
     let escaped = scratch.escaped();
     let mut out = anstream::stderr().lock();
     if escaped.is_empty() {
-        let _ = writeln!(out, "Seen from outside: nothing of it has changed anything on this host.");
+        let _ =
+            writeln!(out, "Seen from outside: nothing of it has changed anything on this host.");
         return Ok(code);
     }
     let paths: Vec<String> = escaped.iter().map(|path| visible_path(path)).collect();
@@ -150,6 +151,11 @@ fn ask(out: &mut dyn Write) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// `claudebox doctor`
+pub(crate) fn doctor(host: &Host) -> Result<u8> {
+    crate::doctor::doctor(host, &mut anstream::stdout())
+}
+
 /// `claudebox completions`
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8> {
     print(|out| generated::completions(shell, out))
@@ -178,7 +184,9 @@ fn here(host: &Host) -> std::path::PathBuf {
 /// Writes to standard output; a reader that has gone away is not a failure.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8> {
     match write(&mut anstream::stdout()) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "write the output"),
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
+            Err(err).tried(|| "write the output")
+        }
         _ => Ok(0),
     }
 }

@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod cli;
 mod commands;
 pub mod demo;
+pub mod doctor;
 pub mod error;
 pub mod front;
 pub mod generated;
@@ -36,7 +37,7 @@ use sandbox::project;
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match cli::parse(&args) {
+    let cli = match cli::parse(&args, profile::is_built_in_agent) {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
@@ -84,13 +85,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
 /// When the command line, a profile or this machine stands against it; nothing has happened then.
 pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Policy, Plan)> {
     let project = project::find(invocation.project.as_deref(), host, &Disk)?;
-    let settings = profile::settle(
-        &invocation.profile,
-        &invocation.argv,
-        host,
-        Some(&project.root),
-        config,
-    )?;
+    let settings =
+        profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
     let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
     let plan = sandbox::compile::plan(&policy, host)?;
     Ok((policy, plan))

@@ -3,15 +3,20 @@
 //! something else than what stands there.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::visible::visible;
 
-/// The line that was meant, for an error of the parser. `args` begin with the program's name.
-pub fn meant(args: &[OsString], error: &clap::Error) -> Option<String> {
+/// The line that was meant, for an error of the parser. `args` begin with the program's name;
+/// `is_agent` tells the names for which there is a profile with an agent.
+pub fn meant(
+    args: &[OsString],
+    error: &clap::Error,
+    is_agent: impl Fn(&OsStr) -> bool,
+) -> Option<String> {
     let words = args.get(1..)?;
     match error.kind() {
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument if !is_option(error) => {}
@@ -32,7 +37,17 @@ pub fn meant(args: &[OsString], error: &clap::Error) -> Option<String> {
     for word in options.iter().chain(own) {
         push_word(&mut line, word);
     }
-    line.push_str(" --");
+    // An agent is named before the dashes, its own arguments stand behind them.
+    let (agent, command) = match command {
+        [agent, rest @ ..] if is_agent(agent) => (Some(agent), rest),
+        all => (None, all),
+    };
+    if let Some(agent) = agent {
+        push_word(&mut line, agent);
+    }
+    if !command.is_empty() {
+        line.push_str(" --");
+    }
     for word in command {
         push_word(&mut line, word);
     }
@@ -61,13 +76,19 @@ mod tests {
     fn meant_by(line: &str) -> Option<String> {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let error = Cli::try_parse_from(&args).expect_err("this line should not parse");
-        meant(&args, &error)
+        meant(&args, &error, |name| name == "claude")
     }
 
     #[test]
     fn a_program_in_place_of_a_command() {
         assert_eq!(meant_by("claudebox codex").unwrap(), "claudebox run -- codex");
         assert_eq!(meant_by("claudebox npm test").unwrap(), "claudebox run -- npm test");
+    }
+
+    #[test]
+    fn an_agent_in_place_of_a_command() {
+        assert_eq!(meant_by("claudebox claude").unwrap(), "claudebox run claude");
+        assert_eq!(meant_by("claudebox run claude fix").unwrap(), "claudebox run claude -- fix");
     }
 
     #[test]

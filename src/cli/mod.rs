@@ -2,7 +2,7 @@
 //! completions are made from these types. It must never read a file or the environment.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ use crate::error::exit;
 use crate::profile::schema::NetworkMode;
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
-/// printed here; the answer is then the code to exit with.
+/// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.
 ///
 /// # Errors
 /// The exit code: 0 for help and version, 2 for a line that cannot be read.
-pub fn parse(args: &[OsString]) -> Result<Cli, u8> {
+pub fn parse(args: &[OsString], is_agent: impl Fn(&OsStr) -> bool) -> Result<Cli, u8> {
     Cli::try_parse_from(args).map_err(|error| {
         // A closed standard error is not a failure of the command line.
         let _ = error.print();
         if !error.use_stderr() {
             return 0;
         }
-        if let Some(line) = meant::meant(args, &error) {
+        if let Some(line) = meant::meant(args, &error, is_agent) {
             let _ = writeln!(anstream::stderr(), "\nDid you mean: {line}");
         }
         exit::USAGE
@@ -223,7 +223,7 @@ pub struct LogArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// The events as they stand in the log, one JSON object a line.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["failed", "tree", "grep", "all"])]
     pub json: bool,
     /// Only commands that failed or died of a signal.
     #[arg(long)]

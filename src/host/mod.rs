@@ -21,6 +21,8 @@ pub struct Host {
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
+    /// The user's name; the number where it has none.
+    pub user: OsString,
     /// The home directory, canonical where it exists; `environment` has it as the caller names it.
     pub home: PathBuf,
     /// The caller's environment.

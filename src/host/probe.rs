@@ -30,6 +30,7 @@ impl Host {
         let path = path.unwrap_or_else(bwrap::default_path);
         Ok(Self {
             uid,
+            user: user(&environment, uid),
             gid: rustix::process::getegid().as_raw(),
             executable: std::env::current_exe().tried(|| "find claudebox's own program")?,
             bwrap: bwrap::find(&path, &cwd, &dirs.cache)?,
@@ -42,6 +43,17 @@ impl Host {
             environment,
         })
     }
+}
+
+/// `$USER`, `$LOGNAME`, or where both are unset the name in the user database.
+fn user(environment: &BTreeMap<OsString, OsString>, uid: u32) -> OsString {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| environment.get(OsStr::new(name)));
+    named.filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| {
+        match nix::unistd::User::from_uid(uid.into()) {
+            Ok(Some(user)) => user.name.into(),
+            _ => uid.to_string().into(),
+        }
+    })
 }
 
 /// `$HOME`, or where it is unset the home of the user database.

@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
-use super::event::{Exec, Ran};
+use super::event::{Exec, Outcome, Ran};
 use super::quote;
 use super::shell::Script;
 use super::unwrap::{Unwrapped, basename, unwrap};
@@ -80,7 +81,13 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 /// taken off; a program that is not `familiar` is shown with its path.
 pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Command {
     let argv = ran.and_then(|ran| ran.argv.as_deref()).unwrap_or(&exec.argv);
-    let path = path(exec);
+    // Where another file ran than the one the path led to, that file is the program.
+    let other = ran.filter(|ran| ran.outcome == Outcome::Changed);
+    let familiar = familiar && other.is_none();
+    let path = match other.and_then(|ran| ran.exe.as_ref()) {
+        Some(exe) => exe.0.clone(),
+        None => path(exec),
+    };
     let missing = missing(exec, argv);
     if !raw && missing.is_none() {
         match unwrap(&path, argv).filter(|_| familiar) {
@@ -110,7 +117,7 @@ fn plain(
     text.push_str(&quote::arguments(argv.get(1..).unwrap_or_default()));
     text = shorten(text);
     for note in missing.into_iter().chain(exec.arch.as_deref().map(crate::visible::visible)) {
-        text.push_str(&format!(" ({note})"));
+        let _ = write!(text, " ({note})");
     }
     Command { text, script: None, step: false, familiar }
 }
@@ -155,15 +162,17 @@ fn missing(exec: &Exec, argv: &[Bytes]) -> Option<String> {
     if let Some(why) = &exec.unread {
         return Some(format!("not readable: {}", crate::visible::visible(why)));
     }
-    let more = exec.argc?.checked_sub(argv.len() as u64).filter(|more| *more > 0)?;
-    Some(format!("and {more} more arguments"))
+    match exec.argc?.saturating_sub(argv.len() as u64) {
+        0 => Some("not all of it kept".to_owned()),
+        more => Some(format!("and {more} more arguments")),
+    }
 }
 
 fn shorten(mut text: String) -> String {
     if let Some((at, _)) = text.char_indices().nth(LONGEST) {
         let cut = text[at..].chars().count();
         text.truncate(at);
-        text.push_str(&format!("…(+{cut})"));
+        let _ = write!(text, "…(+{cut})");
     }
     text
 }
@@ -207,7 +216,7 @@ fn is_interpreter_of(child: &Exec, script: &Exec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::event::{ExecAt, Outcome};
+    use crate::log::event::ExecAt;
     use proptest::prelude::*;
 
     fn exec(path: &str, argv: &[&str]) -> Exec {
@@ -243,6 +252,8 @@ mod tests {
         let whole = exec("/usr/bin/ls", &["ls"]);
         let cut = Exec { argc: Some(9), ..whole.clone() };
         assert_eq!(text(&cut), "ls (and 8 more arguments)");
+        let short = Exec { argc: Some(1), ..whole.clone() };
+        assert_eq!(text(&short), "ls (not all of it kept)");
         let hashed = Exec { argv: vec![], argv_sha256: Some("ab".repeat(32)), ..whole.clone() };
         assert_eq!(text(&hashed), "/usr/bin/ls (arguments not kept, sha256 abababababab…)");
         let unread = Exec { argv: vec![], unread: Some("EPERM".into()), ..whole.clone() };
@@ -277,7 +288,10 @@ mod tests {
         let argv = Some(vec!["ls".into(), "-a".into()]);
         let ran = Ran { t: 0, id: 0, outcome: Outcome::Changed, argv, exe: None, errno: None };
         let shown = command(&claimed, Some(&ran), true, false);
-        assert_eq!(shown.text, "ls -a");
+        assert_eq!(shown.text, "/usr/bin/ls -a");
+        let ran = Ran { argv: None, exe: Some("/tmp/evil".into()), ..ran };
+        let shown = command(&claimed, Some(&ran), true, false);
+        assert_eq!(shown.text, "exec -a ls /tmp/evil -l");
     }
 
     #[test]

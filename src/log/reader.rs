@@ -30,6 +30,8 @@ pub enum Entry<'a> {
 pub struct Reader {
     directory: PathBuf,
     number: u32,
+    /// Where in the segment reading began.
+    offset: u64,
     lines: Lines<BufReader<File>>,
 }
 
@@ -58,7 +60,7 @@ impl Reader {
         let mut file = segment::open(directory, number)?;
         file.seek(SeekFrom::Start(offset))?;
         let lines = Lines::new(BufReader::with_capacity(BLOCK, file));
-        Ok(Self { directory: directory.to_owned(), number, lines })
+        Ok(Self { directory: directory.to_owned(), number, offset, lines })
     }
 
     /// The next line, or `None` where the log ends for now. A later call sees what was added.
@@ -76,6 +78,16 @@ impl Reader {
             }
         }
         Ok(Some(if step == Step::Line { entry(self.lines.line()) } else { Entry::Damaged }))
+    }
+
+    /// Whether reading began with the first line of the log.
+    pub fn is_at_start(&self) -> bool {
+        self.number == 0 && self.offset == 0
+    }
+
+    /// Whether nothing has been written yet.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(segment::open(&self.directory, 0)?.metadata()?.len() == 0)
     }
 
     fn following(&self) -> io::Result<Option<Self>> {

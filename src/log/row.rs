@@ -219,7 +219,7 @@ impl Layout {
         let mut tail = row.state.note().map(|note| format!(" {note}")).unwrap_or_default();
         let long = again.is_some() || row.duration.is_some_and(|micros| micros >= 1_000_000);
         if self.is_narrow() && long {
-            tail.push_str(&format!(" {duration}"));
+            let _ = write!(tail, " {duration}");
         }
         let tail = text::fit(&tail, self.room(line.used) / 2);
         let room = self.room(line.used + text::width(&tail));
@@ -311,7 +311,7 @@ mod tests {
 
     fn plain(width: Option<usize>, row: &Row) -> String {
         let time = if width.is_some_and(|width| width < 60) { "12:00" } else { "12:00:01" };
-        let cwd = row.cwd.as_ref().map(|cwd| crate::visible::visible(cwd));
+        let cwd = row.cwd.as_ref().map(crate::visible::visible);
         let mut out = String::new();
         Layout { width }.row(row, Beside { time, cwd: cwd.as_deref(), again: None }, &mut out);
         anstream::adapter::strip_str(&out).to_string()

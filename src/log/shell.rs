@@ -194,9 +194,8 @@ impl Parser<'_> {
                     }
                     word.quoted = true;
                 }
-                b'$' => self.expansion(&mut word, depth),
                 b'`' if depth > 0 => break,
-                b'`' => self.expansion(&mut word, depth),
+                b'$' | b'`' => self.expansion(&mut word, depth),
                 byte => {
                     self.next();
                     word.literal &= !is_pattern(byte, &word);

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::command::{self, Command, Places};
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
-use super::row::{Layout, Mark, Row, State};
+use super::node::{Node, draw};
+use super::row::{Layout, Row, State};
 use super::unwrap::basename;
 use crate::bytes::Bytes;
 use crate::visible::visible;
@@ -62,32 +63,6 @@ struct Process {
     first: ExecId,
     /// The latest that ran.
     current: ExecId,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    exec: Exec,
-    ran: Option<Ran>,
-    /// When the first place along PATH was tried.
-    t: Micros,
-    command: Command,
-    /// The line above says this command already.
-    said: bool,
-    helper: Option<String>,
-    parent: Option<ExecId>,
-    /// What it started, as long as it has not been shown itself.
-    children: Vec<ExecId>,
-    state: State,
-    duration: Option<u64>,
-    ended: Micros,
-    /// It is shown as running; what it starts need not wait.
-    started: bool,
-    /// More than one place along PATH was tried.
-    searched: bool,
-    depth: usize,
-    deadline: Micros,
-    /// A child's failure that this command's own end will tell, if it fails too.
-    owed: Option<Box<Row>>,
 }
 
 impl Tree {
@@ -148,10 +123,9 @@ impl Tree {
             .and_modify(|old| *old = process.unwrap_or(first))
             .or_insert(first);
         self.nodes.insert(key, Node { t: exec.t, exec, parent, ..Node::default() });
-        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(&parent)) {
-            if !parent.started {
-                parent.children.push(key);
-            }
+        let above = parent.and_then(|parent| self.nodes.get_mut(&parent));
+        if let Some(above) = above.filter(|above| !above.started) {
+            above.children.push(key);
         }
         self.describe(key);
         self.place(key);
@@ -187,17 +161,17 @@ impl Tree {
         }
         let (pid, outcome) = (node.exec.pid, ran.outcome);
         let errno = ran.errno.as_ref().map(visible).unwrap_or_default();
+        let other = ran.argv.is_some() || outcome == Outcome::Changed;
         node.ran = Some(ran);
+        if other {
+            self.describe(key);
+        }
         let not_executed = match outcome {
             Outcome::Failed | Outcome::ProbablyFailed => State::NotExecuted(errno),
             Outcome::Superseded => State::Superseded,
             Outcome::Checked => State::Checked,
             Outcome::Unknown => State::Gone,
-            Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified => {
-                return self.runs(pid, key);
-            }
-            Outcome::Changed => {
-                self.describe(key);
+            Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified | Outcome::Changed => {
                 return self.runs(pid, key);
             }
         };
@@ -379,10 +353,10 @@ impl Tree {
         if let Some(key) = self.nodes.iter().find(|(_, node)| !node.started).map(|(key, _)| *key) {
             self.start(key);
         }
-        if self.nodes.len() > 2 * MOST {
-            if let Some(key) = self.nodes.keys().next().copied() {
-                self.remove(key);
-            }
+        if self.nodes.len() > 2 * MOST
+            && let Some(key) = self.nodes.keys().next().copied()
+        {
+            self.remove(key);
         }
     }
 
@@ -414,14 +388,12 @@ impl Tree {
         });
         let mut rows = Vec::new();
         self.collect(key, None, &mut rows);
-        if let (Some(true), Some(parent)) = (answers, parent) {
+        if answers == Some(true)
+            && rows.first().is_some_and(|row| row.state.is_bad())
+            && let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(&parent))
+        {
             // What a shell was asked to run has failed; the shell's own end will say so.
-            if let Some(parent) = self.nodes.get_mut(&parent) {
-                if let Some(row) = rows.first().filter(|row| row.state.is_bad()) {
-                    parent.owed = Some(Box::new(row.clone()));
-                    rows.remove(0);
-                }
-            }
+            parent.owed = Some(Box::new(rows.remove(0)));
         }
         if self.rules.whole {
             draw(&mut rows);
@@ -468,63 +440,5 @@ impl Tree {
             self.processes.remove(&node.exec.pid);
         }
         Some(node)
-    }
-}
-
-impl Node {
-    /// Whether it gets a row of its own.
-    fn is_shown(&self) -> bool {
-        self.state != State::Checked && (!self.said || self.state.is_bad())
-    }
-
-    /// Whether its own exit status tells that of this child.
-    fn is_answer_for(&self, child: &Self) -> bool {
-        let script = self.command.script.as_ref();
-        child.said && script.is_none_or(|script| script.is_only(&child.exec.argv))
-    }
-
-    fn row(&self, verifies: bool) -> Row {
-        let changed = self.ran.as_ref().filter(|ran| ran.outcome == Outcome::Changed);
-        let text = |familiar, raw| command::command(&self.exec, None, familiar, raw).text;
-        let claimed = changed.map(|_| text(self.command.familiar, true));
-        // A program that is nowhere is not named by the last place where it was looked for.
-        let nowhere = self.searched && matches!(self.state, State::NotExecuted(_));
-        Row {
-            t: if self.started { self.ended } else { self.t },
-            state: self.state.clone(),
-            duration: self.duration,
-            depth: self.depth,
-            mark: Mark::of(self.ran.as_ref().map(|ran| ran.outcome), verifies),
-            cwd: self.exec.cwd.clone(),
-            text: if nowhere { text(true, false) } else { self.command.text.clone() },
-            claimed,
-            helper: self.helper.clone(),
-            branch: String::new(),
-        }
-    }
-}
-
-/// Draws the lines between the rows of one tree.
-fn draw(rows: &mut [Row]) {
-    let Some(top) = rows.iter().map(|row| row.depth).min() else { return };
-    for at in 0..rows.len() {
-        let depth = rows[at].depth - top;
-        let goes_on = |level: usize| {
-            rows[at + 1..]
-                .iter()
-                .map(|row| row.depth - top)
-                .take_while(|below| *below >= level)
-                .any(|below| below == level)
-        };
-        let mut branch = String::new();
-        for level in 1..=depth {
-            branch.push_str(match (level == depth, goes_on(level)) {
-                (true, true) => "├─",
-                (true, false) => "└─",
-                (false, true) => "│ ",
-                (false, false) => "  ",
-            });
-        }
-        rows[at].branch = branch;
     }
 }

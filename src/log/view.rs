@@ -4,6 +4,8 @@
 //! that come out are the colours added here.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -215,17 +217,17 @@ impl View {
         self.finish(false);
         let mut words = format!("exit code {}", end.code);
         if end.reason != "agent-exited" {
-            words.push_str(&format!(" ({})", visible(&end.reason)));
+            let _ = write!(words, " ({})", visible(&end.reason));
         }
         if let Some(began) = self.began {
-            words.push_str(&format!(" after {}", text::duration(end.t.saturating_sub(began))));
+            let _ = write!(words, " after {}", text::duration(end.t.saturating_sub(began)));
         }
-        words.push_str(&format!(", {} commands", end.execs));
+        let _ = write!(words, ", {} commands", end.execs);
         if !self.partial {
-            words.push_str(&format!(", {} failed", self.tree.failed));
+            let _ = write!(words, ", {} failed", self.tree.failed);
         }
         if self.damaged > 0 {
-            words.push_str(&format!(", {} damaged lines in the log", self.damaged));
+            let _ = write!(words, ", {} damaged lines in the log", self.damaged);
         }
         let style = if end.code == 0 { Style::new().bold() } else { ALARM };
         self.words("ended   ", &words, style);

@@ -106,9 +106,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, path: &[PathBuf]) -> Result<Vec<Vari
 }
 
 fn own(draft: &Draft<'_>, path: &[PathBuf]) -> Vec<Variable> {
-    let user = |name: &str| draft.host.environment.get(OsStr::new(name)).cloned();
-    let user = user("USER").or_else(|| user("LOGNAME"));
-    let user = user.unwrap_or_else(|| draft.host.uid.to_string().into());
+    let user = draft.host.user.clone();
     let mut own: Vec<(&str, OsString)> = vec![
         ("HOME", draft.host.home.clone().into()),
         ("USER", user.clone()),

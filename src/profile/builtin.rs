@@ -2,6 +2,10 @@
 //! is its own documentation. Nothing of them exists in code.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
+
+use super::schema::Profile;
+
 /// Name and text, in the order in which `profile list` shows them.
 const ALL: [(&str, &str); 5] = [
     ("base", include_str!("../../profiles/base.toml")),
@@ -19,4 +23,10 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 /// The names of all built-in profiles.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
+}
+
+/// Whether a built-in profile of this name names an agent.
+pub fn is_built_in_agent(name: &OsStr) -> bool {
+    let profile = name.to_str().and_then(text).and_then(|text| toml::from_str(text).ok());
+    profile.and_then(|profile: Profile| profile.agent).is_some_and(|agent| agent.command.is_some())
 }

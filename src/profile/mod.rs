@@ -20,4 +20,5 @@ pub mod state_copy;
 pub mod trust;
 pub mod values;
 
+pub use builtin::is_built_in_agent;
 pub use select::{settle, settle_from};

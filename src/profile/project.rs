@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::extends::{self, OfProject};
 use super::library::{Library, MAX_SIZE};
-use super::merge::Layer;
+use super::merge::{Layer, merge};
 use super::said::{Said, said};
 use super::settings::{LayerKind, Settings};
 use super::source::Source;
@@ -103,13 +103,13 @@ impl Own {
     }
 }
 
-/// The layers that the project's own profile adds to `settings`; an error where it wants more than
-/// it may.
+/// The layers that the project's own profile adds to those `below` it; an error where it wants more
+/// than it may.
 pub fn layers(
     library: &Library,
     trust: &Trust,
     project: &Path,
-    settings: &Settings,
+    below: &[Layer],
 ) -> Result<Vec<Layer>> {
     let Some(own) = Own::read(library, project)? else { return Ok(Vec::new()) };
     let trusted = trust.digest(&own.path)?;
@@ -129,7 +129,8 @@ pub fn layers(
             .hint(format!("until then it may only hide, deny and lower; it sets: {}", list(&keys)))
             .hint("read it, then run `claudebox trust`"));
     }
-    own.layers.iter().try_for_each(|layer| only_lower(layer, settings))?;
+    let settings = merge(below.to_vec());
+    own.layers.iter().try_for_each(|layer| only_lower(layer, &settings))?;
     Ok(own.layers)
 }
 

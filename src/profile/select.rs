@@ -8,11 +8,12 @@ use std::path::Path;
 use super::command::is_file;
 use super::config::Config;
 use super::extends::{self, did_you_mean};
-use super::library::Library;
+use super::library::{Found, Library};
 use super::merge::{Layer, merge};
 use super::mistake;
 use super::project;
-use super::settings::Settings;
+use super::schema::Profile;
+use super::settings::{LayerKind, Settings};
 use super::trust::Trust;
 use super::values;
 use crate::error::{Error, Result};
@@ -50,8 +51,7 @@ pub fn settle_from(
     let Chosen { name, mut layers, argv_is_command } =
         Choosing { library, host, defaults }.choose(choice, argv)?;
     if let Some(project) = project {
-        let below = merge(layers.clone());
-        layers.extend(project::layers(library, &Trust::of(host), project, &below)?);
+        layers.extend(project::layers(library, &Trust::of(host), project, &layers)?);
     }
     layers.extend(defaults.layer());
     let mut settings = merge(layers);
@@ -153,23 +153,29 @@ impl Choosing<'_> {
         Ok(Chosen { name: text.to_owned(), layers, argv_is_command })
     }
 
-    /// The profile that is made for this command. A broken profile is an error: it could be the
-    /// one that was meant, and stricter than the one taken in its place.
+    /// The profile that is made for this command: that itself names the program (what it extends
+    /// does not count); one of the user before one of the system before a built-in. A broken
+    /// profile is an error: it could be the one that was meant, and stricter than the one taken in
+    /// its place.
     fn for_command(&self, argv: &[OsString]) -> Result<Chosen> {
         let program = argv.first().and_then(|program| Path::new(program).file_name());
+        let mut best: Option<(LayerKind, String)> = None;
         for name in self.library.names()? {
-            let layers = extends::named(self.library, &name)?;
-            if layers.iter().any(|layer| is_made_for(layer, program)) {
-                return Ok(Chosen { name, layers, argv_is_command: true });
+            for Found { source, .. } in self.library.named(&name)? {
+                let better = best.as_ref().is_none_or(|(kind, _)| source.kind > *kind);
+                if is_made_for(&source.parse()?, program) && better {
+                    best = Some((source.kind, name.clone()));
+                }
             }
         }
-        let layers = extends::named(self.library, DEFAULT_PROFILE)?;
-        Ok(Chosen { name: DEFAULT_PROFILE.to_owned(), layers, argv_is_command: true })
+        let name = best.map_or_else(|| DEFAULT_PROFILE.to_owned(), |(_, name)| name);
+        let layers = extends::named(self.library, &name)?;
+        Ok(Chosen { name, layers, argv_is_command: true })
     }
 }
 
-fn is_made_for(layer: &Layer, program: Option<&OsStr>) -> bool {
-    let programs = layer.profile.agent.as_ref().and_then(|agent| agent.programs.as_deref());
+fn is_made_for(profile: &Profile, program: Option<&OsStr>) -> bool {
+    let programs = profile.agent.as_ref().and_then(|agent| agent.programs.as_deref());
     programs
         .into_iter()
         .flatten()
@@ -251,6 +257,10 @@ mod tests {
             let settings = fixture.settle(&ForCommand, argv).unwrap();
             assert_eq!((settings.name.as_str(), settings.command), (name, None), "{argv:?}");
         }
+        fixture.user("a", "extends = [\"claude\"]\n");
+        assert_eq!(fixture.settle(&ForCommand, &["claude"]).unwrap().name, "claude");
+        fixture.user("zz", "extends = [\"claude\"]\nagent.programs = [\"claude\"]\n");
+        assert_eq!(fixture.settle(&ForCommand, &["claude"]).unwrap().name, "zz");
         fixture.user("broken", "git = 1\n");
         assert!(fixture.settle(&ForCommand, &["true"]).is_err(), "it may have been meant");
     }

@@ -21,6 +21,8 @@ pub struct Source {
     /// The file as a person would name it, safe for a terminal.
     pub name: String,
     text: String,
+    /// Where each line begins; every settled value asks for its line.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -28,14 +30,20 @@ impl Source {
     pub fn new(kind: LayerKind, name: impl Into<String>, bytes: Vec<u8>) -> Result<Self> {
         let name = name.into();
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { kind, name, text }),
+            Ok(text) => Ok(Self::of(kind, name, text)),
             Err(err) => {
                 let start = err.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(err.as_bytes()).into_owned();
-                let source = Self { kind, name, text };
+                let source = Self::of(kind, name, text);
                 Err(source.error(start..start + 1, "this is not UTF-8 text"))
             }
         }
+    }
+
+    fn of(kind: LayerKind, name: String, text: String) -> Self {
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(lines).collect();
+        Self { kind, name, text, lines }
     }
 
     /// The text.
@@ -54,7 +62,7 @@ impl Source {
 
     /// Where this span is, for `explain`.
     pub fn origin(&self, span: &Range<usize>) -> Origin {
-        Origin { layer: self.kind, source: self.name.clone(), line: self.place(span).line }
+        Origin { layer: self.kind, source: self.name.clone(), line: self.line(span.start) }
     }
 
     /// A usage error that points at this span. The first line of `what` is the title, all further
@@ -82,15 +90,21 @@ impl Source {
         format!("{header}\n{}", Renderer::plain().render(&[report]))
     }
 
+    /// The line, from 1, in which this byte is.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
+    }
+
     /// The line on which the span begins, cut in three; a span over several lines ends with it.
     fn place(&self, span: &Range<usize>) -> Place<'_> {
         let start = floor(&self.text, span.start);
         let end = floor(&self.text, span.end).max(start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.line(start);
+        let line_start = self.lines[line - 1];
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let before = &self.text[line_start..start];
         Place {
-            line: self.text[..start].matches('\n').count() + 1,
+            line,
             column: before.chars().count() + 1,
             before,
             marked: &self.text[start..end.min(line_end)],

@@ -71,7 +71,7 @@ pub enum FdSource {
     Path {
         /// The trusted directory.
         beneath: Bytes,
-        /// The rest, relative.
+        /// The rest, relative; empty for `beneath` itself.
         path: Bytes,
     },
 }

@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -211,11 +212,13 @@ fn open(source: &FdSource) -> Result<OwnedFd> {
             let shown = visible_path(&beneath.as_path().join(path.as_path()));
             let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            let empty = path.as_ref().is_empty();
+            let path = if empty { Path::new(".") } else { path.as_path() };
             openat(CWD, beneath.as_path(), root, Mode::empty())
                 .and_then(|beneath| {
                     // Not with O_NOFOLLOW: together they open a final link itself, not refuse it.
                     let flags = OFlags::PATH | OFlags::CLOEXEC;
-                    openat2(beneath, path.as_path(), flags, Mode::empty(), resolve)
+                    openat2(beneath, path, flags, Mode::empty(), resolve)
                 })
                 .map_err(|errno| not_opened(&shown, errno))
         }

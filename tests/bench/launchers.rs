@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use crate::common::place::Place;
 use crate::common::program;
 use crate::common::run::Run;
+use crate::report::{Row, Target};
+use crate::workbench::succeeded;
 
 /// A way to run a command in the project.
 #[derive(Clone, Debug)]
@@ -23,63 +25,95 @@ impl Launcher {
     }
 
     /// The command, to be run this way.
-    pub(crate) fn command(&self, place: &Place, command: &[&str]) -> Run {
+    pub(crate) fn run(&self, place: &Place, command: &[&str]) -> Run {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let words = self.prefix.iter().cloned().chain(command.iter().map(OsString::from));
-        let words: Vec<OsString> = words.collect();
+        let words: Vec<OsString> =
+            self.prefix.iter().cloned().chain(command.iter().map(OsString::from)).collect();
         place.command(&words[0]).args(&words[1..]).env("PATH", path)
     }
 }
 
 /// claudebox as it ships.
 pub(crate) fn claudebox(place: &Place) -> Launcher {
-    let words =
-        [place.executable().as_os_str(), "run".as_ref(), "--no-monitor".as_ref(), "--".as_ref()];
-    Launcher::new("claudebox", words)
+    run("claudebox", place, &[])
 }
 
-/// claudebox without the exec log.
+/// claudebox with the log, but argv taken as the caller showed it.
+pub(crate) fn claudebox_unverified(place: &Place) -> Launcher {
+    place.home_file(
+        ".config/claudebox/profiles/unverified.toml",
+        "extends = [\"default\"]\nverify = false\n",
+    );
+    run("claudebox, `verify = false`", place, &["--profile", "unverified"])
+}
+
+/// claudebox without the log.
 pub(crate) fn claudebox_without_log(place: &Place) -> Launcher {
-    let executable = place.executable().as_os_str();
-    let options = ["run", "--no-monitor", "--no-exec-log", "--"].map(AsRef::as_ref);
-    Launcher::new("claudebox --no-exec-log", [&[executable], &options[..]].concat())
+    run("claudebox `--no-exec-log`", place, &["--no-exec-log"])
 }
 
-/// bwrap with the argv that claudebox would give it, but without claudebox's own init.
-pub(crate) fn bwrap(place: &Place) -> Launcher {
-    let explained = place.claudebox(["explain", "--bwrap", "--", "true"]).run().code(0).stdout;
-    let words = shlex::bytes::split(explained.trim().as_bytes()).expect("it is shell syntax");
-    // claudebox's init comes behind the first `--`; bwrap's own reaper takes its place here.
-    let options = words.into_iter().take_while(|word| word != b"--").map(OsString::from_vec);
-    let mut prefix: Vec<OsString> = options.filter(|word| word != "--as-pid-1").collect();
+fn run(name: &str, place: &Place, options: &[&str]) -> Launcher {
+    let mut words = vec![place.executable().as_os_str().to_owned()];
+    words.extend(["run", "--no-monitor"].map(OsString::from));
+    words.extend(options.iter().map(OsString::from));
+    words.push("--".into());
+    Launcher::new(name, words)
+}
+
+/// bwrap with the argv that claudebox gives it; the command stands where its inner stage would.
+pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
+    let explained = place.claudebox(["explain", "--bwrap", "--", "true"]).run();
+    let line = succeeded(explained)?.stdout;
+    let words = shlex::bytes::split(line.trim().as_bytes()).ok_or("explain: not shell syntax")?;
+    let mut prefix: Vec<OsString> =
+        words.into_iter().take_while(|word| word != b"--").map(OsString::from_vec).collect();
     prefix.push("--".into());
-    Launcher { name: "bwrap, same arguments".to_owned(), prefix }
+    Ok(Launcher { name: "bwrap".to_owned(), prefix })
 }
 
-/// The peers that are installed, by `tests/bench/peers.sh` or otherwise.
-pub(crate) fn peers() -> Vec<Launcher> {
-    let all = [
-        ("ai-jail", vec!["ai-jail", "--exec", "--no-save-config", "--"]),
-        ("nono", vec!["nono", "run", "--silent", "--allow-cwd", "--"]),
-        ("srt (sandbox-runtime)", vec!["srt"]),
+/// The peers, installed by `tests/bench/peers.sh` or otherwise; a row that says so for each that
+/// is not.
+pub(crate) fn peers(place: &Place) -> Vec<Result<Launcher, Row>> {
+    // srt reads its settings from the home; without any it answers only after a warning.
+    place.home_file(
+        ".srt-settings.json",
+        r#"{"network":{"allowedDomains":[],"deniedDomains":[]},
+            "filesystem":{"denyRead":[],"allowWrite":["."],"denyWrite":[]}}"#,
+    );
+    let all: [(&str, &[&str]); 3] = [
+        ("ai-jail", &["ai-jail", "--exec", "--no-save-config", "--"]),
+        ("nono", &["nono", "run", "--silent", "--allow-cwd", "--"]),
+        ("sandbox-runtime", &["srt"]),
     ];
-    all.into_iter()
-        .filter(|(_, words)| program(words[0]).is_some())
-        .map(|(name, words)| Launcher::new(name, words))
-        .collect()
+    all.into_iter().map(|(name, words)| installed(name, words)).collect()
 }
 
-/// Tracers in front of bwrap, where they are installed.
-pub(crate) fn tracers(bwrap: &Launcher) -> Vec<Launcher> {
-    let strace =
-        ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=execve,execveat", "-o", "/dev/null"];
-    let tracexec = ["tracexec", "log", "--output", "/dev/null", "--"];
-    [("strace -f --seccomp-bpf", &strace[..]), ("tracexec log", &tracexec[..])]
+/// Tracers in front of bwrap: they follow everything inside, from outside.
+pub(crate) fn tracers(bwrap: &Launcher) -> Vec<Result<Launcher, Row>> {
+    let strace: &[&str] =
+        &["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=execve,execveat", "-o", "/dev/null"];
+    let tracexec: &[&str] = &["tracexec", "log", "--output", "/dev/null", "--"];
+    [("`strace -f --seccomp-bpf`", strace), ("`tracexec log`", tracexec)]
         .into_iter()
-        .filter(|(_, words)| program(words[0]).is_some())
         .map(|(name, words)| {
-            let words = words.iter().map(OsString::from).chain(bwrap.prefix.iter().cloned());
-            Launcher { name: format!("{name}, bwrap"), prefix: words.collect() }
+            let mut tracer = installed(name, words)?;
+            tracer.prefix.extend(bwrap.prefix.iter().cloned());
+            Ok(tracer)
         })
         .collect()
+}
+
+/// With the version that answers, where it is there.
+fn installed(name: &str, words: &[&str]) -> Result<Launcher, Row> {
+    let Some(path) = program(words[0]) else {
+        return Err(Row {
+            name: name.to_owned(),
+            beside: "bwrap".to_owned(),
+            pairs: Err("not installed".to_owned()),
+            target: Target::None,
+        });
+    };
+    let version = crate::machine::version(&path).unwrap_or_default();
+    let words = words.iter().map(OsString::from);
+    Ok(Launcher::new(format!("{name} {version}").trim_end(), words))
 }

@@ -1,10 +1,8 @@
-//! The table of `docs/benchmarks.md`: printed, and written between its markers.
+//! The tables of `docs/benchmarks.md`. A target that is missed stands there as missed.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
-use super::ratios::Row;
+use super::pairs::{Pairs, Spread};
 
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
@@ -15,52 +13,186 @@ pub(crate) struct Report {
     text: String,
 }
 
+/// In which unit differences are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unit {
+    pub(crate) name: &'static str,
+    pub(crate) nanoseconds: f64,
+}
+
+pub(crate) const MILLISECONDS: Unit = Unit { name: "ms", nanoseconds: 1e6 };
+pub(crate) const MICROSECONDS: Unit = Unit { name: "µs", nanoseconds: 1e3 };
+
+/// What the project promises itself; always of a median, or of a single figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// Only shown.
+    None,
+    /// The ratio, at most.
+    Ratio(f64),
+    /// The difference, at most, in the unit of the table.
+    Added(f64),
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// What it is compared with.
+    pub(crate) beside: String,
+    /// The pairs, or why there are none.
+    pub(crate) pairs: Result<Pairs, String>,
+    pub(crate) target: Target,
+}
+
+/// A figure that stands for itself: memory, and what has an absolute limit.
+#[derive(Debug)]
+pub(crate) struct Fact {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// At most.
+    pub(crate) target: Option<f64>,
+}
+
 impl Report {
     /// Adds a paragraph.
     pub(crate) fn paragraph(&mut self, text: &str) {
         let _ = writeln!(self.text, "{text}\n");
     }
 
-    /// Adds a table of ratios; figures are shown in `unit`, of which one is `nanoseconds`.
-    pub(crate) fn ratios(&mut self, title: &str, unit: &str, nanoseconds: f64, rows: &[Row]) {
-        let _ = writeln!(self.text, "### {title}\n");
-        let _ = writeln!(self.text, "| | median {unit} | added {unit} | ratio | min | max |");
-        let _ = writeln!(self.text, "|---|---:|---:|---:|---:|---:|");
+    /// Adds a table of comparisons.
+    pub(crate) fn comparison(&mut self, title: &str, unit: Unit, rows: &[Row]) {
+        let _ = writeln!(
+            self.text,
+            "### {title}\n\n| | beside | pairs | ratio | min–max | added {0} | min–max | target | met |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---|",
+            unit.name
+        );
         for row in rows {
-            let [median, min, max] = row.ratio;
-            let (figure, added) = (row.median / nanoseconds, row.added / nanoseconds);
-            let _ = writeln!(
-                self.text,
-                "| {} | {figure:.2} | {added:.2} | {median:.2} | {min:.2} | {max:.2} |",
-                row.name
-            );
+            self.row(unit, row);
         }
         self.text.push('\n');
     }
 
-    /// Adds a table of plain facts.
-    pub(crate) fn facts(&mut self, title: &str, facts: &[(String, String)]) {
-        let _ = writeln!(self.text, "### {title}\n\n| | |\n|---|---:|");
-        for (name, value) in facts {
-            let _ = writeln!(self.text, "| {name} | {value} |");
-        }
-        self.text.push('\n');
-    }
-
-    /// Prints everything.
-    pub(crate) fn print(&self) {
-        println!("{}", self.text);
-    }
-
-    /// Replaces what is between the markers of a document.
-    pub(crate) fn write_into(&self, document: &Path) -> std::io::Result<()> {
-        let text = fs::read_to_string(document)?;
-        let parts = text
-            .split_once(BEGIN)
-            .and_then(|(head, rest)| rest.split_once(END).map(|(_, tail)| (head, tail)));
-        let Some((head, tail)) = parts else {
-            return Err(std::io::Error::other(format!("no {BEGIN} and {END} in it")));
+    fn row(&mut self, unit: Unit, row: &Row) {
+        let Row { name, beside, pairs, target } = row;
+        let _ = match pairs {
+            Err(reason) => {
+                let reason = reason.lines().next().unwrap_or_default().replace('|', "\\|");
+                writeln!(self.text, "| {name} | {beside} | 0 | {reason} | | | | | not measured |")
+            }
+            Ok(pairs) => {
+                let ratio = pairs.ratio();
+                let added = pairs.added().divided_by(unit.nanoseconds);
+                let (limit, met) = judge(*target, unit, ratio, added);
+                writeln!(
+                    self.text,
+                    "| {name} | {beside} | {} | {:.2} | {:.2}–{:.2} | {:+.2} | {:+.2} – {:+.2} | {limit} | {met} |",
+                    pairs.count(),
+                    ratio.median,
+                    ratio.min,
+                    ratio.max,
+                    added.median,
+                    added.min,
+                    added.max,
+                )
+            }
         };
-        fs::write(document, format!("{head}{BEGIN}\n\n{}{END}{tail}", self.text))
+    }
+
+    /// Adds a table of figures.
+    pub(crate) fn facts(&mut self, title: &str, facts: &[Fact]) {
+        let _ =
+            writeln!(self.text, "### {title}\n\n| | | target | met |\n|---|---:|---:|---|");
+        for Fact { name, value, unit, target } in facts {
+            let limit = target.map_or(String::new(), |limit| format!("≤ {limit} {unit}"));
+            let met = target.map_or("", |limit| answer(*value <= limit));
+            let _ = writeln!(self.text, "| {name} | {value:.2} {unit} | {limit} | {met} |");
+        }
+        self.text.push('\n');
+    }
+
+    /// Everything so far.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn judge(target: Target, unit: Unit, ratio: Spread, added: Spread) -> (String, &'static str) {
+    match target {
+        Target::None => (String::new(), ""),
+        Target::Ratio(limit) => (format!("≤ {limit:.2}"), answer(ratio.median <= limit)),
+        Target::Added(limit) => {
+            (format!("≤ +{limit} {}", unit.name), answer(added.median <= limit))
+        }
+    }
+}
+
+fn answer(met: bool) -> &'static str {
+    if met { "yes" } else { "**no**" }
+}
+
+/// The document with what is between its markers replaced.
+pub(crate) fn replaced(document: &str, tables: &str) -> Option<String> {
+    let (head, rest) = document.split_once(BEGIN)?;
+    let (_, tail) = rest.split_once(END)?;
+    Some(format!("{head}{BEGIN}\n\n{tables}{END}{tail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pairs: Result<Pairs, String>, target: Target) -> String {
+        let row = Row { name: "claudebox".into(), beside: "bwrap".into(), pairs, target };
+        let mut report = Report::default();
+        report.comparison("Start", MILLISECONDS, &[row]);
+        report.text().lines().nth(4).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_row_shows_both_comparisons_and_the_target() {
+        let pairs = || Pairs::new(vec![(10e6, 15e6), (10e6, 17e6), (10e6, 30e6)]);
+        insta::assert_snapshot!(
+            row(pairs(), Target::Added(8.0)),
+            @"| claudebox | bwrap | 3 | 1.70 | 1.50–3.00 | +7.00 | +5.00 – +20.00 | ≤ +8 ms | yes |"
+        );
+        insta::assert_snapshot!(
+            row(pairs(), Target::Ratio(1.45)),
+            @"| claudebox | bwrap | 3 | 1.70 | 1.50–3.00 | +7.00 | +5.00 – +20.00 | ≤ 1.45 | **no** |"
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_said() {
+        insta::assert_snapshot!(
+            row(Err("no | such\nprogram".into()), Target::Ratio(1.0)),
+            @r"| claudebox | bwrap | 0 | no \| such | | | | | not measured |"
+        );
+    }
+
+    #[test]
+    fn facts_are_held_against_their_limits() {
+        let fact = |value| Fact { name: "memory".into(), value, unit: "MB", target: Some(8.0) };
+        let mut report = Report::default();
+        report.facts("Long", &[fact(7.9), fact(8.1)]);
+        insta::assert_snapshot!(report.text(), @r"
+        ### Long
+
+        | | | target | met |
+        |---|---:|---:|---|
+        | memory | 7.90 MB | ≤ 8 MB | yes |
+        | memory | 8.10 MB | ≤ 8 MB | **no** |
+        ");
+    }
+
+    #[test]
+    fn only_what_is_between_the_markers_is_replaced() {
+        let document = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let new = replaced(&document, "new\n").unwrap();
+        assert_eq!(new, format!("before\n{BEGIN}\n\nnew\n{END}\nafter\n"));
+        assert_eq!(replaced(&new, "new\n").unwrap(), new);
+        assert_eq!(replaced("no markers", "new"), None);
     }
 }

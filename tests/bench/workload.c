@@ -1,7 +1,7 @@
 /* What the benchmark runs inside a sandbox. It prints one number of nanoseconds, measured here and
  * not by whoever started it, so that a sandbox's own start is never part of it.
  *
- *   workload stamp                 CLOCK_MONOTONIC at the first line of main
+ *   workload stamp                 CLOCK_MONOTONIC_RAW at the first line of main
  *   workload spawn SPAWNERS TOTAL  TOTAL x posix_spawn(/bin/true) + wait, by SPAWNERS processes
  *   workload time COMMAND...       one command, which must succeed
  */
@@ -19,7 +19,7 @@ extern char **environ;
 static long long now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 

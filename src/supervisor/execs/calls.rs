@@ -19,6 +19,9 @@ const X32: u32 = 0x4000_0000;
 /// `ARCH_SET_FS` of `arch_prctl(2)`.
 const ARCH_SET_FS: u32 = 0x1002;
 
+/// `PR_SET_MM` of prctl(2).
+const PR_SET_MM: u32 = 35;
+
 /// What a system call means to the exec log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,6 +32,10 @@ pub enum Kind {
     /// The call by which the C library of a new program sets up the main thread's local storage,
     /// once, before any code that the program brings along. Later threads do not make it.
     Start,
+    /// `prctl(PR_SET_MM)`: a program changes what `/proc` says of its argv, or (with capabilities
+    /// of a user namespace of its own) of its executable. A hostile program that did so before its
+    /// start was met would be taken for another one.
+    SetMm,
     /// `exit_group(2)`
     ExitGroup,
 }
@@ -50,6 +57,10 @@ const fn row(arch: u32, nr: u32, kind: Kind) -> Row {
     Row { arch, nr, kind, arg0: None }
 }
 
+const fn set_mm(arch: u32, nr: u32) -> Row {
+    Row { arch, nr, kind: Kind::SetMm, arg0: Some(PR_SET_MM) }
+}
+
 const fn set_fs(nr: u32) -> Row {
     Row { arch: X86_64, nr, kind: Kind::Start, arg0: Some(ARCH_SET_FS) }
 }
@@ -62,19 +73,24 @@ pub const TABLE: &[Row] = &[
     row(X86_64, X32 + 545, Kind::ExecAt),
     set_fs(158),
     set_fs(X32 + 158),
+    set_mm(X86_64, 157),
+    set_mm(X86_64, X32 + 157),
     row(X86_64, 231, Kind::ExitGroup),
     row(X86_64, X32 + 231, Kind::ExitGroup),
     row(I386, 11, Kind::Exec),
     row(I386, 358, Kind::ExecAt),
     row(I386, 243, Kind::Start), // set_thread_area
+    set_mm(I386, 172),
     row(I386, 252, Kind::ExitGroup),
     row(AARCH64, 221, Kind::Exec),
     row(AARCH64, 281, Kind::ExecAt),
     row(AARCH64, 96, Kind::Start), // set_tid_address: no system call sets the thread pointer
+    set_mm(AARCH64, 167),
     row(AARCH64, 94, Kind::ExitGroup),
     row(ARM, 11, Kind::Exec),
     row(ARM, 387, Kind::ExecAt),
     row(ARM, 256, Kind::Start), // set_tid_address
+    set_mm(ARM, 172),
     row(ARM, 248, Kind::ExitGroup),
 ];
 
@@ -85,6 +101,8 @@ pub enum Call {
     Exec(ExecCall),
     /// A program sets up its main thread.
     Start,
+    /// A program changes what is said of it.
+    SetMm,
     /// A process ends, with this status.
     ExitGroup(u8),
     /// Nothing the exec log knows.
@@ -119,6 +137,7 @@ pub fn decode(stopped: &Notification) -> Call {
     match row.map(|row| row.kind) {
         None => Call::Other,
         Some(Kind::Start) => Call::Start,
+        Some(Kind::SetMm) => Call::SetMm,
         // wait(2) tells the low byte only.
         Some(Kind::ExitGroup) => Call::ExitGroup(a[0].to_le_bytes()[0]),
         Some(Kind::Exec) => Call::Exec(exec(stopped, [a[0], a[1], a[2]], None)),

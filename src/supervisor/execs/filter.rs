@@ -43,7 +43,7 @@ pub fn program(stops: Stops) -> Vec<Instruction> {
 fn wanted(kind: Kind, stops: Stops) -> bool {
     match kind {
         Kind::Exec | Kind::ExecAt => true,
-        Kind::Start => stops.starts,
+        Kind::Start | Kind::SetMm => stops.starts,
         Kind::ExitGroup => stops.exits,
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     fn expected(stops: Stops, call: &Notification) -> u32 {
         let stop = match calls::decode(call) {
             Call::Exec(_) => true,
-            Call::Start => stops.starts,
+            Call::Start | Call::SetMm => stops.starts,
             Call::ExitGroup(_) => stops.exits,
             Call::Other => false,
         };
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn any_arg0() -> impl Strategy<Value = u64> {
-        prop_oneof![Just(0x1002), Just(0x1003), Just(0xffff_ffff_0000_1002), any::<u64>()]
+        prop_oneof![Just(0x1002), Just(0x1003), Just(35), Just(0xffff_ffff_0000_1002), any::<u64>()]
     }
 
     proptest! {

@@ -4,15 +4,40 @@
 //! disk, and never lose an event.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use crate::error::Result;
-use crate::log::event::{End, Event};
+use nix::sys::signal::SigSet;
+
+use self::flag::Flag;
+use self::queue::{BOUNDS, Queue};
+use self::record::Seen;
+use self::root::Root;
+use self::watch::Watch;
+use self::write::Writer;
+use crate::error::{Error, Result, Tried as _};
+use crate::log::event::{End, Event, ExecId};
 use crate::log::sink::Sink;
-use crate::sys::pidfd::ExitSource;
 
+pub mod arguments;
 pub mod calls;
 pub mod filter;
+pub mod flag;
+pub mod head;
+pub mod judge;
+pub mod memory;
+pub mod probe;
+pub mod process;
+pub mod procfs;
+pub mod queue;
+pub mod record;
+pub mod root;
+pub mod watch;
+pub mod write;
+
+pub use self::probe::{Kernel, probe};
 
 /// What the watcher must know besides its listener.
 #[derive(Clone, Debug)]
@@ -28,15 +53,6 @@ pub struct Options {
     pub tool_marker: Option<String>,
     /// The sandbox's pid 1 as seen from outside: its direct children are agents and shells.
     pub init_pid: i32,
-}
-
-/// What this kernel can tell about processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernel {
-    /// Where exit statuses come from.
-    pub exits: ExitSource,
-    /// Whether a successful exec can be told from a failed one, and so argv be confirmed.
-    pub verifies: bool,
 }
 
 /// How much of an exec is kept in the log.
@@ -70,42 +86,73 @@ pub struct Summary {
 /// The running watcher of one session.
 #[derive(Debug)]
 pub struct Execs {
-    failure: OwnedFd,
-}
-
-/// Asks the kernel, with one child that is forked and killed, what it can tell. Call it while no
-/// thread of this process waits for any child.
-pub fn probe() -> Result<Kernel> {
-    Err(crate::error::Error::launcher("not built yet"))
+    queue: Arc<Queue<Seen>>,
+    failure: Arc<Flag>,
+    stop: Arc<Flag>,
+    /// `None` where execs are not observed.
+    watch: Option<JoinHandle<ExecId>>,
+    write: JoinHandle<io::Result<Box<dyn Sink>>>,
 }
 
 /// Starts watching. `sandbox_root` is an `O_PATH` descriptor of the sandbox's `/`.
+///
+/// # Errors
+/// When a descriptor or a thread cannot be had, or the kernel has no seccomp notifications.
 pub fn start(
     listener: OwnedFd,
     sandbox_root: OwnedFd,
     options: Options,
     sink: Box<dyn Sink>,
 ) -> Result<Execs> {
-    let _ = (listener, sandbox_root, options, sink);
-    Err(crate::error::Error::launcher("not built yet"))
+    let mut execs = start_writing(sink, Some(Root::new(sandbox_root)))?;
+    let (queue, stop) = (Arc::clone(&execs.queue), Arc::clone(&execs.stop));
+    let watch = Watch::new(listener, options, queue, stop)
+        .tried(|| "receive seccomp notifications (seccomp_unotify(2))")?;
+    let failure = Arc::clone(&execs.failure);
+    execs.watch = Some(spawn("exec-watch", move || watch.run(&failure))?);
+    Ok(execs)
 }
 
 /// Only keeps the session's log, where execs are not observed.
+///
+/// # Errors
+/// When a descriptor or a thread cannot be had.
 pub fn start_unobserved(sink: Box<dyn Sink>) -> Result<Execs> {
-    let _ = sink;
-    Err(crate::error::Error::launcher("not built yet"))
+    start_writing(sink, None)
+}
+
+fn start_writing(sink: Box<dyn Sink>, root: Option<Root>) -> Result<Execs> {
+    let flag = || Flag::new().tried(|| "make an eventfd").map(Arc::new);
+    let (failure, stop) = (flag()?, flag()?);
+    let queue = Arc::new(Queue::new(BOUNDS));
+    let writer = Writer::new(Arc::clone(&queue), sink, root);
+    let failed = Arc::clone(&failure);
+    let write = spawn("exec-log", move || writer.run(&failed))?;
+    Ok(Execs { queue, failure, stop, watch: None, write })
+}
+
+/// A thread that no signal is delivered to: signals are the main thread's.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    let body = move || {
+        let _ = SigSet::all().thread_block();
+        body()
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).tried(|| "start a thread")
 }
 
 impl Execs {
     /// Writes another event of the session into the log, after all that was seen before.
     pub fn note(&self, event: Event) {
-        let _ = event;
+        self.queue.push(Seen::Noted(Box::new(event)));
     }
 
     /// Whether execs can no longer be logged: the log could not be written, or the watcher broke.
     /// Execs inside go on; whose log is required ends the session.
     pub fn failed(&self) -> bool {
-        false
+        self.failure.is_raised()
     }
 
     /// An eventfd that polls readable once [`Execs::failed`].
@@ -114,9 +161,22 @@ impl Execs {
     }
 
     /// Takes in what is left, writes the event that `end` makes of the number of execs, and
-    /// flushes. The sandbox must be dead.
+    /// flushes. The sandbox must be dead: whatever still lived could execute nothing any more.
+    ///
+    /// # Errors
+    /// When the log could not be written, now or before.
     pub fn finish(self, end: impl FnOnce(u64) -> End) -> Result<Summary> {
-        let _ = end(0);
-        Err(crate::error::Error::launcher("not built yet"))
+        self.stop.raise();
+        let broke = || Error::launcher("cannot write the log: a defect in claudebox");
+        let execs = match self.watch {
+            Some(watch) => watch.join().map_err(|_| broke())?,
+            None => 0,
+        };
+        self.queue.close();
+        let mut sink = self.write.join().map_err(|_| broke())?.tried(|| "write the log")?;
+        sink.write(&Event::End(end(execs)))
+            .and_then(|()| sink.flush())
+            .tried(|| "write the log")?;
+        Ok(Summary { execs })
     }
 }

@@ -1,0 +1,255 @@
+//! `claudebox doctor`: what this machine can do, and what to do where it cannot. What counts is
+//! tried, not looked up: a sandbox is started as a session would start it, because hand-made
+//! checks pass where the real start fails. It must never leave anything behind.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::error::{Error, Result, Tried as _, exit};
+use crate::host::Host;
+use crate::log::event::{Confined, Event, ExecLogStatus};
+use crate::log::reader::{Entry, Reader};
+use crate::tmux;
+use crate::visible::{visible, visible_path};
+
+/// One thing that was looked at.
+struct Finding {
+    level: Level,
+    what: &'static str,
+    says: String,
+    hints: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Fine,
+    Weak,
+    Missing,
+}
+
+impl Finding {
+    fn new(level: Level, what: &'static str, says: impl Into<String>) -> Self {
+        Self { level, what, says: says.into(), hints: Vec::new() }
+    }
+
+    fn of_error(what: &'static str, error: &Error) -> Self {
+        let hints = error.hints().to_vec();
+        Self { hints, ..Self::new(Level::Missing, what, error.to_string()) }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// Looks at everything and says so. Answers with 0 where a session can run, else with 125.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn doctor(host: &Host, out: &mut dyn Write) -> Result<u8> {
+    let mut findings = vec![bwrap(host), kernel(host), landlock(host)];
+    findings.extend(sandbox(host));
+    findings.push(terminal(host));
+    write(&findings, out).tried(|| "write the findings")?;
+    let works = findings.iter().all(|finding| finding.level != Level::Missing);
+    Ok(if works { 0 } else { exit::LAUNCHER })
+}
+
+fn bwrap(host: &Host) -> Finding {
+    let install =
+        "install it: apt install bubblewrap, dnf install bubblewrap, pacman -S bubblewrap";
+    let Some(bwrap) = &host.bwrap else {
+        return Finding::new(Level::Missing, "bubblewrap", "is not installed").hint(install);
+    };
+    let path = visible_path(&bwrap.path);
+    if bwrap.setuid {
+        return Finding::new(Level::Missing, "bubblewrap", format!("{path} is setuid root"))
+            .hint("claudebox needs user namespaces instead; chmod u-s takes the bit away");
+    }
+    let wanted = ["--disable-userns", "--size", "--bind-fd", "--ro-bind-fd"];
+    let lacks: Vec<&str> = wanted.into_iter().filter(|option| !bwrap.has(option)).collect();
+    if lacks.is_empty() {
+        return Finding::new(Level::Fine, "bubblewrap", path);
+    }
+    Finding::new(Level::Weak, "bubblewrap", format!("{path} has no {}", lacks.join(", ")))
+        .hint("a newer bubblewrap has them; what is missing is shown as weakened")
+}
+
+fn kernel(host: &Host) -> Finding {
+    let release = visible(&host.kernel);
+    match version(&host.kernel) {
+        Some(version) if version < (5, 19) => Finding::new(Level::Weak, "kernel", release)
+            .hint("before 5.19 signals repeat notifications; the log stays right, and grows"),
+        Some(version) if version < (6, 15) => {
+            Finding::new(Level::Fine, "kernel", format!("{release}; exit codes by exit_group"))
+        }
+        _ => Finding::new(Level::Fine, "kernel", release),
+    }
+}
+
+/// Major and minor of a release such as `6.12.107+deb13-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|ch: char| !ch.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn landlock(host: &Host) -> Finding {
+    match host.landlock_abi {
+        0 => {
+            Finding::new(Level::Weak, "Landlock", "is not there: no second layer behind the mounts")
+                .hint("boot with lsm=landlock,... (Linux 5.13 and later)")
+        }
+        abi @ 1..=5 => Finding::new(Level::Fine, "Landlock", format!("ABI {abi}, without scopes")),
+        abi => Finding::new(Level::Fine, "Landlock", format!("ABI {abi}")),
+    }
+}
+
+fn terminal(host: &Host) -> Finding {
+    match tmux::Program::find(&host.environment) {
+        Ok(tmux) if tmux.support == tmux::version::Support::Full => {
+            Finding::new(Level::Fine, "tmux", "shows the log beside the agent")
+        }
+        Ok(_) => Finding::new(Level::Weak, "tmux", "is 3.2: programs can write past it")
+            .hint("3.3 and later keep the agent's escape sequences from your terminal"),
+        Err(error) => Finding { level: Level::Weak, ..Finding::of_error("tmux", &error) },
+    }
+}
+
+/// Starts `true` in a sandbox, in a project and a state directory that go away again.
+fn sandbox(host: &Host) -> Vec<Finding> {
+    if host.bwrap.is_none() {
+        return Vec::new();
+    }
+    match try_sandbox(host) {
+        Ok(Some(confined)) => enforced(&confined),
+        Ok(None) => vec![Finding::new(Level::Missing, "sandbox", "it ran, and left no log")],
+        Err(error) => vec![Finding::of_error("sandbox", &error)],
+    }
+}
+
+fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
+    let scratch = tempfile::Builder::new()
+        .prefix("claudebox-doctor-")
+        .tempdir_in(if host.dirs.state.is_dir() { &host.dirs.state } else { Path::new("/var/tmp") })
+        .or_else(|_| tempfile::tempdir())
+        .tried(|| "make a directory to try the sandbox in")?;
+    let project = tempfile::Builder::new()
+        .prefix("claudebox-doctor-")
+        .tempdir()
+        .tried(|| "make a project to try the sandbox in")?;
+    let output = Command::new(&host.executable)
+        .args(["run", "--no-monitor", "--network", "none", "--project"])
+        .arg(project.path())
+        .args(["--", "true"])
+        .env("XDG_STATE_HOME", scratch.path())
+        .env("XDG_CONFIG_HOME", scratch.path())
+        .stdin(Stdio::null())
+        .output()
+        .tried(|| format!("execute {}", visible_path(&host.executable)))?;
+    if !output.status.success() {
+        return Err(failure(&output.stderr));
+    }
+    let sessions = scratch.path().join("claudebox/sessions");
+    let session = std::fs::read_dir(&sessions)
+        .and_then(|mut entries| entries.next().transpose())
+        .tried(|| format!("read {}", visible_path(&sessions)))?;
+    session.map_or(Ok(None), |entry| {
+        confinement(&entry.path()).tried(|| "read the log of the sandbox that was tried")
+    })
+}
+
+/// What the run itself said, with its hints.
+fn failure(stderr: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(stderr);
+    let (hints, says): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("hint: "));
+    let says: Vec<String> =
+        says.iter().map(|line| visible(line.trim_start_matches("claudebox: "))).collect();
+    hints.iter().fold(Error::launcher(says.join("\n")), |error, hint| {
+        error.hint(visible(hint.trim_start_matches("hint: ")))
+    })
+}
+
+fn confinement(session: &Path) -> io::Result<Option<Confined>> {
+    let mut reader = Reader::open(session)?;
+    while let Some(entry) = reader.next_entry()? {
+        if let Entry::Event(event, _) = entry
+            && let Event::Confined(confined) = *event
+        {
+            return Ok(Some(confined));
+        }
+    }
+    Ok(None)
+}
+
+fn enforced(confined: &Confined) -> Vec<Finding> {
+    let sandbox = match confined.landlock.as_str() {
+        "fully" => Finding::new(Level::Fine, "sandbox", "starts; Landlock is fully enforced"),
+        status => Finding::new(Level::Weak, "sandbox", format!("starts; Landlock: {status}")),
+    };
+    let log = match &confined.exec_log {
+        ExecLogStatus::On { exit_source, verifies: true, .. } => {
+            let says = format!("every exec is seen and verified; exit codes by {exit_source}");
+            Finding::new(Level::Fine, "exec log", says)
+        }
+        ExecLogStatus::On { .. } => {
+            Finding::new(Level::Weak, "exec log", "every exec is seen; argv cannot be verified")
+        }
+        ExecLogStatus::Unavailable { reason } => {
+            Finding::new(Level::Missing, "exec log", visible(reason))
+        }
+        ExecLogStatus::Off => Finding::new(Level::Missing, "exec log", "is off"),
+    };
+    vec![sandbox, log]
+}
+
+fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+    use anstyle::AnsiColor::{Green, Red, Yellow};
+    for finding in findings {
+        let (color, word) = match finding.level {
+            Level::Fine => (Green, "ok  "),
+            Level::Weak => (Yellow, "weak"),
+            Level::Missing => (Red, "FAIL"),
+        };
+        let style = color.on_default();
+        let mut lines = finding.says.lines();
+        let first = lines.next().unwrap_or_default();
+        writeln!(out, "{style}{word}{style:#}  {:<11} {first}", finding.what)?;
+        for line in lines {
+            writeln!(out, "{:17} {line}", "")?;
+        }
+        for hint in &finding.hints {
+            writeln!(out, "{:17} -> {hint}", "")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read() {
+        assert_eq!(version("6.12.107+deb13-amd64"), Some((6, 12)));
+        assert_eq!(version("5.4"), Some((5, 4)));
+        assert_eq!(version("strange"), None);
+    }
+
+    #[test]
+    fn a_failed_run_keeps_its_hints() {
+        let error = failure(b"claudebox: cannot start bwrap: no\nhint: do this\nhint: or that\n");
+        assert_eq!(error.to_string(), "cannot start bwrap: no");
+        assert_eq!(error.hints(), ["do this", "or that"]);
+    }
+
+    #[test]
+    fn a_machine_without_bwrap_cannot_run_a_session() {
+        let mut out = Vec::new();
+        let code = doctor(&Host::default(), &mut out).unwrap();
+        assert_eq!(code, exit::LAUNCHER);
+        assert!(String::from_utf8(out).unwrap().contains("apt install bubblewrap"));
+    }
+}

@@ -1,0 +1,140 @@
+//! What `/proc` tells about a process (proc(5)). Only of a process that is stopped at this moment
+//! for a notification is it certain that the number still means the same process.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::bytes::Bytes;
+
+/// `PF_FORKNOEXEC` of the kernel's `include/linux/sched.h`: set by fork and clone, cleared only
+/// inside an exec that succeeds. [`super::probe`] proves it on the running kernel.
+const PF_FORKNOEXEC: u64 = 0x40;
+
+/// What is used of `/proc/PID/stat`; needs no right over the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Field 4, the parent.
+    pub ppid: i32,
+    /// The task was forked and has not executed a program since (field 9).
+    pub forked: bool,
+}
+
+/// Reads `/proc/PID/stat`; of a thread group it is the leader's.
+pub fn stat(pid: i32) -> io::Result<Stat> {
+    let mut buffer = [0; 512];
+    let len = open(pid, "stat", OFlags::RDONLY)?.read(&mut buffer)?;
+    parse_stat(buffer.get(..len).unwrap_or_default())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The name in parentheses is the process's own choice, parentheses included; the last one ends it.
+fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(line.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    let ppid = fields.nth(1)?.parse().ok()?;
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    Some(Stat { ppid, forked: flags & PF_FORKNOEXEC != 0 })
+}
+
+/// The thread group a thread belongs to (`/proc/TID/status`, Tgid).
+pub fn thread_group(tid: i32) -> io::Result<i32> {
+    let mut text = Vec::new();
+    open(tid, "status", OFlags::RDONLY)?.take(65_536).read_to_end(&mut text)?;
+    text.split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Tgid:"))
+        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The argv of the running program as it lies on its stack, at most `limit` bytes.
+pub fn cmdline(pid: i32, limit: usize) -> io::Result<Vec<u8>> {
+    let mut file = open(pid, "cmdline", OFlags::RDONLY)?;
+    let mut joined = vec![0; 2048];
+    let mut len = 0;
+    loop {
+        match file.read(joined.get_mut(len..).unwrap_or_default())? {
+            0 => break,
+            got => len += got,
+        }
+        if len >= limit {
+            break;
+        }
+        if len == joined.len() {
+            joined.resize((len * 4).min(limit), 0);
+        }
+    }
+    joined.truncate(len);
+    Ok(joined)
+}
+
+/// Where a link below `/proc/PID` leads, as the sandbox names it.
+pub fn link(pid: i32, name: &str) -> io::Result<Bytes> {
+    let target = rustix::fs::readlink(format!("/proc/{pid}/{name}"), Vec::with_capacity(128))?;
+    Ok(Bytes(target.into_bytes()))
+}
+
+/// The file a link below `/proc/PID` leads to, without a right to read it (`O_PATH`). The link is
+/// followed by the kernel itself, so no path is walked.
+pub fn file(pid: i32, name: &str) -> io::Result<OwnedFd> {
+    open(pid, name, OFlags::PATH).map(OwnedFd::from)
+}
+
+fn open(pid: i32, name: &str, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(format!("/proc/{pid}/{name}"), flags, Mode::empty())?.into())
+}
+
+/// A process's memory as it is now. It stays this memory when the process executes another
+/// program, and tells whether anybody still uses it.
+#[derive(Debug)]
+pub struct Image(File);
+
+impl Image {
+    /// The memory of a stopped thread; needs the right to trace it.
+    pub fn of(tid: i32) -> io::Result<Self> {
+        open(tid, "mem", OFlags::RDONLY).map(Self)
+    }
+
+    /// Whether no process has this memory any more: reading then gives nothing at all, where it
+    /// gives an error or a byte while someone has it. `None`: neither of these answers.
+    pub fn is_gone(&self) -> Option<bool> {
+        match self.0.read_at(&mut [0], 0) {
+            Ok(0) => Some(true),
+            Ok(_) => Some(false),
+            Err(err) if err.raw_os_error() == Some(libc::EIO) => Some(false),
+            Err(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_other_fields() {
+        let line = b"7 (a) S 1 1) R 42 7 7 0 -1 4194368 93 0\n";
+        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: true }));
+        let line = b"7 (a) R 42 7 7 0 -1 4194304 93 0\n";
+        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: false }));
+        assert_eq!(parse_stat(b"7 (a"), None);
+        assert_eq!(parse_stat(b"7 (a) R 42"), None);
+    }
+
+    #[test]
+    fn this_process_is_read() {
+        let me = std::process::id().cast_signed();
+        assert!(!stat(me).unwrap().forked);
+        assert_eq!(thread_group(me).unwrap(), me);
+        let joined = cmdline(me, 1 << 20).unwrap();
+        let argv: Vec<Vec<u8>> =
+            std::env::args_os().map(std::os::unix::ffi::OsStringExt::into_vec).collect();
+        assert!(super::super::arguments::split(&joined).eq(argv.iter().map(Vec::as_slice)));
+        assert_eq!(Image::of(me).unwrap().is_gone(), Some(false));
+    }
+}
