@@ -1,7 +1,12 @@
 //! claudebox in a real tmux, driven as a person would: an outer tmux plays the user's terminal,
 //! keys go in and the screen comes out. Exit codes, detaching, sudden ends, keys, the user's own
 //! configuration, and claudebox inside the user's tmux. Each test runs as every user there is.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -93,6 +98,19 @@ fn supervisor(place: &Place) -> Pid {
     wait_until("the supervisor's process", || {
         fs::read_to_string(&lock).unwrap().trim().parse().ok().map(Pid::from_raw)
     })
+}
+
+/// The claudebox in the test's terminal.
+fn front_end(place: &Place) -> Pid {
+    let run = [place.executable().as_os_str().as_encoded_bytes(), b"run", b""].join(&0);
+    let is_it = |entry: &fs::DirEntry| {
+        let process = entry.path();
+        fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(&run))
+            && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == place.project())
+    };
+    let mut processes = fs::read_dir("/proc").unwrap().flatten();
+    let found = processes.find(is_it).expect("a front end");
+    Pid::from_raw(found.file_name().to_str().unwrap().parse().unwrap())
 }
 
 /// Whether a process has ended; one that nobody has reaped yet has.
@@ -226,6 +244,37 @@ fn closing_the_terminal_detaches() {
     });
 }
 
+/// The front end is only a viewer.
+#[test]
+fn a_killed_front_end_leaves_the_session_and_the_terminal() {
+    as_everyone(|place| {
+        let script = "echo here; until test -e go; do sleep 0.1; done; rm go; exit 4";
+        let terminal = agent(place, script);
+        terminal.wait_for("here");
+        kill(front_end(place), Signal::SIGKILL).unwrap();
+        terminal.wait_for("code=137.");
+        wait_until("the tmux client to leave the terminal", || {
+            inner_tmux(place, &["list-clients"]).is_empty().then_some(())
+        });
+        assert_eq!(session(place)["state"], "running");
+        place.project_file("go", "");
+        wait_until("the session's end", || (session(place)["code"] == 4).then_some(()));
+        assert_no_litter(place);
+    });
+}
+
+#[test]
+fn a_front_end_that_is_told_to_end_detaches() {
+    as_everyone(|place| {
+        let terminal = agent(place, "echo here; exec sleep 600");
+        terminal.wait_for("here");
+        kill(front_end(place), Signal::SIGTERM).unwrap();
+        let screen = terminal.wait_for("code=143.");
+        assert!(screen.contains("detached; `claudebox attach"), "{screen}");
+        assert_eq!(session(place)["state"], "running");
+    });
+}
+
 #[test]
 fn a_killed_supervisor_is_125() {
     as_everyone(|place| {
@@ -267,16 +316,26 @@ fn what_a_dead_session_left_behind_is_cleaned_at_the_next_start() {
 }
 
 #[test]
-fn a_new_window_opens_a_shell_of_the_session_and_never_the_hosts() {
+fn a_new_window_opens_a_shell_in_the_sandbox_and_never_the_hosts() {
     as_everyone(|place| {
-        let terminal = agent(place, "echo here; exec sleep 600");
+        let script = "readlink /proc/self/ns/pid >agent; echo here; exec sleep 600";
+        let terminal = agent(place, script);
         terminal.wait_for("here");
-        inner_tmux(place, &["new-window"]);
-        let command = inner_tmux(place, &["list-panes", "-F", "#{pane_start_command}"]);
-        assert!(
-            command.trim().trim_matches('"').ends_with(&format!("__shell {}", id(place))),
-            "{command}"
-        );
+        terminal.press("C-b");
+        terminal.press("c");
+        wait_until("the new window", || {
+            let panes = inner_tmux(place, &["list-panes"]);
+            (panes.lines().count() == 1).then_some(())
+        });
+        terminal.type_text("readlink /proc/self/ns/pid >shell.new; mv shell.new shell");
+        terminal.press("Enter");
+        let read = |name: &str| fs::read_to_string(place.project().join(name)).ok();
+        let shell = wait_until("the shell to answer", || read("shell"));
+        assert_eq!(Some(&shell), read("agent").as_ref());
+        assert_ne!(shell.trim(), fs::read_link("/proc/self/ns/pid").unwrap().to_str().unwrap());
+        let log = place.claudebox(["log", "--json"]).run().code(0).stdout;
+        let readlinks = log.matches("\"argv\":[\"readlink\",\"/proc/self/ns/pid\"]").count();
+        assert!(readlinks >= 2, "the shell's commands are not in the log:\n{log}");
     });
 }
 
@@ -426,17 +485,37 @@ fn a_terminal_that_tmux_cannot_use_is_an_error_before_anything_runs() {
     });
 }
 
-/// A `tmux` in front of the real one on PATH.
-fn with_fake_tmux(place: &Place, script: &str) -> String {
-    let tmux = place.home_file("bin/tmux", format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(&tmux, fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{}:/usr/bin:/bin", tmux.parent().unwrap().display())
+/// A PATH with a program of the test in front of the real one.
+fn with_fake(place: &Place, name: &str, script: &str) -> String {
+    let program = place.home_file(format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", program.parent().unwrap().display())
+}
+
+/// What goes wrong in the pane before the agent starts is told as if there were no pane.
+#[test]
+fn an_error_of_the_supervisor_reaches_the_terminal() {
+    as_everyone(|place| {
+        let real = common::program("bwrap").unwrap();
+        let script = format!(
+            "case \"$*\" in *--help*) exec {} --help;; esac; echo bwrap: no luck today >&2; exit 1",
+            real.display()
+        );
+        let keep = format!("export PATH='{}'; {KEEP}", with_fake(place, "bwrap", &script));
+        let executable = place.executable().to_str().unwrap();
+        let command = ["sh", "-c", &keep, "sh", executable, "run", "--", "true"];
+        let terminal = Terminal::open(place, WIDE, &[], command);
+        let screen = terminal.wait_for("code=125.");
+        assert!(screen.contains("no luck today"), "{screen}");
+        assert_eq!(session(place)["reason"], "launcher");
+        assert_no_litter(place);
+    });
 }
 
 #[test]
 fn a_tmux_that_is_too_old_or_missing_is_told_of() {
     as_everyone(|place| {
-        let path = with_fake_tmux(place, "echo tmux 3.1c");
+        let path = with_fake(place, "tmux", "echo tmux 3.1c");
         let keep = format!("export PATH='{path}'; {KEEP}");
         let executable = place.executable().to_str().unwrap();
         let open = |keep: &str| {

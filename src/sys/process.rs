@@ -98,6 +98,14 @@ impl Bare<'_> {
     }
 }
 
+/// Has a command's process get a signal when the thread that starts it ends, whatever ends it
+/// (prctl(2), `PR_SET_PDEATHSIG`).
+pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
+    let set = move || nix::sys::prctl::set_pdeathsig(signal).map_err(io::Error::from);
+    // SAFETY: between fork and exec it makes one system call; it takes no lock and no memory.
+    unsafe { command.pre_exec(set) };
+}
+
 /// Lets the kernel kill `victim` when the last writing end of a pipe is closed, `reading` being its
 /// other end: what `PR_SET_PDEATHSIG` does, but from the moment and by the hand of one's choice.
 /// Some process must keep the reading end open (fcntl(2), `F_SETSIG`).
