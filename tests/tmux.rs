@@ -252,7 +252,6 @@ fn a_killed_front_end_leaves_the_session_and_the_terminal() {
         let terminal = agent(place, script);
         terminal.wait_for("here");
         kill(front_end(place), Signal::SIGKILL).unwrap();
-        terminal.wait_for("code=137.");
         wait_until("the tmux client to leave the terminal", || {
             inner_tmux(place, &["list-clients"]).is_empty().then_some(())
         });
@@ -333,9 +332,11 @@ fn a_new_window_opens_a_shell_in_the_sandbox_and_never_the_hosts() {
         let shell = wait_until("the shell to answer", || read("shell"));
         assert_eq!(Some(&shell), read("agent").as_ref());
         assert_ne!(shell.trim(), fs::read_link("/proc/self/ns/pid").unwrap().to_str().unwrap());
-        let log = place.claudebox(["log", "--json"]).run().code(0).stdout;
-        let readlinks = log.matches("\"argv\":[\"readlink\",\"/proc/self/ns/pid\"]").count();
-        assert!(readlinks >= 2, "the shell's commands are not in the log:\n{log}");
+        wait_until("the shell's command in the log", || {
+            let log = place.claudebox(["log", "--json"]).run().code(0).stdout;
+            let seen = log.matches(r#""argv":["readlink","/proc/self/ns/pid"]"#).count();
+            (seen == 2).then_some(())
+        });
     });
 }
 

@@ -98,12 +98,16 @@ impl Bare<'_> {
     }
 }
 
-/// Has a command's process get a signal when the thread that starts it ends, whatever ends it
-/// (prctl(2), `PR_SET_PDEATHSIG`).
+/// Starts a command's process as programs expect it, with no signal blocked or ignored, and has it
+/// get `signal` when the thread that starts it ends, whatever ends that (prctl(2),
+/// `PR_SET_PDEATHSIG`).
 pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
-    let set = move || nix::sys::prctl::set_pdeathsig(signal).map_err(io::Error::from);
-    // SAFETY: between fork and exec it makes one system call; it takes no lock and no memory.
-    unsafe { command.pre_exec(set) };
+    let between = move || {
+        signals::reset()?;
+        Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+    };
+    // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+    unsafe { command.pre_exec(between) };
 }
 
 /// Lets the kernel kill `victim` when the last writing end of a pipe is closed, `reading` being its
