@@ -171,7 +171,7 @@ fn state(draft: &mut Draft<'_>) -> Result<()> {
         below_home(draft, &path, entry)?;
         let source = state_directory(draft, &path, entry)?;
         draft.refuse_own_files(&source, &entry.origin)?;
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &source,
             destination: &path,
             access: Access::Write,
@@ -247,7 +247,7 @@ fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> 
         None => create(draft, &source, empty_content(&path)),
     };
     pin_parents(draft, &shared, &path, entry)?;
-    draft.bind(Bind {
+    draft.bind(&Bind {
         source: &real,
         destination: &path,
         access: Access::Read,
@@ -263,7 +263,7 @@ fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> R
     if draft.host.dirs.overlapping(&real).is_some() || draft.host.home.starts_with(&real) {
         return Ok(());
     }
-    draft.bind(Bind {
+    draft.bind(&Bind {
         source: &real,
         destination: &real,
         access: Access::Read,
@@ -359,7 +359,7 @@ fn pin_parents(
         }
         let Some((source, _)) = in_state(draft, &parent, entry)? else { continue };
         draft.created.entry(source.clone()).or_insert(Node::Directory);
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &source,
             destination: &parent,
             access: Access::Write,
@@ -384,7 +384,7 @@ fn tools(draft: &mut Draft<'_>) -> Result<()> {
             )));
         }
         draft.refuse_own_files(&real, &entry.origin)?;
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &real,
             destination: &path,
             access: Access::Read,
