@@ -220,7 +220,7 @@ fn only_the_project_the_home_and_scratch_can_be_written() {
     let scene = Scene::new();
     let before = listing(&scene.home.join(".ssh"));
     let tried = scene.run(
-        "for dir in . .. $HOME /tmp /var/tmp /dev/shm /run / /usr /etc /dev /run/claudebox /proc/sys \
+        "for dir in . .. ../.. $HOME /tmp /var/tmp /dev/shm /run / /usr /etc /dev /run/claudebox /proc/sys \
          /home /var; do echo x 2>/dev/null >$dir/written && echo $dir; done; \
          echo x >$HOME/.ssh/id 2>/dev/null || mkdir $HOME/.ssh && echo y >$HOME/.ssh/id",
     );
