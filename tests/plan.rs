@@ -299,7 +299,7 @@ fn the_agents_state_is_shared_but_for_what_the_host_obeys() {
     fs::write(scene.home.join(".agent/settings.json"), "{\"mine\":1}").unwrap();
     scene.settings.state = list(&["~/.agent", "~/.config/agent/state"]);
     scene.settings.state_readonly =
-        list(&["~/.agent/settings.json", "~/.agent/hooks", "~/.agent/local.json", "~/.agent/a/b"]);
+        list(&["~/.agent/settings.json", "~/.agent/hooks", "~/.agent/local.json", "~/.agent/a/b/"]);
     scene.settings.state_private = list(&["~/.agent/sessions"]);
     assert!(scene.succeeds(
         "cd ~/.agent && echo login >token.tmp && mv token.tmp token && echo x >~/.config/agent/state/y \

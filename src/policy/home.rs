@@ -244,7 +244,7 @@ fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> 
             return link_target(draft, &source, entry);
         }
         Some(_) => source,
-        None => create(draft, &source, empty_content(&path)),
+        None => create(draft, &source, empty_content(entry)),
     };
     pin_parents(draft, &shared, &path, entry)?;
     draft.bind(&Bind {
@@ -273,12 +273,16 @@ fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> R
     })
 }
 
-/// By its name: what has an extension is a file. JSON must parse.
-fn empty_content(path: &Path) -> Option<Bytes> {
-    match path.extension()?.to_str() {
-        Some("json" | "jsonc") => Some("{}\n".into()),
-        _ => Some("".into()),
+/// What is made of a missing name: a directory (`None`) where the profile says so with a slash at
+/// the end, or a file. The difference matters: for some names a directory is ignored by the host's
+/// agent and an empty file is obeyed. JSON must parse.
+fn empty_content(entry: &Settled<String>) -> Option<Bytes> {
+    let name = entry.value.as_str();
+    if name.ends_with('/') {
+        return None;
     }
+    let json = Path::new(name).extension().is_some_and(|extension| extension == "json");
+    Some(if json { "{}\n" } else { "" }.into())
 }
 
 fn state_private(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {

@@ -53,7 +53,8 @@ fn with_state() -> Case {
                     "~/.agent/hooks",
                     "~/.agent/commands",
                     "~/.agent/local.json",
-                    "~/.agent/plugins/cache",
+                    "~/.agent/plugins/cache/",
+                    "~/.agent/.config.json/",
                 ],
             );
             case.settings.state_private = list(32, &["~/.agent/sessions"]);
@@ -244,6 +245,7 @@ fn state_is_shared_and_what_the_host_obeys_is_not_to_be_written() {
     ro    /home/u/dotfiles/commands                          what a link in the agent's state leads to [test.toml:31]
     ro    /home/u/.agent/local.json                          what the agent of the host obeys [test.toml:31]
     rw    /home/u/.agent/plugins                             holds what is protected, so it cannot be moved [test.toml:31]
+    ro    /home/u/.agent/.config.json                        what the agent of the host obeys [test.toml:31]
     tmpfs /home/u/.agent/sessions (64 MiB)                   fresh in every session [test.toml:32]
     ro    /home/u/.agent/plugins/cache                       what the agent of the host obeys [test.toml:31]
     ");
@@ -268,6 +270,7 @@ fn state_is_shared_and_what_the_host_obeys_is_not_to_be_written() {
     b"/home/u" b".config/agent" None
     b"/home/u/.agent" b"local.json" Some(b"{}\n")
     b"/home/u/.agent" b"plugins/cache" None
+    b"/home/u/.agent" b".config.json" None
     b"/home/u/.agent" b"sessions" None
     "#);
 }
