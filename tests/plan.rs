@@ -1,5 +1,6 @@
 //! Plans in life: what the pure core decided is given to the real bwrap, with `/bin/sh` in the
 //! place of the inner stage, and judged from inside and from outside.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says so when it fails")]
 
 use std::ffi::OsString;
 use std::fs;
