@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
 use super::draft::{Bind, Draft};
 use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
@@ -16,6 +14,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
+use crate::profile::state_copy;
 use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
@@ -126,23 +125,15 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
         let path =
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
-        let read = |path: &Path| -> Option<Map<String, Value>> {
-            serde_json::from_slice(&draft.facts.read_head(path, MAX_JSON)?).ok()
-        };
+        let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
         let own = draft.private_home.join(&relative);
-        let mut merged = match draft.facts.lstat(&own).map(|found| found.kind) {
+        let copy = match draft.facts.lstat(&own).map(|found| found.kind) {
             // An agent wrote this: a link there could lead to any file of the caller's.
-            Some(FileKind::File) => read(&own).unwrap_or_default(),
-            _ => Map::new(),
+            Some(FileKind::File) => read(&own),
+            _ => None,
         };
-        let theirs = read(&path).unwrap_or_default();
-        for key in keys {
-            match theirs.get(&key.value) {
-                Some(value) => merged.insert(key.value.clone(), value.clone()),
-                None => merged.remove(&key.value),
-            };
-        }
-        let content = serde_json::to_vec_pretty(&merged).unwrap_or_default();
+        let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
+        let Some(content) = content else { continue };
         draft.prepare.push(Prepare::File {
             root: (&*draft.private_home).into(),
             path: relative.into(),
@@ -244,7 +235,7 @@ fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> 
             return link_target(draft, &source, entry);
         }
         Some(_) => source,
-        None => create(draft, &source, empty_content(&path)),
+        None => create(draft, &source, empty_content(&path, &entry.value)),
     };
     pin_parents(draft, &shared, &path, entry)?;
     draft.bind(Bind {
@@ -273,8 +264,12 @@ fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> R
     })
 }
 
-/// By its name: what has an extension is a file. JSON must parse.
-fn empty_content(path: &Path) -> Option<Bytes> {
+/// By its name: what has an extension is a file, unless it was `written` with a slash at its end.
+/// JSON must parse.
+fn empty_content(path: &Path, written: &str) -> Option<Bytes> {
+    if written.ends_with('/') {
+        return None;
+    }
     match path.extension()?.to_str() {
         Some("json" | "jsonc") => Some("{}\n".into()),
         _ => Some("".into()),

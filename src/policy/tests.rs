@@ -53,6 +53,7 @@ fn with_state() -> Case {
                     "~/.agent/hooks",
                     "~/.agent/commands",
                     "~/.agent/local.json",
+                    "~/.agent/.config.json/",
                     "~/.agent/plugins/cache",
                 ],
             );
@@ -243,6 +244,7 @@ fn state_is_shared_and_what_the_host_obeys_is_not_to_be_written() {
     ro    /home/u/.agent/hooks                               what the agent of the host obeys [test.toml:31]
     ro    /home/u/dotfiles/commands                          what a link in the agent's state leads to [test.toml:31]
     ro    /home/u/.agent/local.json                          what the agent of the host obeys [test.toml:31]
+    ro    /home/u/.agent/.config.json                        what the agent of the host obeys [test.toml:31]
     rw    /home/u/.agent/plugins                             holds what is protected, so it cannot be moved [test.toml:31]
     tmpfs /home/u/.agent/sessions (64 MiB)                   fresh in every session [test.toml:32]
     ro    /home/u/.agent/plugins/cache                       what the agent of the host obeys [test.toml:31]
@@ -267,6 +269,7 @@ fn state_is_shared_and_what_the_host_obeys_is_not_to_be_written() {
     insta::assert_snapshot!(created.join("\n"), @r#"
     b"/home/u" b".config/agent" None
     b"/home/u/.agent" b"local.json" Some(b"{}\n")
+    b"/home/u/.agent" b".config.json" None
     b"/home/u/.agent" b"plugins/cache" None
     b"/home/u/.agent" b"sessions" None
     "#);
@@ -296,7 +299,8 @@ fn a_copy_keeps_what_is_the_agents_and_takes_over_what_is_the_hosts() {
     assert_eq!(content(&case), Bytes::from("{\n  \"login\": 1\n}"));
     let own = format!("{}/.agent.json", case.private_home());
     let later = case.clone().disk(|disk| disk.file(&own, r#"{"login": 0, "gone": 1, "theme": 3}"#));
-    assert_eq!(content(&later), Bytes::from("{\n  \"login\": 1,\n  \"theme\": 3\n}"));
+    let expected = "{\n  \"gone\": 1,\n  \"login\": 1,\n  \"theme\": 3\n}";
+    assert_eq!(content(&later), Bytes::from(expected));
     let planted =
         case.disk(|disk| disk.file("/home/u/.ssh/id", r#"{"k": 1}"#).link(&own, "/home/u/.ssh/id"));
     assert_eq!(content(&planted), Bytes::from("{\n  \"login\": 1\n}"));
