@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Node, Step};
 use super::paths::place;
@@ -15,6 +13,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
+use crate::profile::state_copy;
 use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
@@ -239,23 +238,15 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
         let path =
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
-        let read = |path: &Path| -> Option<Map<String, Value>> {
-            serde_json::from_slice(&draft.facts.read_head(path, MAX_JSON)?).ok()
-        };
+        let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
         let own = draft.private_home.join(&relative);
-        let mut merged = match draft.facts.lstat(&own).map(|found| found.kind) {
+        let copy = match draft.facts.lstat(&own).map(|found| found.kind) {
             // An agent wrote this: a link there could lead to any file of the caller's.
-            Some(FileKind::File) => read(&own).unwrap_or_default(),
-            _ => Map::new(),
+            Some(FileKind::File) => read(&own),
+            _ => None,
         };
-        let theirs = read(&path).unwrap_or_default();
-        for key in keys {
-            match theirs.get(&key.value) {
-                Some(value) => merged.insert(key.value.clone(), value.clone()),
-                None => merged.remove(&key.value),
-            };
-        }
-        let content = serde_json::to_vec_pretty(&merged).unwrap_or_default();
+        let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
+        let Some(content) = content else { continue };
         draft.prepare.push(Prepare::File {
             root: (&*draft.private_home).into(),
             path: relative.into(),
