@@ -14,7 +14,7 @@ use crate::sandbox::inner::handshake::Status;
 use crate::sandbox::plan::Plan;
 
 /// Reasons of [`End::reason`].
-pub(super) const AGENT_EXITED: &str = "agent-exited";
+const AGENT_EXITED: &str = "agent-exited";
 const AGENT_SIGNALED: &str = "agent-signaled";
 const NOT_EXECUTED: &str = "not-executed";
 const NOT_STARTED: &str = "not-started";
@@ -48,6 +48,11 @@ impl Verdict {
 
     pub(super) fn log_failed(error: Error) -> Self {
         Self::failed(LOG_FAILED, error)
+    }
+
+    /// Whether the inner stage is to be ended, because it does not end by itself.
+    pub(super) fn leaves_it_running(&self) -> bool {
+        !matches!(self.reason, AGENT_EXITED | AGENT_SIGNALED | NOT_EXECUTED)
     }
 
     /// The agent's own end.

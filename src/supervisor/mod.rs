@@ -24,7 +24,7 @@ use self::terminal::Tty;
 use crate::error::{Error, Kind, Result, Tried as _};
 use crate::log::event::Event;
 use crate::log::sink::Sink;
-use crate::sandbox::plan::{PLAN_VERSION, Plan};
+use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
 use crate::sys::fds;
 
 pub use self::control::shell;
@@ -62,8 +62,8 @@ pub struct Ended {
     pub execs: u64,
 }
 
-/// Runs one session from its first to its last event. Must be called from the main thread, which
-/// must outlive the session: the death signal of bwrap is bound to the thread that spawned it.
+/// Runs one session from its first to its last event. Must be called while this process has one
+/// thread and no child: it takes over the signals of the first and adopts what its child leaves.
 /// From here on nothing that this process has open above standard error passes an exec.
 ///
 /// # Errors
@@ -105,8 +105,13 @@ fn observed(
             let tty = tty.as_mut();
             let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
             let verdict = running.serve();
-            let summary = execs.finish(|count| events::end(&verdict, count))?;
-            (verdict, summary.execs)
+            let execs = match execs.finish(|count| events::end(&verdict, count)) {
+                Ok(summary) => summary.execs,
+                // The first error says more than one that came of it.
+                Err(_) if verdict.error.is_some() || plan.exec_log != ExecLog::Required => 0,
+                Err(error) => return Err(error),
+            };
+            (verdict, execs)
         }
         Err(verdict) => {
             // The error that ended the start says more than one of the log's could.

@@ -68,7 +68,7 @@ impl Running<'_> {
     /// Serves to the end. When it returns, nothing lives inside.
     pub(super) fn serve(mut self) -> Verdict {
         let verdict = self.until_the_end();
-        if verdict.error.is_some() || verdict.reason != events::AGENT_EXITED {
+        if verdict.leaves_it_running() {
             self.sandbox.kill();
         }
         // The init exits by itself when the agent has; bwrap follows it.
