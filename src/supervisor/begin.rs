@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::events::{self, Verdict};
-use super::execs::{self, Execs, Kernel, Limits, Options, filter::Stops};
+use super::execs::{self, Execs, Kernel, Limits, Options, Root, filter::Stops};
 use super::refusal::{self, Userns};
 use super::signals::Signals;
 use super::spawn::{self, Choices, Sandbox};
@@ -227,6 +227,7 @@ pub(super) fn watch(
                 tool_marker: plan.summary.tool_marker.clone(),
                 init_pid: init.pid,
             };
+            let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
             execs::start(listener, root, options, sink)?
         }
         _ => execs::start_unobserved(sink)?,

@@ -123,10 +123,11 @@ impl Arguments {
     }
 }
 
-/// The arguments in the form of `/proc/PID/cmdline`.
+/// The arguments in the form of `/proc/PID/cmdline`; the last may be cut off.
 pub fn split(joined: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let joined = joined.strip_suffix(&[0]).map(|joined| joined.split(|byte| *byte == 0));
-    joined.into_iter().flatten()
+    let whole = joined.strip_suffix(&[0]).unwrap_or(joined);
+    let any = (!joined.is_empty()).then(|| whole.split(|byte| *byte == 0));
+    any.into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -144,6 +145,7 @@ mod tests {
     fn empty_arguments_count() {
         assert_eq!(split(b"").count(), 0);
         assert_eq!(split(b"\0").count(), 1);
+        assert_eq!(split(b"a\0b").count(), 2);
         assert_eq!(split(b"a\0\0").collect::<Vec<_>>(), [b"a" as &[u8], b""]);
         let two = Arguments::Kept(kept(&[b"a", b""]));
         assert!(two.same(b"a\0\0") && !two.same(b"a\0"));

@@ -7,6 +7,7 @@
 
 use std::os::fd::AsFd;
 
+use super::Limits;
 use super::arguments::split;
 use super::record::{Called, FileId, Names, Started};
 use super::root::{self, Root, StartCode};
@@ -28,7 +29,12 @@ pub struct Verdict {
 }
 
 /// Judges one start.
-pub fn judge(root: &mut Root, called: Option<&Called>, started: &Started) -> Verdict {
+pub fn judge(
+    root: &mut Root,
+    called: Option<&Called>,
+    started: &Started,
+    limits: &Limits,
+) -> Verdict {
     let exe = started.exe.as_ref().map(AsFd::as_fd);
     let id = exe.and_then(|exe| rustix::fs::fstat(exe).ok()).as_ref().map(FileId::of);
     let proof = match (called, id) {
@@ -48,11 +54,21 @@ pub fn judge(root: &mut Root, called: Option<&Called>, started: &Started) -> Ver
         _ => Outcome::Unverified,
     };
     let argv = started.argv.as_deref().filter(|_| proof != Proof::Script);
-    Verdict {
-        outcome,
-        argv: argv.map(|argv| split(argv).map(Bytes::from).collect()),
-        exe: exe.and_then(root::name),
-    }
+    Verdict { outcome, argv: argv.map(|argv| within(limits, argv)), exe: exe.and_then(root::name) }
+}
+
+/// The first arguments, as many as the log keeps.
+fn within(limits: &Limits, argv: &[u8]) -> Vec<Bytes> {
+    let mut room = limits.arguments;
+    split(argv)
+        .take(limits.count)
+        .map_while(|argument| {
+            let kept = argument.get(..limits.argument.min(room)).unwrap_or(argument);
+            let argument = (room > 0).then(|| Bytes::from(kept));
+            room = room.saturating_sub(kept.len() + 1);
+            argument
+        })
+        .collect()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use nix::sys::signal::SigSet;
 use self::flag::Flag;
 use self::queue::{BOUNDS, Queue};
 use self::record::Seen;
-use self::root::Root;
 use self::watch::Watch;
 use self::write::Writer;
 use crate::error::{Error, Result, Tried as _};
@@ -38,6 +37,7 @@ pub mod watch;
 pub mod write;
 
 pub use self::probe::{Kernel, probe};
+pub use self::root::Root;
 
 /// What the watcher must know besides its listener.
 #[derive(Clone, Debug)]
@@ -94,17 +94,17 @@ pub struct Execs {
     write: JoinHandle<io::Result<Box<dyn Sink>>>,
 }
 
-/// Starts watching. `sandbox_root` is an `O_PATH` descriptor of the sandbox's `/`.
+/// Starts watching.
 ///
 /// # Errors
 /// When a descriptor or a thread cannot be had, or the kernel has no seccomp notifications.
 pub fn start(
     listener: OwnedFd,
-    sandbox_root: OwnedFd,
+    root: Root,
     options: Options,
     sink: Box<dyn Sink>,
 ) -> Result<Execs> {
-    let mut execs = start_writing(sink, Some(Root::new(sandbox_root)))?;
+    let mut execs = start_writing(sink, Some(root), options.limits)?;
     let (queue, stop) = (Arc::clone(&execs.queue), Arc::clone(&execs.stop));
     let watch = Watch::new(listener, options, queue, stop)
         .tried(|| "receive seccomp notifications (seccomp_unotify(2))")?;
@@ -118,14 +118,14 @@ pub fn start(
 /// # Errors
 /// When a descriptor or a thread cannot be had.
 pub fn start_unobserved(sink: Box<dyn Sink>) -> Result<Execs> {
-    start_writing(sink, None)
+    start_writing(sink, None, Limits::default())
 }
 
-fn start_writing(sink: Box<dyn Sink>, root: Option<Root>) -> Result<Execs> {
+fn start_writing(sink: Box<dyn Sink>, root: Option<Root>, limits: Limits) -> Result<Execs> {
     let flag = || Flag::new().tried(|| "make an eventfd").map(Arc::new);
     let (failure, stop) = (flag()?, flag()?);
     let queue = Arc::new(Queue::new(BOUNDS));
-    let writer = Writer::new(Arc::clone(&queue), sink, root);
+    let writer = Writer::new(Arc::clone(&queue), sink, root, limits);
     let failed = Arc::clone(&failure);
     let write = spawn("exec-log", move || writer.run(&failed))?;
     Ok(Execs { queue, failure, stop, watch: None, write })

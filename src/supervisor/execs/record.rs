@@ -143,7 +143,8 @@ pub struct Started {
     pub argv: Option<Vec<u8>>,
     /// Its executable (`O_PATH`).
     pub exe: Option<OwnedFd>,
-    /// More than one exec of this process was under way, and more than one may be this.
+    /// It cannot be confirmed: more than one exec of this process may be this one, or its argv is
+    /// longer than what is compared, or what the kernel says of it may have been changed.
     pub ambiguous: bool,
 }
 

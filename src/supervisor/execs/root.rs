@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
@@ -37,6 +38,9 @@ pub enum StartCode {
 #[derive(Debug)]
 pub struct Root {
     fd: OwnedFd,
+    /// Keeps the sandbox's mount namespace: without it the mounts below the root would go with the
+    /// last process inside, and paths would lead to what they covered.
+    _mounts: OwnedFd,
     /// By file and the time of its last change; only of files the sandbox cannot write.
     start_code: HashMap<(FileId, i64, u64), StartCode>,
 }
@@ -52,9 +56,15 @@ pub struct Found {
 }
 
 impl Root {
-    /// `fd` is an `O_PATH` descriptor of the sandbox's `/`.
-    pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, start_code: HashMap::new() }
+    /// `fd` is an `O_PATH` descriptor of the sandbox's `/`, `pid` a process of the sandbox, which
+    /// must live at this moment.
+    ///
+    /// # Errors
+    /// When the mount namespace of the process cannot be opened.
+    pub fn new(fd: OwnedFd, pid: i32) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mounts = rustix::fs::open(format!("/proc/{pid}/ns/mnt"), flags, Mode::empty())?;
+        Ok(Self { fd, _mounts: mounts, start_code: HashMap::new() })
     }
 
     /// What an absolute path names.

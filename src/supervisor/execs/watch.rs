@@ -478,9 +478,11 @@ impl Watch {
         let exe = procfs::file(pid, "exe").ok();
         let (at, tie) = winner(&news, &argv);
         let unclear = process.under_way.iter().any(|e| e.program(forked) == Program::Unknown);
-        let ambiguous = tie || unclear || process.doubtful;
         let won = news.get(at).map(|exec| exec.id);
         let same = news.get(at).is_some_and(|exec| exec.called_with(&argv));
+        // What decides may lie behind what was read.
+        let long = !same && !(1..CMDLINE).contains(&argv.len());
+        let ambiguous = tie || unclear || long || process.doubtful;
         let mut started = Some(Started { argv: (!same).then_some(argv), exe, ambiguous });
 
         self.queue.reserve();

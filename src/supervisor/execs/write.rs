@@ -8,6 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::Limits;
 use super::arguments::Arguments;
 use super::flag::Flag;
 use super::judge::{Verdict, judge};
@@ -23,6 +24,7 @@ pub struct Writer {
     sink: Box<dyn Sink>,
     /// `None` where execs are not observed.
     root: Option<Root>,
+    limits: Limits,
 }
 
 impl std::fmt::Debug for Writer {
@@ -33,8 +35,13 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Prepares to write.
-    pub fn new(queue: Arc<Queue<Seen>>, sink: Box<dyn Sink>, root: Option<Root>) -> Self {
-        Self { queue, sink, root }
+    pub fn new(
+        queue: Arc<Queue<Seen>>,
+        sink: Box<dyn Sink>,
+        root: Option<Root>,
+        limits: Limits,
+    ) -> Self {
+        Self { queue, sink, root, limits }
     }
 
     /// Writes until the queue is closed and gives the log back. When the log cannot be written,
@@ -80,7 +87,7 @@ impl Writer {
         let called = called.as_deref();
         ran.outcome = match (fate, &mut self.root) {
             (Fate::Started(started), Some(root)) => {
-                let Verdict { outcome, argv, exe } = judge(root, called, started);
+                let Verdict { outcome, argv, exe } = judge(root, called, started, &self.limits);
                 (ran.argv, ran.exe) = (argv, exe);
                 outcome
             }
