@@ -63,19 +63,18 @@ impl Workbench {
         let run = launcher.run(&self.place, &self.inside(arguments));
         number(&succeeded(run.deadline(Duration::from_secs(1800)).run())?)
     }
+}
 
-    /// One row of the table: `other` beside `base`.
-    pub(crate) fn row(
-        &self,
-        count: usize,
-        (base, other): (&Launcher, &Launcher),
-        target: Target,
-        figure: impl Fn(&Launcher) -> Figure,
-    ) -> Row {
-        eprintln!("  {} beside {}", other.name, base.name);
-        let pairs = pairs::measure(count, || figure(base), || figure(other));
-        Row { name: other.name.clone(), beside: base.name.clone(), pairs, target }
-    }
+/// One row of the table: `other` beside `base`.
+pub(crate) fn row(
+    count: usize,
+    (base, other): (&Launcher, &Launcher),
+    target: Target,
+    figure: impl Fn(&Launcher) -> Figure,
+) -> Row {
+    eprintln!("  {} beside {}", other.name, base.name);
+    let pairs = pairs::measure(count, || figure(base), || figure(other));
+    Row { name: other.name.clone(), beside: base.name.clone(), pairs, target }
 }
 
 /// The output of a run that must have succeeded.
