@@ -69,7 +69,8 @@ fn run(name: &str, place: &Place, options: &[&str]) -> Launcher {
 /// Descriptors, which only the supervisor can open, are given as the paths they are opened on.
 pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
     let explained = place.claudebox(["explain", "--bwrap", "--", "true"]).run();
-    let line = succeeded(explained)?.stdout;
+    // A continued line begins an empty word with shlex; with a shell it does not.
+    let line = succeeded(explained)?.stdout.replace("\\\n", "");
     let words = shlex::bytes::split(line.trim().as_bytes()).ok_or("explain: not shell syntax")?;
     let empty = place.home_file("empty", "");
     let mut prefix: Vec<OsString> = Vec::new();

@@ -82,7 +82,7 @@ pub(crate) fn succeeded(output: Output) -> Result<Output, String> {
     if output.code == 0 {
         return Ok(output);
     }
-    eprintln!("  {}\n  {}{}", output.what, output.stdout, output.stderr);
+    eprintln!("  {}{}", output.stdout, output.stderr);
     let said = output.stderr.lines().next_back().unwrap_or("it said nothing");
     Err(format!("exit code {}: {said}", output.code))
 }
