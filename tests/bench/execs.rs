@@ -76,16 +76,16 @@ fn spawn(bench: &Workbench, launcher: &Launcher, spawners: u32, total: u32) -> F
     Ok(all / f64::from(total))
 }
 
-/// claudebox as it ships, with the verification of argv off, and without the log, beside bwrap.
+/// claudebox as it ships, with the confirmation of argv off, and without the log, beside bwrap.
 fn logged(
     bench: &Workbench,
     [ships, unverified]: [Target; 2],
     figure: impl Fn(&Launcher) -> Figure,
 ) -> Vec<Row> {
-    let Workbench { place, bwrap, claudebox, size, .. } = bench;
+    let Workbench { place, bwrap, claudebox, unconfirmed, size, .. } = bench;
     [
         (claudebox, ships),
-        (&launchers::claudebox_unverified(place), unverified),
+        (unconfirmed, unverified),
         (&launchers::claudebox_without_log(place), Target::None),
     ]
     .into_iter()

@@ -43,13 +43,11 @@ pub(crate) fn claudebox(place: &Place) -> Launcher {
     run("claudebox", place, &[])
 }
 
-/// claudebox with the log, but argv taken as the caller showed it.
-pub(crate) fn claudebox_unverified(place: &Place) -> Launcher {
-    place.home_file(
-        ".config/claudebox/profiles/unverified.toml",
-        "extends = [\"default\"]\nverify = false\n",
-    );
-    run("claudebox, `verify = false`", place, &["--profile", "unverified"])
+/// claudebox with the log, but argv taken as the caller showed it; see [`crate::unverified`].
+pub(crate) fn claudebox_unverified(place: &Place) -> Result<Launcher, String> {
+    let itself = std::env::current_exe().map_err(|err| err.to_string())?;
+    let words = [itself.into_os_string(), "unverified".into(), place.executable().into()];
+    Ok(Launcher::new("claudebox, argv not confirmed", words))
 }
 
 /// claudebox without the log.

@@ -22,6 +22,8 @@ pub(crate) struct Workbench {
     /// bwrap with the arguments that claudebox gives it.
     pub(crate) bwrap: Launcher,
     pub(crate) claudebox: Launcher,
+    /// claudebox without the confirmation of argv.
+    pub(crate) unconfirmed: Launcher,
     program: String,
 }
 
@@ -34,7 +36,8 @@ impl Workbench {
         // The first run makes the private home, which bwrap alone would miss.
         succeeded(claudebox.run(&place, &["true"]).run())?;
         let bwrap = launchers::bwrap(&place)?;
-        Ok(Self { place, size, bwrap, claudebox, program })
+        let unconfirmed = launchers::claudebox_unverified(&place)?;
+        Ok(Self { place, size, bwrap, claudebox, unconfirmed, program })
     }
 
     /// The program that measures, with what it is to do.
