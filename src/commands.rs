@@ -101,7 +101,7 @@ pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
 /// `claudebox log`
 pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
     let found = find(args.session.as_deref(), host)?;
-    log::show(&found.session.directory, args)?;
+    log::show::to_stdout(&found.session.directory, args)?;
     Ok(0)
 }
 

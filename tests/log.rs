@@ -1,6 +1,8 @@
 //! The log from the outside: a supervisor that writes and a reader that shows, in one process but
 //! through the files. The large log is made here, not kept.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -242,7 +244,7 @@ struct Clock {
 
 impl Write for Clock {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += bytes.split(|byte| *byte == b'\n').count() - 1;
         if self.lines >= 50 {
             self.first_screen.get_or_insert_with(Instant::now);
         }
@@ -316,4 +318,46 @@ fn figures_of_a_million_events() {
     let began = Instant::now();
     assert_eq!(verify(dir.path(), &mut io::sink()).unwrap(), Verdict::Ok);
     println!("verify: {:?}", began.elapsed());
+}
+
+/// The lines of the document's `jsonl` blocks, one string for each block.
+fn documented() -> Vec<String> {
+    let text = include_str!("../docs/events.md");
+    let blocks = text.split("```jsonl\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_documented_log_is_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = documented();
+    for (number, block) in (0..).zip(&blocks) {
+        std::fs::write(segment::path(dir.path(), number), block).unwrap();
+    }
+    let mut said = Vec::new();
+    let verdict = verify(dir.path(), &mut said).unwrap();
+    assert_eq!(verdict, Verdict::Ok, "{}", String::from_utf8_lossy(&said));
+
+    let (mut reader, thread) = log(dir.path(), LogArgs::default(), false);
+    let mut shown = String::new();
+    reader.read_to_string(&mut shown).unwrap();
+    thread.join().unwrap();
+    assert!(shown.contains("7 commands, 3 failed"), "{shown}");
+}
+
+#[test]
+fn every_documented_line_is_what_is_written() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in documented().concat().lines() {
+        let (_, raw) = encode::split(line.as_bytes()).unwrap();
+        let event = encode::decode(raw).unwrap();
+        assert_ne!(event, Event::Unknown, "{line}");
+        // The same event, written by us, has the same fields; their order is of no account.
+        let value = |raw: &[u8]| serde_json::from_slice::<serde_json::Value>(raw).unwrap();
+        let again = encode::event(&event).unwrap();
+        assert_eq!(value(raw), value(&again));
+        kinds.insert(value(raw)["ev"].as_str().unwrap().to_owned());
+    }
+    let all = ["confined", "end", "exec", "exit", "notice", "ran", "segment", "start"];
+    assert!(kinds.iter().eq(all), "{kinds:?}");
 }

@@ -1,5 +1,6 @@
 //! Plans in life: what the pure core decided is given to the real bwrap, with `/bin/sh` in the
 //! place of the inner stage, and judged from inside and from outside.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says so when it fails")]
 
 use std::ffi::OsString;
 use std::fs;
@@ -220,7 +221,7 @@ fn only_the_project_the_home_and_scratch_can_be_written() {
     let scene = Scene::new();
     let before = listing(&scene.home.join(".ssh"));
     let tried = scene.run(
-        "for dir in . .. $HOME /tmp /var/tmp /dev/shm /run / /usr /etc /dev /run/claudebox /proc/sys \
+        "for dir in . .. ../.. $HOME /tmp /var/tmp /dev/shm /run / /usr /etc /dev /run/claudebox /proc/sys \
          /home /var; do echo x 2>/dev/null >$dir/written && echo $dir; done; \
          echo x >$HOME/.ssh/id 2>/dev/null || mkdir $HOME/.ssh && echo y >$HOME/.ssh/id",
     );
@@ -299,7 +300,7 @@ fn the_agents_state_is_shared_but_for_what_the_host_obeys() {
     fs::write(scene.home.join(".agent/settings.json"), "{\"mine\":1}").unwrap();
     scene.settings.state = list(&["~/.agent", "~/.config/agent/state"]);
     scene.settings.state_readonly =
-        list(&["~/.agent/settings.json", "~/.agent/hooks", "~/.agent/local.json", "~/.agent/a/b"]);
+        list(&["~/.agent/settings.json", "~/.agent/hooks", "~/.agent/local.json", "~/.agent/a/b/"]);
     scene.settings.state_private = list(&["~/.agent/sessions"]);
     assert!(scene.succeeds(
         "cd ~/.agent && echo login >token.tmp && mv token.tmp token && echo x >~/.config/agent/state/y \

@@ -1,7 +1,7 @@
 //! claudebox in a real tmux, driven as a person would: an outer tmux plays the user's terminal,
 //! keys go in and the screen comes out. Exit codes, detaching, sudden ends, keys, the user's own
 //! configuration, and claudebox inside the user's tmux. Each test runs as every user there is.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -25,7 +25,29 @@ const WIDE: (u16, u16) = (160, 40);
 fn as_everyone(test: impl Fn(&Place)) {
     common::must_have(&["tmux", "git"]);
     for user in users() {
-        test(&Place::new(user));
+        let place = Place::new(user);
+        let ended = EndSessions(&place);
+        test(&place);
+        drop(ended);
+    }
+}
+
+/// Ends what still runs in a place, whichever way its test went.
+struct EndSessions<'a>(&'a Place);
+
+impl Drop for EndSessions<'_> {
+    fn drop(&mut self) {
+        let sessions = fs::read_dir(self.0.root().join("run/claudebox")).into_iter().flatten();
+        for session in sessions.flatten() {
+            let socket = session.path().join("tmux.sock");
+            if socket.exists() {
+                let _ = std::process::Command::new("tmux")
+                    .arg("-S")
+                    .arg(socket)
+                    .arg("kill-server")
+                    .output();
+            }
+        }
     }
 }
 
@@ -71,6 +93,19 @@ fn supervisor(place: &Place) -> Pid {
     wait_until("the supervisor's process", || {
         fs::read_to_string(&lock).unwrap().trim().parse().ok().map(Pid::from_raw)
     })
+}
+
+/// The claudebox in the test's terminal.
+fn front_end(place: &Place) -> Pid {
+    let run = [place.executable().as_os_str().as_encoded_bytes(), b"run", b""].join(&0);
+    let is_it = |entry: &fs::DirEntry| {
+        let process = entry.path();
+        fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(&run))
+            && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == place.project())
+    };
+    let mut processes = fs::read_dir("/proc").unwrap().flatten();
+    let found = processes.find(is_it).expect("a front end");
+    Pid::from_raw(found.file_name().to_str().unwrap().parse().unwrap())
 }
 
 /// Whether a process has ended; one that nobody has reaped yet has.
@@ -204,6 +239,36 @@ fn closing_the_terminal_detaches() {
     });
 }
 
+/// The front end is only a viewer.
+#[test]
+fn a_killed_front_end_leaves_the_session_and_the_terminal() {
+    as_everyone(|place| {
+        let script = "echo here; until test -e go; do sleep 0.1; done; rm go; exit 4";
+        let terminal = agent(place, script);
+        terminal.wait_for("here");
+        kill(front_end(place), Signal::SIGKILL).unwrap();
+        wait_until("the tmux client to leave the terminal", || {
+            inner_tmux(place, &["list-clients"]).is_empty().then_some(())
+        });
+        assert_eq!(session(place)["state"], "running");
+        place.project_file("go", "");
+        wait_until("the session's end", || (session(place)["code"] == 4).then_some(()));
+        assert_no_litter(place);
+    });
+}
+
+#[test]
+fn a_front_end_that_is_told_to_end_detaches() {
+    as_everyone(|place| {
+        let terminal = agent(place, "echo here; exec sleep 600");
+        terminal.wait_for("here");
+        kill(front_end(place), Signal::SIGTERM).unwrap();
+        let screen = terminal.wait_for("code=143.");
+        assert!(screen.contains("detached; `claudebox attach"), "{screen}");
+        assert_eq!(session(place)["state"], "running");
+    });
+}
+
 #[test]
 fn a_killed_supervisor_is_125() {
     as_everyone(|place| {
@@ -245,16 +310,28 @@ fn what_a_dead_session_left_behind_is_cleaned_at_the_next_start() {
 }
 
 #[test]
-fn a_new_window_opens_a_shell_of_the_session_and_never_the_hosts() {
+fn a_new_window_opens_a_shell_in_the_sandbox_and_never_the_hosts() {
     as_everyone(|place| {
-        let terminal = agent(place, "echo here; exec sleep 600");
+        let script = "readlink /proc/self/ns/pid >agent; echo here; exec sleep 600";
+        let terminal = agent(place, script);
         terminal.wait_for("here");
-        inner_tmux(place, &["new-window"]);
-        let command = inner_tmux(place, &["list-panes", "-F", "#{pane_start_command}"]);
-        assert!(
-            command.trim().trim_matches('"').ends_with(&format!("__shell {}", id(place))),
-            "{command}"
-        );
+        terminal.press("C-b");
+        terminal.press("c");
+        wait_until("the new window", || {
+            let panes = inner_tmux(place, &["list-panes"]);
+            (panes.lines().count() == 1).then_some(())
+        });
+        terminal.type_text("readlink /proc/self/ns/pid >shell.new; mv shell.new shell");
+        terminal.press("Enter");
+        let read = |name: &str| fs::read_to_string(place.project().join(name)).ok();
+        let shell = wait_until("the shell to answer", || read("shell"));
+        assert_eq!(Some(&shell), read("agent").as_ref());
+        assert_ne!(shell.trim(), fs::read_link("/proc/self/ns/pid").unwrap().to_str().unwrap());
+        wait_until("the shell's command in the log", || {
+            let log = place.claudebox(["log", "--json"]).run().code(0).stdout;
+            let seen = log.matches(r#""argv":["readlink","/proc/self/ns/pid"]"#).count();
+            (seen == 2).then_some(())
+        });
     });
 }
 
@@ -353,9 +430,15 @@ fn without_a_terminal_the_agent_runs_without_panes() {
 #[test]
 fn unmonitored_the_agent_has_the_terminal() {
     as_everyone(|place| {
-        let terminal = agent_with(place, WIDE, &[], &["--no-monitor"], "tty; exit 8");
+        let terminal = agent_with(
+            place,
+            WIDE,
+            &[],
+            &["--no-monitor"],
+            "test -t 0 && test -t 1 && echo a terminal; exit 8",
+        );
         let screen = terminal.wait_for("code=8.");
-        assert!(screen.contains("/dev/pts/"), "{screen}");
+        assert!(screen.contains("a terminal"), "{screen}");
         assert!(!screen.contains("commands ─"), "{screen}");
         assert_eq!(session(place)["mode"], "terminal");
     });
@@ -398,31 +481,55 @@ fn a_terminal_that_tmux_cannot_use_is_an_error_before_anything_runs() {
     });
 }
 
-/// A `tmux` in front of the real one on PATH.
-fn with_fake_tmux(place: &Place, script: &str) -> String {
-    let tmux = place.home_file("bin/tmux", format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(&tmux, fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{}:/usr/bin:/bin", tmux.parent().unwrap().display())
+/// A PATH with a program of the test in front of the real one.
+fn with_fake(place: &Place, name: &str, script: &str) -> String {
+    let program = place.home_file(format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", program.parent().unwrap().display())
+}
+
+/// What goes wrong in the pane before the agent starts is told as if there were no pane.
+#[test]
+fn an_error_of_the_supervisor_reaches_the_terminal() {
+    as_everyone(|place| {
+        let real = common::program("bwrap").unwrap();
+        let script = format!(
+            "case \"$*\" in *--help*) exec {} --help;; esac; echo bwrap: no luck today >&2; exit 1",
+            real.display()
+        );
+        let keep = format!("export PATH='{}'; {KEEP}", with_fake(place, "bwrap", &script));
+        let executable = place.executable().to_str().unwrap();
+        let command = ["sh", "-c", &keep, "sh", executable, "run", "--", "true"];
+        let terminal = Terminal::open(place, WIDE, &[], command);
+        let screen = terminal.wait_for("code=125.");
+        assert!(screen.contains("no luck today"), "{screen}");
+        assert_eq!(session(place)["reason"], "launcher");
+        assert_no_litter(place);
+    });
 }
 
 #[test]
 fn a_tmux_that_is_too_old_or_missing_is_told_of() {
     as_everyone(|place| {
-        let path = with_fake_tmux(place, "echo tmux 3.1c");
+        let path = with_fake(place, "tmux", "echo tmux 3.1c");
         let keep = format!("export PATH='{path}'; {KEEP}");
         let executable = place.executable().to_str().unwrap();
-        let command = |keep: &str| -> Vec<String> {
-            ["/bin/sh", "-c", keep, "sh", executable, "run", "--", "true"].map(str::to_owned).into()
+        let open = |keep: &str| {
+            let command = ["/bin/sh", "-c", keep, "sh", executable, "run", "--", "/bin/true"];
+            Terminal::open(place, WIDE, &[], command)
         };
-        let terminal = Terminal::open(place, WIDE, &[], command(&keep));
-        let screen = terminal.wait_for("code=125.");
+        let screen = open(&keep).wait_for("code=125.");
         assert!(screen.contains("tmux 3.1c is too old"), "{screen}");
         assert!(screen.contains("--no-monitor"), "{screen}");
-        drop(terminal);
-        let keep = "sleep() { /bin/sleep \"$@\"; }; export PATH=/nowhere; ".to_owned()
-            + &KEEP.replace("exec sleep", "sleep");
-        let terminal = Terminal::open(place, WIDE, &[], command(&keep));
-        let screen = terminal.wait_for("code=125.");
+
+        let programs = place.home().join("programs");
+        fs::create_dir(&programs).unwrap();
+        place.user().own(&programs);
+        std::os::unix::fs::symlink(common::program("bwrap").unwrap(), programs.join("bwrap"))
+            .unwrap();
+        let keep = KEEP.replace("exec sleep", "/bin/sleep");
+        let screen =
+            open(&format!("export PATH='{}'; {keep}", programs.display())).wait_for("code=125.");
         assert!(screen.contains("tmux is not installed"), "{screen}");
     });
 }
@@ -525,7 +632,11 @@ fn assert_not_below(directory: &Path, text: &str, names: &str) {
             && (names.is_empty() || names.contains(&name))
         {
             let content = fs::read(entry.path()).unwrap();
-            assert!(!String::from_utf8_lossy(&content).contains(text), "{:?}", entry.path());
+            assert!(
+                !String::from_utf8_lossy(&content).contains(text),
+                "it is in {}",
+                entry.path().display()
+            );
         }
     }
 }

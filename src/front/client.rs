@@ -34,7 +34,6 @@ impl Client {
         mask.thread_block().tried(|| "block signals")?;
         let signals =
             SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC).tried(|| "await signals")?;
-        // std gives the child an empty signal mask.
         let child = server.open(words)?;
         let ended = process::pidfd(&child).tried(|| "watch the tmux client")?;
         Ok(Self { child, signals, ended })

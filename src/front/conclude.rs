@@ -23,9 +23,8 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
     let id = &session.id;
     if goes_on(session, server) {
         say(format_args!("detached; `claudebox attach {id}` goes back"));
-        return Ok(
-            signal.map_or(0, |signal| exit::SIGNAL_BASE + (signal as i32).unsigned_abs() as u8)
-        );
+        let number = signal.and_then(|signal| u8::try_from(signal as i32).ok());
+        return Ok(number.map_or(0, |number| exit::SIGNAL_BASE + number));
     }
     let ended = await_end(session);
     end_server(session, server);

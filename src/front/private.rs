@@ -85,8 +85,11 @@ fn lay_out(start: &Start<'_>, server: &Server, size: Size) -> Result<()> {
     server.run(&argv::end_with(&agent).then(argv::name_pane(&agent, "agent")))?;
     if has_room(size) {
         let log = own_command(start.host, &["log", "--follow", id]);
-        let pane = server.run(&argv::split(&agent, side_by_side, &[], &log))?;
-        server.run(&argv::name_pane(&pane, "commands"))?;
+        let opened = server.run(&argv::split(&agent, side_by_side, &[], &log));
+        let named = opened.and_then(|pane| server.run(&argv::name_pane(&pane, "commands")));
+        if let Err(error) = named {
+            say(format_args!("no log pane: {error}"));
+        }
     }
     Ok(())
 }

@@ -117,8 +117,9 @@ impl Dirs {
 
 /// A directory that is ours and nobody else's to enter, and no symbolic link.
 fn is_private(dir: &Path, uid: u32) -> bool {
+    let others = |found: &fs::Metadata| found.mode().trailing_zeros() < 6;
     fs::symlink_metadata(dir)
-        .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0)
+        .is_ok_and(|found| found.is_dir() && found.uid() == uid && !others(&found))
 }
 
 /// Refuses a runtime directory that another put there, or can enter (CVE-2026-46406 is a socket

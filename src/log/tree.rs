@@ -161,9 +161,9 @@ impl Tree {
         }
         let (pid, outcome) = (node.exec.pid, ran.outcome);
         let errno = ran.errno.as_ref().map(visible).unwrap_or_default();
-        let other = ran.argv.is_some() || outcome == Outcome::Changed;
+        let doubtful = is_doubtful(&ran, self.rules.verifies);
         node.ran = Some(ran);
-        if other {
+        if doubtful {
             self.describe(key);
         }
         let not_executed = match outcome {
@@ -300,7 +300,7 @@ impl Tree {
             .filter(|process| process.current != key)
             .and_then(|process| self.nodes.get(&process.current));
         let said = !raw
-            && !node.ran.as_ref().is_some_and(|ran| ran.outcome == Outcome::Changed)
+            && !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
             && [above, current].into_iter().flatten().any(|above| {
                 self.layout.shows_all_of(&above.command.text, above.depth)
                     && command::says(
@@ -441,4 +441,11 @@ impl Tree {
         }
         Some(node)
     }
+}
+
+/// Whether it is not certain that what the caller showed is what ran, although it could be.
+fn is_doubtful(ran: &Ran, verifies: bool) -> bool {
+    ran.argv.is_some()
+        || ran.outcome == Outcome::Changed
+        || (ran.outcome == Outcome::Unverified && verifies)
 }

@@ -490,15 +490,17 @@ fn lies_are_marked() {
 }
 
 #[test]
-fn a_changed_argv_is_shown_even_where_the_line_above_says_it() {
-    let mut session = Session::new();
-    let shell = session.shell("ls");
-    let ls = session.exec(Some(shell), "/usr/bin/ls", &["ls"]);
-    session.ran(ls, Outcome::Changed);
-    session.exit(ls, 0);
-    session.exit(shell, 0);
-    session.end();
-    assert!(session.rows().contains("! "), "{}", session.rows());
+fn what_is_doubtful_is_shown_even_where_the_line_above_says_it() {
+    for (outcome, sign) in [(Outcome::Changed, "! "), (Outcome::Unverified, "? ")] {
+        let mut session = Session::new();
+        let shell = session.shell("ls");
+        let ls = session.exec(Some(shell), "/usr/bin/ls", &["ls"]);
+        session.ran(ls, outcome);
+        session.exit(ls, 0);
+        session.exit(shell, 0);
+        session.end();
+        assert!(session.rows().contains(sign), "{}", session.rows());
+    }
 }
 
 #[test]

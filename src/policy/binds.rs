@@ -35,7 +35,7 @@ fn of_entry(draft: &mut Draft<'_>, entry: &Settled<String>, access: Access) -> R
     check(draft, &source, &path, origin)?;
     let why = if access == Access::Write { "files.read-write" } else { "files.read-only" };
     let destination = path;
-    draft.bind(Bind {
+    draft.bind(&Bind {
         source: &source,
         destination: &destination,
         access,
@@ -52,7 +52,7 @@ pub(super) fn of_command_line(draft: &mut Draft<'_>) -> Result<()> {
         let origin = Origin { layer: LayerKind::CommandLine, source: option.to_owned(), line: 0 };
         let (source, destination) = ends(draft, argument, &origin)?;
         check(draft, &source, &destination, &origin)?;
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &source,
             destination: &destination,
             access: if argument.writable { Access::Write } else { Access::Read },

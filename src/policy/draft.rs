@@ -94,7 +94,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Binds a part of the host, canonical `source`.
-    pub(super) fn bind(&mut self, bind: Bind<'_>) -> Result<()> {
+    pub(super) fn bind(&mut self, bind: &Bind<'_>) -> Result<()> {
         let node = match self.created.get(bind.source) {
             Some(node) => *node,
             None => Node::of(

@@ -209,26 +209,29 @@ fn of_command_line(draft: &Draft<'_>, typed: &OsStr) -> Result<Variable> {
     let bytes = typed.as_bytes();
     let equals = bytes.iter().position(|byte| *byte == b'=');
     let name = OsStr::from_bytes(&bytes[..equals.unwrap_or(bytes.len())]);
-    let shown = visible(name.as_bytes());
     if name.is_empty() {
         return Err(Error::usage("--env: the name is missing")
             .hint("write --env NAME to pass a variable, --env NAME=VALUE to set one"));
     }
     let value = match equals {
         Some(equals) => OsStr::from_bytes(&bytes[equals + 1..]).to_owned(),
-        None => {
-            if let Some(origin) = denied(draft, name) {
-                return Err(Error::usage(format!("--env: {shown} is denied by {}", place(origin)))
-                    .hint("take it out of `environment.deny`, or give a value: --env NAME=VALUE"));
-            }
-            draft.host.environment.get(name).cloned().ok_or_else(|| {
-                Error::usage(format!("--env: {shown} is not set in your environment"))
-                    .hint(format!("export it first, or give a value: --env {shown}=VALUE"))
-            })?
-        }
+        None => callers_value(draft, name)?,
     };
     let origin = Origin { layer: LayerKind::CommandLine, source: "--env".to_owned(), line: 0 };
     Ok(Variable { name: name.to_owned(), value, from: From::Caller, origin: Some(origin) })
+}
+
+/// `--env NAME`: the caller's value.
+fn callers_value(draft: &Draft<'_>, name: &OsStr) -> Result<OsString> {
+    let shown = visible(name.as_bytes());
+    if let Some(origin) = denied(draft, name) {
+        return Err(Error::usage(format!("--env: {shown} is denied by {}", place(origin)))
+            .hint("take it out of `environment.deny`, or give a value: --env NAME=VALUE"));
+    }
+    draft.host.environment.get(name).cloned().ok_or_else(|| {
+        Error::usage(format!("--env: {shown} is not set in your environment"))
+            .hint(format!("export it first, or give a value: --env {shown}=VALUE"))
+    })
 }
 
 /// Terminal descriptions that only the caller's home or terminal brings along.
@@ -250,7 +253,7 @@ pub(super) fn terminal_descriptions(draft: &mut Draft<'_>) -> Result<()> {
         {
             continue;
         }
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &real,
             destination: &dir,
             access: Access::Read,

@@ -163,7 +163,7 @@ fn shown_value(variable: &Variable) -> Option<&OsStr> {
 }
 
 fn prepare_line(step: &Prepare) -> Option<String> {
-    let at = |root: &Bytes, path: &Bytes| visible_path(&root.as_path().join(path.as_path()));
+    let at = |root: &Bytes, path: &Bytes| visible(path_bytes(&root.as_path().join(path.as_path())));
     match step {
         Prepare::Directory { root, path } => Some(format!("directory  {}", at(root, path))),
         Prepare::File { root, path, .. } => Some(format!("file       {}", at(root, path))),

@@ -80,8 +80,10 @@ impl Case {
             .dir("/home/u/p/sub");
         let environment = [("HOME", "/home/u"), ("PATH", "/usr/bin"), ("USER", "u"), ("TERM", "t")];
         let host = Host {
+            user: "u".into(),
             uid: 1000,
             gid: 1000,
+            user: "u".into(),
             home: "/home/u".into(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/home/u/p/sub".into(),

@@ -5,6 +5,7 @@
 //! already, or claudebox itself prepares it, in a directory of its own.
 #![forbid(unsafe_code)]
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
@@ -117,16 +118,24 @@ fn in_private_home(
     let ways = relative.ancestors().zip(destination.ancestors()).skip(1);
     ways.filter(|(relative, _)| !relative.as_os_str().is_empty())
         .filter(|(_, inside)| !draft.steps.iter().any(|step| step.mount.destination() == *inside))
-        .map(|(relative, inside)| Step {
-            mount: Mount::Bind {
-                source: Source::Beneath { root: root.clone(), path: relative.to_owned() },
-                destination: inside.to_owned(),
-                access: Access::Write,
-                node: Node::Directory,
-            },
-            class: Class::Home,
-            why: "holds a mount point, so it cannot be moved".to_owned(),
-            origin: None,
+        .map(|(relative, inside)| {
+            // What is put beside the project would be lost: the user's directory is another. (A
+            // dot directory like ~/.config is the home's own business, project in it or not.)
+            let dotted = inside.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
+            let beside = draft.project.root.parent() == Some(inside) && !dotted;
+            let (access, why) = if beside {
+                (Access::Read, "the directory around the project")
+            } else {
+                (Access::Write, "holds a mount point, so it cannot be moved")
+            };
+            let source = Source::Beneath { root: root.clone(), path: relative.to_owned() };
+            let destination = inside.to_owned();
+            Step {
+                mount: Mount::Bind { source, destination, access, node: Node::Directory },
+                class: Class::Home,
+                why: why.to_owned(),
+                origin: None,
+            }
         })
         .collect()
 }

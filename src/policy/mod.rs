@@ -15,6 +15,7 @@ mod layout;
 pub mod mount;
 pub mod paths;
 mod sockets;
+mod state;
 mod system;
 mod weakened;
 
@@ -100,6 +101,8 @@ pub fn resolve(
     let mut draft = Draft::new(settings, invocation, host, project, facts);
     system::mounts(&mut draft)?;
     home::mounts(&mut draft)?;
+    state::mounts(&mut draft)?;
+    home::tools(&mut draft)?;
     sockets::mounts(&mut draft, &choices)?;
     binds::of_profile(&mut draft)?;
     git::mounts(&mut draft, choices.git.value)?;
@@ -277,5 +280,7 @@ fn landlock(draft: &Draft<'_>, choices: &Choices) -> Landlock {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

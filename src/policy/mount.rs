@@ -188,13 +188,16 @@ impl<'a> View<'a> {
         Self { steps, facts }
     }
 
-    /// The last step whose destination is `path` or a directory above it.
+    /// The step that decides what is at `path`: the deepest at or above it, but a hide before any
+    /// other, since hides are mounted last.
     pub fn covering(&self, path: &Path) -> Option<&'a Step> {
         self.steps
             .iter()
             .filter(|step| path.starts_with(step.mount.destination()))
             .filter(|step| !matches!(step.mount, Mount::RemountReadOnly { .. }))
-            .max_by_key(|step| step.mount.destination().components().count())
+            .max_by_key(|step| {
+                (step.class == Class::Hide, step.mount.destination().components().count())
+            })
     }
 
     /// Where a path inside, no component of which is a link, is on the host.

@@ -226,7 +226,7 @@ fn add(
         let Some(real) = draft.facts.canonicalize(path) else { continue };
         runtime_directory(draft, path, origin)?;
         let access = if socket.name == "xdg-runtime" { Access::Write } else { Access::Read };
-        draft.bind(Bind {
+        draft.bind(&Bind {
             source: &real,
             destination: path,
             access,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::paths::place;
+use super::paths::{clean, place};
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
@@ -29,11 +29,61 @@ pub(super) const EMPTY_SIZE: u64 = 64 << 10;
 /// Adds all of it.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     own(draft)?;
-    let parts = parts(draft)?;
-    for (path, entry) in &parts {
-        part(draft, &parts, path, entry)?;
+    let parts = Parts::of(draft)?;
+    for part in &parts.0 {
+        add_part(draft, &parts, part)?;
     }
     Ok(())
+}
+
+/// A path of `files.system` that this machine has.
+struct Part<'a> {
+    path: PathBuf,
+    /// Where it leads to; itself where it is no link.
+    real: PathBuf,
+    is_link: bool,
+    /// What `real` is.
+    node: Node,
+    entry: &'a Settled<String>,
+}
+
+/// All of them, parents first.
+struct Parts<'a>(Vec<Part<'a>>);
+
+impl<'a> Parts<'a> {
+    fn of(draft: &mut Draft<'a>) -> Result<Self> {
+        let (mut parts, mut missing) = (Vec::new(), Vec::new());
+        for entry in &draft.settings.system {
+            let path = draft.variables.path(entry)?;
+            refuse_too_much(draft, &path, entry)?;
+            let real = draft.facts.canonicalize(&path);
+            let found = real.as_ref().and_then(|real| draft.facts.lstat(real));
+            let (Some(real), Some(found)) = (real, found) else {
+                missing.push(visible_path(&path));
+                continue;
+            };
+            let is_link = real != path
+                && draft.facts.lstat(&path).is_some_and(|found| found.kind == FileKind::Symlink);
+            parts.push(Part { path, real, is_link, node: Node::of(found.kind), entry });
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(" ");
+            draft.left_out.push(format!("files.system, not on this machine: {missing}"));
+        }
+        parts.sort_by_key(|part| part.path.components().count());
+        Ok(Self(parts))
+    }
+
+    /// Whether a part that is no link contains `path`.
+    fn cover(&self, path: &Path) -> bool {
+        self.0.iter().any(|part| !part.is_link && path.starts_with(&part.path))
+    }
+
+    /// Whether a part that is no link contains this part.
+    fn contain(&self, inner: &Part<'_>) -> bool {
+        let outer = |part: &&Part<'_>| !part.is_link && part.path != inner.path;
+        self.0.iter().filter(outer).any(|part| inner.path.starts_with(&part.path))
+    }
 }
 
 /// What the sandbox has of its own.
@@ -77,18 +127,6 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     draft.add(fixed(trusted(&program, OWN_PROGRAM, Node::File), "the inner stage"))
 }
 
-/// The paths of `files.system`, parents first.
-fn parts<'a>(draft: &Draft<'a>) -> Result<Vec<(PathBuf, &'a Settled<String>)>> {
-    let mut parts = Vec::new();
-    for entry in &draft.settings.system {
-        let path = draft.variables.path(entry)?;
-        refuse_too_much(draft, &path, entry)?;
-        parts.push((path, entry));
-    }
-    parts.sort_by_key(|(path, _)| path.components().count());
-    Ok(parts)
-}
-
 /// Directories of the system in which the host's users, daemons and devices meet.
 fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<()> {
     let shared = ["/", "/dev", "/proc", "/run", "/tmp", "/var/run", "/var/tmp"];
@@ -108,71 +146,54 @@ fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> R
     draft.refuse_own_files(path, &entry.origin)
 }
 
-fn part(
-    draft: &mut Draft<'_>,
-    parts: &[(PathBuf, &Settled<String>)],
-    path: &Path,
-    entry: &Settled<String>,
-) -> Result<()> {
-    let Some(found) = draft.facts.lstat(path) else {
-        draft.left_out.push(format!("{}: not on this machine", visible_path(path)));
-        return Ok(());
-    };
-    let Some(real) = draft.facts.canonicalize(path) else {
-        draft.left_out.push(format!("{}: a link that leads nowhere", visible_path(path)));
-        return Ok(());
-    };
-    let inside_another = is_below_a_part(draft, parts, path);
+fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
+    let Part { path, real, entry, .. } = part;
     let step = |mount, why: &str| Step {
         mount,
         class: Class::System,
         why: why.to_owned(),
         origin: Some(entry.origin.clone()),
     };
-    let bind = |destination: &Path, node| Mount::Bind {
+    let bind = |destination: &Path| Mount::Bind {
         source: Source::Trusted(real.clone()),
         destination: destination.to_owned(),
         access: Access::Read,
-        node,
+        node: part.node,
     };
-    let real_node = draft.facts.lstat(&real).map_or(Node::File, |found| Node::of(found.kind));
-    match (found.kind, inside_another) {
-        (FileKind::Symlink, false) if is_covered(draft, parts, &real) => {
+    match (part.is_link, parts.contain(part)) {
+        (true, false) if parts.cover(real) => {
             let target = draft.facts.read_link(path).unwrap_or_else(|| real.clone());
-            draft
-                .add(step(Mount::Symlink { target, destination: path.to_owned() }, "the system"))?;
+            let link = Mount::Symlink { target, destination: path.clone() };
+            draft.add(step(link, "the system"))?;
         }
         // The link itself is there; what it leads to must be, too.
-        (FileKind::Symlink, true) if !is_covered(draft, parts, &real) => {
-            draft.add(step(bind(&real, real_node), "what a link of the system leads to"))?;
+        (true, true) if !parts.cover(real) => {
+            draft.add(step(bind(real), "what a link of the system leads to"))?;
         }
-        (FileKind::Symlink, true) => {}
-        _ => draft.add(step(bind(path, real_node), "the system"))?,
+        (true, true) => {}
+        _ => draft.add(step(bind(path), "the system"))?,
     }
-    if path.starts_with("/etc") && found.kind == FileKind::Directory {
-        links_of(draft, parts, path, entry)?;
+    if path.starts_with("/etc") && !part.is_link && part.node == Node::Directory {
+        links_of(draft, parts, part)?;
     }
     Ok(())
 }
 
 /// `/etc/resolv.conf` and its like: links in `/etc` that lead to a place no part covers. Only what
 /// root made is followed.
-fn links_of(
-    draft: &mut Draft<'_>,
-    parts: &[(PathBuf, &Settled<String>)],
-    dir: &Path,
-    entry: &Settled<String>,
-) -> Result<()> {
-    for name in draft.facts.list(dir) {
-        let path = dir.join(name);
-        if draft.facts.lstat(&path).is_none_or(|found| found.kind != FileKind::Symlink) {
+fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
+    for name in draft.facts.list(&part.path) {
+        let path = part.path.join(name);
+        let Some(target) = draft.facts.read_link(&path) else { continue };
+        // Most links (a certificate store has hundreds) lead to what is there: no need to follow.
+        if parts.cover(&clean(&part.path.join(target))) {
             continue;
         }
         let Some(real) = draft.facts.canonicalize(&path) else { continue };
         let Some(found) = draft.facts.lstat(&real) else { continue };
         let hidden = ["/proc", "/dev", "/sys", "/tmp"].iter().any(|tree| real.starts_with(tree))
             || real.starts_with(&draft.host.home);
-        if hidden || found.uid != 0 || is_covered(draft, parts, &real) {
+        if hidden || found.uid != 0 || parts.cover(&real) {
             continue;
         }
         draft.add(Step {
@@ -184,23 +205,8 @@ fn links_of(
             },
             class: Class::System,
             why: format!("what {} leads to", visible_path(&path)),
-            origin: Some(entry.origin.clone()),
+            origin: Some(part.entry.origin.clone()),
         })?;
     }
     Ok(())
-}
-
-/// Whether a part that is a real directory contains `path`, itself aside.
-fn is_below_a_part(draft: &Draft<'_>, parts: &[(PathBuf, &Settled<String>)], path: &Path) -> bool {
-    parts.iter().any(|(part, _)| part != path && contains(draft, part, path))
-}
-
-/// Whether a part that is no link contains `path`.
-fn is_covered(draft: &Draft<'_>, parts: &[(PathBuf, &Settled<String>)], path: &Path) -> bool {
-    parts.iter().any(|(part, _)| contains(draft, part, path))
-}
-
-fn contains(draft: &Draft<'_>, part: &Path, path: &Path) -> bool {
-    path.starts_with(part)
-        && draft.facts.lstat(part).is_some_and(|found| found.kind != FileKind::Symlink)
 }

@@ -160,7 +160,9 @@ impl Arguments<'_> {
     }
 
     fn flags(&mut self, flags: &[&str]) {
-        flags.iter().for_each(|flag| self.literal(*flag));
+        for flag in flags {
+            self.literal(*flag);
+        }
     }
 
     fn path(&mut self, option: &str, path: &Path) {

@@ -98,6 +98,18 @@ impl Bare<'_> {
     }
 }
 
+/// Starts a command's process as programs expect it, with no signal blocked or ignored, and has it
+/// get `signal` when the thread that starts it ends, whatever ends that (prctl(2),
+/// `PR_SET_PDEATHSIG`).
+pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
+    let between = move || {
+        signals::reset()?;
+        Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+    };
+    // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+    unsafe { command.pre_exec(between) };
+}
+
 /// Lets the kernel kill `victim` when the last writing end of a pipe is closed, `reading` being its
 /// other end: what `PR_SET_PDEATHSIG` does, but from the moment and by the hand of one's choice.
 /// Some process must keep the reading end open (fcntl(2), `F_SETSIG`).

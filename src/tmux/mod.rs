@@ -18,9 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use self::argv::Words;
 use self::version::Support;
 use crate::error::{Error, Result, Tried as _};
+use crate::sys::process::signal_at_our_end;
 use crate::visible::visible;
 
 /// How long tmux may take to answer; a user's configuration may run programs of its own.
@@ -98,9 +101,12 @@ impl Server {
         Ok(self.ask(&argv::source(path.as_os_str()))?.complaint)
     }
 
-    /// Has tmux carry out commands on the terminal of standard input.
+    /// Has tmux carry out commands on the terminal of standard input. The client leaves the
+    /// terminal when this thread ends: the shell would otherwise have to share it.
     pub fn open(&self, words: &Words) -> Result<Child> {
-        self.command(words).spawn().tried(|| "run tmux")
+        let mut command = self.command(words);
+        signal_at_our_end(&mut command, Signal::SIGTERM);
+        command.spawn().tried(|| "run tmux")
     }
 
     /// Starts a tmux command that answers later, without a terminal.

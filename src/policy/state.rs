@@ -1,0 +1,278 @@
+//! The agent's state: directories of the home that it shares with the host, so that a login
+//! survives; and in them what the host's agent executes or obeys, which is read-only, and what is
+//! fresh in every session. It must never let a session plant something that runs outside later.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::draft::{Bind, Draft};
+use super::mount::{Access, Class, Mount, Node, Step};
+use super::paths::place;
+use super::system::EMPTY_SIZE;
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::host::FileKind;
+use crate::profile::settings::Settled;
+use crate::sandbox::plan::Prepare;
+use crate::visible::visible_path;
+
+/// Agents read and write small JSON; a file above this is not taken for one.
+const MAX_JSON: usize = 4 << 20;
+
+/// `state`, then what in it is read-only or private, then `state-copy`.
+pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
+    for entry in &draft.settings.state {
+        let path = draft.variables.path(entry)?;
+        below_home(draft, &path, entry)?;
+        let source = state_directory(draft, &path, entry)?;
+        draft.refuse_own_files(&source, &entry.origin)?;
+        draft.bind(&Bind {
+            source: &source,
+            destination: &path,
+            access: Access::Write,
+            class: Class::State,
+            why: "the agent's state, shared with the host",
+            origin: Some(&entry.origin),
+        })?;
+    }
+    for entry in &draft.settings.state_readonly {
+        state_readonly(draft, entry)?;
+    }
+    for entry in &draft.settings.state_private {
+        state_private(draft, entry)?;
+    }
+    copies(draft)
+}
+
+/// The directory on the host; where it is missing it will be made, as the agent itself would.
+fn state_directory(draft: &mut Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
+    let Some(real) = draft.facts.canonicalize(path) else {
+        if draft.facts.lstat(path).is_some() {
+            return Err(Error::usage(format!(
+                "{}: {} is a link that leads nowhere",
+                place(&entry.origin),
+                visible_path(path)
+            ))
+            .hint("mend or remove the link"));
+        }
+        return Ok(create(draft, path, None));
+    };
+    match draft.facts.lstat(&real).map(|found| found.kind) {
+        Some(FileKind::Directory) => Ok(real),
+        _ => Err(Error::usage(format!(
+            "{}: {} is not a directory; only directories can be shared as state",
+            place(&entry.origin),
+            visible_path(path)
+        ))
+        .hint("a program that replaces its file by rename(2) fails on a bound file")),
+    }
+}
+
+/// Makes something of the user's home where there is nothing; answers with its canonical path.
+fn create(draft: &mut Draft<'_>, path: &Path, content: Option<Bytes>) -> PathBuf {
+    let existing =
+        path.ancestors().skip(1).find_map(|dir| draft.facts.canonicalize(dir).zip(Some(dir)));
+    let (root, rest) = match existing {
+        Some((real, dir)) => (real, path.strip_prefix(dir).unwrap_or(path).to_owned()),
+        None => ("/".into(), path.strip_prefix("/").unwrap_or(path).to_owned()),
+    };
+    let real = root.join(&rest);
+    let node = if content.is_some() { Node::File } else { Node::Directory };
+    draft.created.insert(real.clone(), node);
+    draft.prepare.push(Prepare::CreateMissing { root: root.into(), path: rest.into(), content });
+    real
+}
+
+/// What the host's agent executes or obeys. A name that is not there yet is made (an empty
+/// directory, or a file that says nothing): a missing file cannot be protected, and the agent
+/// could create it (CVE-2026-25725).
+fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
+    let path = draft.variables.path(entry)?;
+    let Some((source, shared)) = in_state(draft, &path, entry)? else { return Ok(()) };
+    let found = draft.facts.lstat(&source).map(|found| found.kind);
+    let real = match found {
+        Some(FileKind::Symlink) => {
+            draft.weakened.push(format!(
+                "{} is a symbolic link: the agent can put something else in its place",
+                visible_path(&path)
+            ));
+            return link_target(draft, &source, entry);
+        }
+        Some(_) => source,
+        None => create(draft, &source, empty_content(entry)),
+    };
+    pin_parents(draft, &shared, &path, entry)?;
+    draft.bind(&Bind {
+        source: &real,
+        destination: &path,
+        access: Access::Read,
+        class: Class::State,
+        why: "what the agent of the host obeys",
+        origin: Some(&entry.origin),
+    })
+}
+
+/// Makes visible what a link in the state leads to, read-only and at its own path.
+fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> Result<()> {
+    let Some(real) = draft.facts.canonicalize(link) else { return Ok(()) };
+    if draft.host.dirs.overlapping(&real).is_some() || draft.host.home.starts_with(&real) {
+        return Ok(());
+    }
+    draft.bind(&Bind {
+        source: &real,
+        destination: &real,
+        access: Access::Read,
+        class: Class::State,
+        why: "what a link in the agent's state leads to",
+        origin: Some(&entry.origin),
+    })
+}
+
+/// What is made of a missing name: a directory (`None`) where the profile says so with a slash at
+/// the end, or a file. The difference matters: for some names a directory is ignored by the host's
+/// agent and an empty file is obeyed. JSON must parse.
+fn empty_content(entry: &Settled<String>) -> Option<Bytes> {
+    let name = entry.value.as_str();
+    if name.ends_with('/') {
+        return None;
+    }
+    let json = Path::new(name).extension().is_some_and(|extension| extension == "json");
+    Some(if json { "{}\n" } else { "" }.into())
+}
+
+fn state_private(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
+    let path = draft.variables.path(entry)?;
+    let Some((source, shared)) = in_state(draft, &path, entry)? else { return Ok(()) };
+    match draft.facts.lstat(&source).map(|found| found.kind) {
+        Some(FileKind::Directory) => {}
+        Some(_) => {
+            return Err(Error::usage(format!(
+                "{}: {} is not a directory",
+                place(&entry.origin),
+                visible_path(&path)
+            )));
+        }
+        None => {
+            create(draft, &source, None);
+        }
+    }
+    pin_parents(draft, &shared, &path, entry)?;
+    let run = draft.settings.run_size.clone();
+    draft.add(Step {
+        mount: Mount::Tmpfs {
+            destination: path,
+            mode: 0o700,
+            size: run.map_or(EMPTY_SIZE.max(64 << 20), |size| size.value),
+        },
+        class: Class::State,
+        why: "fresh in every session".to_owned(),
+        origin: Some(entry.origin.clone()),
+    })
+}
+
+/// The place on the host of a path below a `state` directory, and that directory (inside).
+fn in_state(
+    draft: &mut Draft<'_>,
+    path: &Path,
+    entry: &Settled<String>,
+) -> Result<Option<(PathBuf, PathBuf)>> {
+    let holder = draft
+        .steps
+        .iter()
+        .filter(|step| step.class == Class::State && path.starts_with(step.mount.destination()))
+        .filter(|step| step.mount.destination() != path)
+        .find_map(|step| match &step.mount {
+            Mount::Bind { source, destination, access: Access::Write, .. } => {
+                Some((source.path(), destination.clone()))
+            }
+            _ => None,
+        });
+    match holder {
+        Some((source, destination)) => {
+            let rest = path.strip_prefix(&destination).unwrap_or(path);
+            Ok(Some((source.join(rest), destination)))
+        }
+        None => Err(Error::usage(format!(
+            "{}: {} is not below a directory of `state`",
+            place(&entry.origin),
+            visible_path(path)
+        ))
+        .hint("add the directory to `state`, or take this line out")),
+    }
+}
+
+/// Renaming a directory takes the mounts in it along, and leaves the name free. So each directory
+/// between the shared one and a protected name is a mount of its own, which cannot be renamed.
+fn pin_parents(
+    draft: &mut Draft<'_>,
+    shared: &Path,
+    path: &Path,
+    entry: &Settled<String>,
+) -> Result<()> {
+    let mut parents: Vec<PathBuf> =
+        path.ancestors().skip(1).take_while(|dir| *dir != shared).map(Path::to_owned).collect();
+    parents.reverse();
+    for parent in parents {
+        if draft.steps.iter().any(|step| step.mount.destination() == parent) {
+            continue;
+        }
+        let Some((source, _)) = in_state(draft, &parent, entry)? else { continue };
+        draft.created.entry(source.clone()).or_insert(Node::Directory);
+        draft.bind(&Bind {
+            source: &source,
+            destination: &parent,
+            access: Access::Write,
+            class: Class::State,
+            why: "holds what is protected, so it cannot be moved",
+            origin: Some(&entry.origin),
+        })?;
+    }
+    Ok(())
+}
+
+/// `state-copy`: the agent's own JSON file, with some keys taken over from the host's.
+fn copies(draft: &mut Draft<'_>) -> Result<()> {
+    for (file, keys) in &draft.settings.state_copy {
+        let Some(first) = keys.first() else { continue };
+        let path =
+            draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
+        let relative = below_home(draft, &path, first)?;
+        let read = |path: &Path| -> Option<Map<String, Value>> {
+            serde_json::from_slice(&draft.facts.read_head(path, MAX_JSON)?).ok()
+        };
+        let own = draft.private_home.join(&relative);
+        let mut merged = match draft.facts.lstat(&own).map(|found| found.kind) {
+            // An agent wrote this: a link there could lead to any file of the caller's.
+            Some(FileKind::File) => read(&own).unwrap_or_default(),
+            _ => Map::new(),
+        };
+        let theirs = read(&path).unwrap_or_default();
+        for key in keys {
+            match theirs.get(&key.value) {
+                Some(value) => merged.insert(key.value.clone(), value.clone()),
+                None => merged.remove(&key.value),
+            };
+        }
+        let content = serde_json::to_vec_pretty(&merged).unwrap_or_default();
+        draft.prepare.push(Prepare::File {
+            root: (&*draft.private_home).into(),
+            path: relative.into(),
+            content: content.into(),
+        });
+    }
+    Ok(())
+}
+
+fn below_home(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
+    match path.strip_prefix(&draft.host.home) {
+        Ok(rest) if !rest.as_os_str().is_empty() => Ok(rest.to_owned()),
+        _ => Err(Error::usage(format!(
+            "{}: {} is not below the home",
+            place(&entry.origin),
+            visible_path(path)
+        ))
+        .hint("for other places there is `files.read-write`")),
+    }
+}
