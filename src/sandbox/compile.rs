@@ -53,6 +53,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         args: arguments(policy, bwrap),
         inner: inner(policy),
         exec_log: policy.exec_log.value,
+        verify: true,
     })
 }
 

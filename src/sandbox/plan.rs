@@ -28,6 +28,9 @@ pub struct Plan {
     pub inner: InnerPlan,
     /// How execs are logged.
     pub exec_log: ExecLog,
+    /// Confirm the argv that ran, where the kernel lets it. No option turns it off: the benchmark
+    /// does, to show what it costs.
+    pub verify: bool,
 }
 
 /// What a person is told about the session.

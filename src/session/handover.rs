@@ -174,6 +174,7 @@ mod tests {
                 exec_log: ExecLog::Off,
             },
             exec_log: ExecLog::Off,
+            verify: true,
         }
     }
 

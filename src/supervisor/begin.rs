@@ -61,7 +61,8 @@ pub(super) fn begin(
     let kernel = match plan.exec_log {
         ExecLog::Off => None,
         ExecLog::BestEffort | ExecLog::Required => {
-            Some(execs::probe().map_err(Verdict::not_started)?)
+            let kernel = execs::probe().map_err(Verdict::not_started)?;
+            Some(Kernel { verifies: kernel.verifies && plan.verify, ..kernel })
         }
     };
     let choices = Choices {

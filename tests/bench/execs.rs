@@ -4,7 +4,7 @@
 use crate::launchers::{self, Launcher};
 use crate::pairs::Figure;
 use crate::report::{MICROSECONDS, MILLISECONDS, Report, Row, Target};
-use crate::workbench::Workbench;
+use crate::workbench::{Workbench, row};
 
 /// At most this, as ratios to bwrap.
 const VERIFIED: f64 = 1.45;
@@ -13,22 +13,21 @@ const MAKE: f64 = 1.07;
 const GIT: f64 = 1.10;
 
 /// bwrap beside itself: what the other tables must be read against.
-pub(crate) fn noise(bench: &Workbench, report: &mut Report) -> Result<(), String> {
+pub(crate) fn noise(bench: &Workbench, report: &mut Report) {
     eprintln!("noise");
-    let again = Launcher { name: "bwrap again".to_owned(), ..bench.bwrap.clone() };
+    let again = bench.bwrap.named("bwrap again");
     let pair = (&bench.bwrap, &again);
-    let starts = bench
-        .row(bench.size.starts, pair, Target::None, |launcher| bench.first_instruction(launcher));
+    let starts =
+        row(bench.size.starts, pair, Target::None, |launcher| bench.first_instruction(launcher));
     report.comparison("Noise: a start of the same thing", MILLISECONDS, &[starts]);
-    let spawns = bench.row(bench.size.pairs, pair, Target::None, |launcher| {
+    let spawns = row(bench.size.pairs, pair, Target::None, |launcher| {
         spawn(bench, launcher, 1, bench.size.spawns)
     });
     report.comparison("Noise: spawns in the same thing", MICROSECONDS, &[spawns]);
-    Ok(())
 }
 
 /// `posix_spawn` of `/bin/true`, by 1 to 64 spawners at once.
-pub(crate) fn spawns(bench: &Workbench, report: &mut Report) -> Result<(), String> {
+pub(crate) fn spawns(bench: &Workbench, report: &mut Report) {
     let size = bench.size;
     for spawners in [1, 4, 16, 64] {
         eprintln!("{spawners} spawners");
@@ -46,11 +45,10 @@ pub(crate) fn spawns(bench: &Workbench, report: &mut Report) -> Result<(), Strin
         }
         report.comparison(&title, MICROSECONDS, &rows);
     }
-    Ok(())
 }
 
 /// make and git.
-pub(crate) fn work(bench: &Workbench, report: &mut Report) -> Result<(), String> {
+pub(crate) fn work(bench: &Workbench, report: &mut Report) {
     for index in 0..100 {
         let text = format!("int f{index}(int x)\n{{\n    return x * {index} + 1;\n}}\n");
         bench.place.project_file(format!("f{index}.c"), text);
@@ -69,7 +67,6 @@ pub(crate) fn work(bench: &Workbench, report: &mut Report) -> Result<(), String>
         rows.extend(traced(bench, figure));
         report.comparison(title, MILLISECONDS, &rows);
     }
-    Ok(())
 }
 
 /// Nanoseconds for one spawn, of `total`.
@@ -79,20 +76,20 @@ fn spawn(bench: &Workbench, launcher: &Launcher, spawners: u32, total: u32) -> F
     Ok(all / f64::from(total))
 }
 
-/// claudebox as it ships, with the verification of argv off, and without the log, beside bwrap.
+/// claudebox as it ships, with the confirmation of argv off, and without the log, beside bwrap.
 fn logged(
     bench: &Workbench,
     [ships, unverified]: [Target; 2],
     figure: impl Fn(&Launcher) -> Figure,
 ) -> Vec<Row> {
-    let Workbench { place, bwrap, claudebox, size, .. } = bench;
+    let Workbench { place, bwrap, claudebox, unconfirmed, size, .. } = bench;
     [
         (claudebox, ships),
-        (&launchers::claudebox_unverified(place), unverified),
+        (unconfirmed, unverified),
         (&launchers::claudebox_without_log(place), Target::None),
     ]
     .into_iter()
-    .map(|(launcher, target)| bench.row(size.pairs, (bwrap, launcher), target, &figure))
+    .map(|(launcher, target)| row(size.pairs, (bwrap, launcher), target, &figure))
     .collect()
 }
 
@@ -103,7 +100,7 @@ fn traced(bench: &Workbench, figure: impl Fn(&Launcher) -> Figure) -> Vec<Row> {
         .map(|tracer| match tracer {
             Ok(tracer) => {
                 let pair = (&bench.bwrap, &tracer);
-                bench.row(bench.size.traced_pairs, pair, Target::None, &figure)
+                row(bench.size.traced_pairs, pair, Target::None, &figure)
             }
             Err(absent) => absent,
         })

@@ -2,7 +2,7 @@
 //! that are installed. Each gives the same program the same place and environment.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::common::place::Place;
 use crate::common::program;
@@ -24,6 +24,11 @@ impl Launcher {
         Self { name: name.into(), prefix: prefix.into_iter().map(Into::into).collect() }
     }
 
+    /// The same under another name.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), prefix: self.prefix.clone() }
+    }
+
     /// The command, to be run this way.
     pub(crate) fn run(&self, place: &Place, command: &[&str]) -> Run {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -38,13 +43,11 @@ pub(crate) fn claudebox(place: &Place) -> Launcher {
     run("claudebox", place, &[])
 }
 
-/// claudebox with the log, but argv taken as the caller showed it.
-pub(crate) fn claudebox_unverified(place: &Place) -> Launcher {
-    place.home_file(
-        ".config/claudebox/profiles/unverified.toml",
-        "extends = [\"default\"]\nverify = false\n",
-    );
-    run("claudebox, `verify = false`", place, &["--profile", "unverified"])
+/// claudebox with the log, but argv taken as the caller showed it; see [`crate::unverified`].
+pub(crate) fn claudebox_unverified(place: &Place) -> Result<Launcher, String> {
+    let itself = std::env::current_exe().map_err(|err| err.to_string())?;
+    let words = [itself.into_os_string(), "unverified".into(), place.executable().into()];
+    Ok(Launcher::new("claudebox, argv not confirmed", words))
 }
 
 /// claudebox without the log.
@@ -61,14 +64,38 @@ fn run(name: &str, place: &Place, options: &[&str]) -> Launcher {
 }
 
 /// bwrap with the argv that claudebox gives it; the command stands where its inner stage would.
+/// Descriptors, which only the supervisor can open, are given as the paths they are opened on.
 pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
     let explained = place.claudebox(["explain", "--bwrap", "--", "true"]).run();
-    let line = succeeded(explained)?.stdout;
+    // A continued line begins an empty word with shlex; with a shell it does not.
+    let line = succeeded(explained)?.stdout.replace("\\\n", "");
     let words = shlex::bytes::split(line.trim().as_bytes()).ok_or("explain: not shell syntax")?;
-    let mut prefix: Vec<OsString> =
-        words.into_iter().take_while(|word| word != b"--").map(OsString::from_vec).collect();
+    let empty = place.home_file("empty", "");
+    let mut prefix: Vec<OsString> = Vec::new();
+    for word in words.into_iter().take_while(|word| word != b"--") {
+        let Some(opened) = word.strip_prefix(b"<fd: ").and_then(|rest| rest.strip_suffix(b">"))
+        else {
+            prefix.push(OsString::from_vec(word));
+            continue;
+        };
+        let (option, path) = match prefix.pop().ok_or("explain: no option")?.as_bytes() {
+            b"--bind-fd" => ("--bind", opened.to_vec()),
+            b"--ro-bind-fd" => ("--ro-bind", opened.to_vec()),
+            b"--ro-bind-data" => ("--ro-bind", empty.clone().into_os_string().into_vec()),
+            other => return Err(format!("explain: {} with a descriptor", other.escape_ascii())),
+        };
+        // It belongs to the file that bwrap makes itself.
+        if option_before_last(&prefix) == Some(b"--perms") {
+            prefix.truncate(prefix.len() - 2);
+        }
+        prefix.extend([option.into(), OsString::from_vec(path)]);
+    }
     prefix.push("--".into());
     Ok(Launcher { name: "bwrap".to_owned(), prefix })
+}
+
+fn option_before_last(words: &[OsString]) -> Option<&[u8]> {
+    words.get(words.len().checked_sub(2)?).map(|word| word.as_bytes())
 }
 
 /// The peers, installed by `tests/bench/peers.sh` or otherwise; a row that says so for each that

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::report::{Fact, Report};
 use crate::workbench::Workbench;
@@ -40,7 +40,14 @@ pub(crate) fn measure(bench: &Workbench, report: &mut Report) -> Result<(), Stri
     let mut facts = Vec::new();
     let mut resident = Vec::new();
     for count in &counts {
-        wait_for(&project.join(format!("reached-{count}")), day)?;
+        let reached = project.join(format!("reached-{count}"));
+        while !reached.exists() {
+            if !Path::new(&format!("/proc/{}", session.pid())).exists() {
+                crate::workbench::succeeded(session.wait())?;
+                return Err(format!("the session ended before {count} execs"));
+            }
+            sleep(Duration::from_millis(20));
+        }
         // The log is written in batches; the last one is part of it.
         sleep(Duration::from_millis(500));
         let supervisor = parent_of_bwrap(session.pid()).ok_or("no parent of bwrap was found")?;
@@ -61,17 +68,6 @@ pub(crate) fn measure(bench: &Workbench, report: &mut Report) -> Result<(), Stri
 
 fn megabytes(name: &str, value: f64, target: Option<f64>) -> Fact {
     Fact { name: name.to_owned(), value, unit: "MB", target }
-}
-
-fn wait_for(path: &Path, patience: Duration) -> Result<(), String> {
-    let until = Instant::now() + patience;
-    while !path.exists() {
-        if Instant::now() > until {
-            return Err(format!("the session never made {}", path.display()));
-        }
-        sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 /// `pid` or the one below it that started bwrap.

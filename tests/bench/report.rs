@@ -103,8 +103,7 @@ impl Report {
 
     /// Adds a table of figures.
     pub(crate) fn facts(&mut self, title: &str, facts: &[Fact]) {
-        let _ =
-            writeln!(self.text, "### {title}\n\n| | | target | met |\n|---|---:|---:|---|");
+        let _ = writeln!(self.text, "### {title}\n\n| | | target | met |\n|---|---:|---:|---|");
         for Fact { name, value, unit, target } in facts {
             let limit = target.map_or(String::new(), |limit| format!("≤ {limit} {unit}"));
             let met = target.map_or("", |limit| answer(*value <= limit));
@@ -138,61 +137,4 @@ pub(crate) fn replaced(document: &str, tables: &str) -> Option<String> {
     let (head, rest) = document.split_once(BEGIN)?;
     let (_, tail) = rest.split_once(END)?;
     Some(format!("{head}{BEGIN}\n\n{tables}{END}{tail}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(pairs: Result<Pairs, String>, target: Target) -> String {
-        let row = Row { name: "claudebox".into(), beside: "bwrap".into(), pairs, target };
-        let mut report = Report::default();
-        report.comparison("Start", MILLISECONDS, &[row]);
-        report.text().lines().nth(4).unwrap().to_owned()
-    }
-
-    #[test]
-    fn a_row_shows_both_comparisons_and_the_target() {
-        let pairs = || Pairs::new(vec![(10e6, 15e6), (10e6, 17e6), (10e6, 30e6)]);
-        insta::assert_snapshot!(
-            row(pairs(), Target::Added(8.0)),
-            @"| claudebox | bwrap | 3 | 1.70 | 1.50–3.00 | +7.00 | +5.00 – +20.00 | ≤ +8 ms | yes |"
-        );
-        insta::assert_snapshot!(
-            row(pairs(), Target::Ratio(1.45)),
-            @"| claudebox | bwrap | 3 | 1.70 | 1.50–3.00 | +7.00 | +5.00 – +20.00 | ≤ 1.45 | **no** |"
-        );
-    }
-
-    #[test]
-    fn what_could_not_be_measured_is_said() {
-        insta::assert_snapshot!(
-            row(Err("no | such\nprogram".into()), Target::Ratio(1.0)),
-            @r"| claudebox | bwrap | 0 | no \| such | | | | | not measured |"
-        );
-    }
-
-    #[test]
-    fn facts_are_held_against_their_limits() {
-        let fact = |value| Fact { name: "memory".into(), value, unit: "MB", target: Some(8.0) };
-        let mut report = Report::default();
-        report.facts("Long", &[fact(7.9), fact(8.1)]);
-        insta::assert_snapshot!(report.text(), @r"
-        ### Long
-
-        | | | target | met |
-        |---|---:|---:|---|
-        | memory | 7.90 MB | ≤ 8 MB | yes |
-        | memory | 8.10 MB | ≤ 8 MB | **no** |
-        ");
-    }
-
-    #[test]
-    fn only_what_is_between_the_markers_is_replaced() {
-        let document = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let new = replaced(&document, "new\n").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\n\nnew\n{END}\nafter\n"));
-        assert_eq!(replaced(&new, "new\n").unwrap(), new);
-        assert_eq!(replaced("no markers", "new"), None);
-    }
 }

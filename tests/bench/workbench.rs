@@ -22,6 +22,8 @@ pub(crate) struct Workbench {
     /// bwrap with the arguments that claudebox gives it.
     pub(crate) bwrap: Launcher,
     pub(crate) claudebox: Launcher,
+    /// claudebox without the confirmation of argv.
+    pub(crate) unconfirmed: Launcher,
     program: String,
 }
 
@@ -34,7 +36,8 @@ impl Workbench {
         // The first run makes the private home, which bwrap alone would miss.
         succeeded(claudebox.run(&place, &["true"]).run())?;
         let bwrap = launchers::bwrap(&place)?;
-        Ok(Self { place, size, bwrap, claudebox, program })
+        let unconfirmed = launchers::claudebox_unverified(&place)?;
+        Ok(Self { place, size, bwrap, claudebox, unconfirmed, program })
     }
 
     /// The program that measures, with what it is to do.
@@ -63,19 +66,18 @@ impl Workbench {
         let run = launcher.run(&self.place, &self.inside(arguments));
         number(&succeeded(run.deadline(Duration::from_secs(1800)).run())?)
     }
+}
 
-    /// One row of the table: `other` beside `base`.
-    pub(crate) fn row(
-        &self,
-        count: usize,
-        (base, other): (&Launcher, &Launcher),
-        target: Target,
-        figure: impl Fn(&Launcher) -> Figure,
-    ) -> Row {
-        eprintln!("  {} beside {}", other.name, base.name);
-        let pairs = pairs::measure(count, || figure(base), || figure(other));
-        Row { name: other.name.clone(), beside: base.name.clone(), pairs, target }
-    }
+/// One row of the table: `other` beside `base`.
+pub(crate) fn row(
+    count: usize,
+    (base, other): (&Launcher, &Launcher),
+    target: Target,
+    figure: impl Fn(&Launcher) -> Figure,
+) -> Row {
+    eprintln!("  {} beside {}", other.name, base.name);
+    let pairs = pairs::measure(count, || figure(base), || figure(other));
+    Row { name: other.name.clone(), beside: base.name.clone(), pairs, target }
 }
 
 /// The output of a run that must have succeeded.
@@ -83,7 +85,7 @@ pub(crate) fn succeeded(output: Output) -> Result<Output, String> {
     if output.code == 0 {
         return Ok(output);
     }
-    eprintln!("  {}\n  {}{}", output.what, output.stdout, output.stderr);
+    eprintln!("  {}{}", output.stdout, output.stderr);
     let said = output.stderr.lines().next_back().unwrap_or("it said nothing");
     Err(format!("exit code {}: {said}", output.code))
 }

@@ -8,7 +8,7 @@ mod screen;
 mod svg;
 
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
@@ -17,15 +17,18 @@ use std::time::{Duration, Instant};
 /// On the screen when the demo has come to its end and waits for the reader.
 const END: &str = "Press Enter to leave";
 
+/// The command, as the window's title.
+const TITLE: &str = "claudebox run demo";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "docs/picture.svg".to_owned());
     let columns = arguments.next().unwrap_or_else(|| "120".to_owned());
-    let rows = arguments.next().unwrap_or_else(|| "32".to_owned());
+    let rows = arguments.next().unwrap_or_else(|| "34".to_owned());
     let terminal = Terminal::open(&columns, &rows)?;
     let text = terminal.wait_for(END, Duration::from_secs(120))?;
     let screen = screen::parse(&text, columns.parse()?, rows.parse()?);
-    std::fs::write(&file, svg::render(&screen))?;
+    std::fs::write(&file, svg::render(&screen, TITLE))?;
     println!("{file}");
     Ok(())
 }
@@ -40,11 +43,17 @@ impl Terminal {
         let terminal = Self { directory: tempfile::tempdir()? };
         let claudebox = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/claudebox");
         let new = ["-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "--"];
-        let new = new.map(OsStr::new);
-        // Inside a tmux claudebox would split that one; a terminal emulator is what is wanted.
-        let words = ["env", "-u", "TMUX", "-u", "TMUX_PANE", "LANG=C.UTF-8", "COLORTERM=truecolor"];
-        let demo = [claudebox.as_os_str(), OsStr::new("run"), OsStr::new("demo")];
-        terminal.tmux(&[&new[..], &words.map(OsStr::new), &demo].concat())?;
+        // A home and an environment of its own: nobody's configuration, and nobody's names.
+        // Without TMUX, which would make claudebox split that one instead of opening its own.
+        let home = terminal.directory.path().join("home");
+        std::fs::create_dir(&home)?;
+        let mut command: Vec<OsString> = new.into_iter().map(OsString::from).collect();
+        command.extend(["env".into(), "-i".into(), assigned("HOME", &home)]);
+        command.push(assigned("PATH", std::env::var_os("PATH").unwrap_or_default()));
+        command
+            .extend(["TERM=tmux-256color", "LANG=C.UTF-8", "COLORTERM=truecolor"].map(Into::into));
+        command.extend([claudebox.into(), "run".into(), "demo".into()]);
+        terminal.tmux(&command.iter().map(OsString::as_os_str).collect::<Vec<_>>())?;
         Ok(terminal)
     }
 
@@ -72,6 +81,14 @@ impl Terminal {
         }
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+/// `NAME=VALUE`
+fn assigned(name: &str, value: impl AsRef<OsStr>) -> OsString {
+    let mut word = OsString::from(name);
+    word.push("=");
+    word.push(value);
+    word
 }
 
 impl Drop for Terminal {

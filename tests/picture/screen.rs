@@ -45,15 +45,21 @@ pub(crate) fn parse(text: &str, columns: usize, rows: usize) -> Screen {
 fn parse_line(line: &str, style: &mut Style) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut column = 0;
+    let mut line_drawing = false;
     let mut rest = line.chars();
     while let Some(ch) = rest.next() {
+        if matches!(ch, '\x0e' | '\x0f') {
+            line_drawing = ch == '\x0e';
+            continue;
+        }
+        let ch = if line_drawing { drawn(ch) } else { ch };
         if ch == '\x1b' {
             let sequence: String =
                 rest.by_ref().take_while(|ch| !ch.is_ascii_alphabetic()).collect();
             apply(style, sequence.trim_start_matches('['));
             continue;
         }
-        // tmux brackets line-drawing characters of the old kind in shift-out and shift-in.
+        // No other control character is ever in a cell.
         let Some(width) = ch.width() else { continue };
         match spans.last_mut() {
             Some(span) if span.style == *style => {
@@ -67,6 +73,25 @@ fn parse_line(line: &str, style: &mut Style) -> Vec<Span> {
         column += width;
     }
     spans
+}
+
+/// The line-drawing characters of a VT100, which tmux brackets in shift-out and shift-in when its
+/// terminal is not known to take UTF-8.
+fn drawn(ch: char) -> char {
+    match ch {
+        'j' => '┘',
+        'k' => '┐',
+        'l' => '┌',
+        'm' => '└',
+        'n' => '┼',
+        'q' => '─',
+        't' => '├',
+        'u' => '┤',
+        'v' => '┴',
+        'w' => '┬',
+        'x' => '│',
+        other => other,
+    }
 }
 
 /// Applies the parameters of one SGR sequence.
@@ -162,5 +187,18 @@ mod tests {
     fn wide_characters_take_two_cells() {
         let spans = line("漢\x1b[7mx");
         assert_eq!((spans[0].width, spans[1].column), (2, 2));
+    }
+
+    #[test]
+    fn old_line_drawing_becomes_lines() {
+        let spans = line("x\x0exq\x0fq");
+        assert_eq!((spans[0].text.as_str(), spans[0].width), ("x│─q", 4));
+    }
+
+    #[test]
+    fn a_style_goes_on_to_the_next_line_and_missing_lines_are_empty() {
+        let screen = parse("\x1b[32ma\nb", 80, 3);
+        assert_eq!(screen.rows[1][0].style.foreground.as_deref(), Some("#98c379"));
+        assert!(screen.rows[2].is_empty());
     }
 }

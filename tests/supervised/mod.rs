@@ -54,6 +54,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
             exec_log: ExecLog::Required,
         },
         exec_log: ExecLog::Required,
+        verify: true,
     }
 }
 

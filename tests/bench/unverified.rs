@@ -1,0 +1,33 @@
+//! `ratios unverified CLAUDEBOX COMMAND...`: what `claudebox run --no-monitor -- COMMAND...` does, but
+//! that argv is not confirmed. claudebox itself has no such switch, so this program is its front end
+//! and supervisor for the one row of the table that shows what confirming costs.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use claudebox::cli::{RunArgs, RunOptions};
+use claudebox::error::{Result, report};
+use claudebox::front;
+use claudebox::host::Host;
+use claudebox::policy::invocation::Invocation;
+use claudebox::profile::config::Config;
+
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(supervise(words).unwrap_or_else(|error| {
+        report(&error);
+        error.kind().exit_code()
+    }))
+}
+
+fn supervise(mut words: impl Iterator<Item = OsString>) -> Result<u8> {
+    let mut host = Host::probe()?;
+    // The inner stage is claudebox's own, as ever.
+    host.executable = words.next().unwrap_or_default().into();
+    let options = RunOptions { no_monitor: true, ..RunOptions::default() };
+    let args = RunArgs { options, argv: words.collect(), ..RunArgs::default() };
+    let config = Config::load(&host)?;
+    let invocation = Invocation::of_run(&args, &config)?;
+    let (_, mut plan) = claudebox::plan(&invocation, &config, &host)?;
+    plan.verify = false;
+    front::run(&plan, &invocation, &host)
+}
