@@ -76,7 +76,7 @@ fn promise_f_a_projects_own_file_cannot_loosen_anything() {
         let read = "cat $HOME/.ssh/id_ed25519";
         script(&place, &[], read).run().code(2).complains("claudebox trust");
         // Control: once it is trusted, it does what it says.
-        place.claudebox(["trust"]).run().code(0);
+        place.claudebox(["trust", "--yes"]).run().code(0);
         script(&place, &[], read).run().code(0).says("a key");
         // And a changed file is a stranger again.
         place.project_file(".claudebox.toml", "[network]\nmode = \"host\"\n");
