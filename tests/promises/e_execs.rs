@@ -1,0 +1,130 @@
+//! E: every exec is in the log, and nothing inside can forge, edit, suppress or flood away an
+//! event. How the argv that ran is known under attack is tested beside the exec watcher.
+
+use std::process::Command;
+
+use claudebox::log::event::Event;
+
+use crate::common::log::Log;
+use crate::common::place::Place;
+use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::script;
+
+/// How many events of execs hold this argument.
+fn count(log: &Log, word: &str) -> usize {
+    log.execs(|argv| argv.iter().any(|argument| argument == word)).len()
+}
+
+#[test]
+fn promise_e_every_way_to_execute_is_seen() {
+    must_have_sandbox();
+    must_have(&["python3", "perl"]);
+    for user in users() {
+        let place = Place::new(user);
+        let python = "import os,subprocess
+subprocess.run(['true','by-subprocess'])
+os.posix_spawn('/bin/true',['true','by-posix-spawn'],{})
+os.system('true by-system')
+pid=os.fork()
+if pid==0: os.execv('/bin/true',['true','by-fork-exec'])
+os.waitpid(pid,0)
+fd=os.memfd_create('x',0); os.write(fd,open('/bin/true','rb').read())
+pid=os.fork()
+if pid==0: os.execve(fd,['true','by-memfd'],{})
+os.waitpid(pid,0)
+";
+        place.project_file("ways.py", python);
+        let ways = "env -i /bin/true by-env; sh -c 'exec true by-exec'; python3 ways.py
+            perl -e 'system(\"/bin/true\",\"by-perl\")'; setsid true by-setsid; nice true by-nice
+            echo by-xargs | xargs true; true by-builtin; /bin/true by-path";
+        script(&place, &[], ways).run();
+        let log = Log::latest(&place);
+        for way in [
+            "by-env",
+            "by-exec",
+            "by-subprocess",
+            "by-posix-spawn",
+            "by-fork-exec",
+            "by-memfd",
+            "by-perl",
+            "by-setsid",
+            "by-xargs",
+            "by-path",
+        ] {
+            assert!(count(&log, way) >= 1, "{way} is not in the log");
+        }
+        assert!(count(&log, "by-nice") >= 1);
+        // Not an exec, and said so in the documentation: a shell's builtin.
+        assert_eq!(count(&log, "by-builtin"), 0);
+        place.claudebox(["verify"]).run().code(0);
+    }
+}
+
+#[test]
+fn promise_e_a_static_program_without_libc_is_seen() {
+    must_have_sandbox();
+    must_have(&["cc"]);
+    let source = "void _start(void){ __asm__(\"mov $60,%eax; mov $7,%edi; syscall\"); }";
+    for user in users() {
+        let place = Place::new(user);
+        let file = place.project_file("bare.c", source);
+        let bare = place.project().join("bare");
+        let built = Command::new("cc")
+            .args(["-static", "-nostdlib", "-o"])
+            .args([&bare, &file])
+            .status()
+            .unwrap();
+        assert!(built.success());
+        script(&place, &[], "./bare marked-bare; ./bare").run().code(7);
+        let log = Log::latest(&place);
+        let seen = log.execs(|argv| argv == ["./bare", "marked-bare"]);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(log.exit(seen[0]).and_then(|exit| exit.status), Some(7));
+    }
+}
+
+#[test]
+fn promise_e_a_flood_loses_nothing() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let flood = "i=0; while [ $i -lt 300 ]; do /bin/true flood & i=$((i+1)); done; wait
+            /bin/true after-the-flood";
+        script(&place, &[], flood).run().code(0);
+        let log = Log::latest(&place);
+        assert_eq!(count(&log, "flood"), 300);
+        assert_eq!(count(&log, "after-the-flood"), 1);
+        assert!(matches!(log.events.last(), Some(Event::End(_))));
+    }
+}
+
+#[test]
+fn promise_e_killing_everything_inside_suppresses_nothing() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let attack = "/bin/true before; kill -9 1; kill -STOP 1; (kill -9 -1) & sleep 0.2
+            /bin/true after";
+        script(&place, &[], attack).run();
+        let log = Log::latest(&place);
+        assert_eq!(count(&log, "before"), 1);
+        assert!(matches!(log.events.last(), Some(Event::End(_))));
+        place.claudebox(["verify"]).run().code(0);
+    }
+}
+
+#[test]
+fn promise_e_the_log_cannot_be_reached_from_inside() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let search = "find / -name 'events*.jsonl' -o -name control.sock 2>/dev/null; \
+            ls -l /proc/self/fd /proc/1/fd 2>/dev/null";
+        let output = script(&place, &[], search).run();
+        assert!(!output.stdout.contains("events"), "{}", output.stdout);
+        assert!(!output.stdout.contains("control.sock"), "{}", output.stdout);
+        assert!(!output.stdout.contains("seccomp"), "no listener inside: {}", output.stdout);
+        // Control: outside it is where the search would find it.
+        assert!(place.state().join("sessions").is_dir());
+    }
+}

@@ -1,0 +1,28 @@
+//! One test, or more, for each promise of `docs/threat-model.md`, named after it. Each runs the
+//! built program as an unprivileged user and as root, is judged from outside, and has a control:
+//! the same attack with that one defence taken away succeeds, so that the test can fail.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod d_death;
+mod e_execs;
+mod f_fail_closed;
+mod g_git;
+mod h_home;
+mod l_litter;
+mod n_network;
+mod outside;
+mod w_writes;
+mod x_exit_codes;
+
+use common::place::Place;
+use common::run::Run;
+
+/// `claudebox run --no-monitor OPTIONS -- sh -c SCRIPT` in a place.
+fn script(place: &Place, options: &[&str], script: &str) -> Run {
+    let mut arguments = vec!["run", "--no-monitor"];
+    arguments.extend(options);
+    arguments.extend(["--", "sh", "-c", script]);
+    place.claudebox(arguments)
+}
