@@ -83,7 +83,6 @@ impl Case {
             user: "u".into(),
             uid: 1000,
             gid: 1000,
-            user: "u".into(),
             home: "/home/u".into(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/home/u/p/sub".into(),

@@ -296,7 +296,10 @@ fn a_copy_keeps_what_is_the_agents_and_takes_over_what_is_the_hosts() {
     assert_eq!(content(&case), Bytes::from("{\n  \"login\": 1\n}"));
     let own = format!("{}/.agent.json", case.private_home());
     let later = case.clone().disk(|disk| disk.file(&own, r#"{"login": 0, "gone": 1, "theme": 3}"#));
-    assert_eq!(content(&later), Bytes::from("{\n  \"gone\": 1,\n  \"login\": 1,\n  \"theme\": 3\n}"));
+    assert_eq!(
+        content(&later),
+        Bytes::from("{\n  \"gone\": 1,\n  \"login\": 1,\n  \"theme\": 3\n}")
+    );
     let planted =
         case.disk(|disk| disk.file("/home/u/.ssh/id", r#"{"k": 1}"#).link(&own, "/home/u/.ssh/id"));
     assert_eq!(content(&planted), Bytes::from("{\n  \"login\": 1\n}"));
