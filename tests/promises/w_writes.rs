@@ -28,18 +28,19 @@ fn attack(place: &Place, options: &[&str], target: &str) {
 fn promise_w_the_directory_above_and_the_home_are_out_of_reach() {
     must_have_sandbox();
     for user in users() {
-        let place = Place::new(user);
+        let attacked = Place::new(user);
+        let place = &attacked;
         place.home_file("document", "mine");
         let beside = place.root().join("beside");
         fs::create_dir(&beside).unwrap();
         fs::write(beside.join("file"), "mine").unwrap();
         // A first run makes claudebox's own directories, which are not what is being judged.
-        script(&place, &[], "true").run().code(0);
+        script(place, &[], "true").run().code(0);
         let places = [place.root().join("beside"), place.home().join("document")];
         let before = places.map(|path| fs::metadata(&path).map(|_| path).unwrap());
         let mut seen = tree(&beside);
         seen.extend(tree(&place.root().join("tmp")));
-        attack(&place, &[], "$HOME $PWD/.. $PWD/../beside $PWD/../tmp / /var/tmp");
+        attack(place, &[], "$HOME $PWD/.. $PWD/../beside $PWD/../tmp / /var/tmp");
         let mut now = tree(&beside);
         now.extend(tree(&place.root().join("tmp")));
         assert_eq!(now, seen);
@@ -47,9 +48,11 @@ fn promise_w_the_directory_above_and_the_home_are_out_of_reach() {
         assert!(!place.root().join("escaped").exists());
         assert!(!place.home().join("escaped").exists());
 
-        // Control: with the directory bound writable, the same attack changes it.
+        // Control: with the directory bound writable, the same attack changes it. (In another
+        // project: the first one is the agent's own to destroy, and it has.)
+        let place = Place::new(user);
         user.own(&beside);
-        attack(&place, &["--bind", beside.to_str().unwrap()], "$PWD/../beside");
+        attack(&place, &["--bind", beside.to_str().unwrap()], beside.to_str().unwrap());
         assert_ne!(tree(&beside), seen, "the attack can do something where it is allowed to");
     }
 }
