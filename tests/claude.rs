@@ -118,10 +118,15 @@ fn interactive_in_the_tmux_pane() {
 
 /// Claude Code asks once for each project, unless it has been told already.
 fn trust_the_folder(terminal: &Terminal<'_>) {
-    let question = "Yes, I trust this folder";
-    if terminal.wait_for_one_of([question, "bypass permissions on"]).contains(question) {
-        terminal.press("Down");
-        terminal.press("Enter");
+    let (question, done) = ("Yes, I trust this folder", "bypass permissions on");
+    // A key that comes before the dialog listens is lost: it is pressed until it was taken.
+    while terminal.wait_for_one_of([question, done]).contains(question) {
+        if terminal.screen().contains("❯ Yes, I trust") {
+            terminal.press("Enter");
+        } else {
+            terminal.press("Down");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
     }
 }
 

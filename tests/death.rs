@@ -93,16 +93,21 @@ enum Kill {
 }
 
 impl Kill {
-    fn strike(self, supervisor: &Child, mark: &str) {
+    /// Whether there was somebody to strike.
+    fn strike(self, supervisor: &Child, mark: &str) -> bool {
         let pid = pid_of(supervisor);
         match self {
-            Self::Supervisor => drop(kill(pid, Signal::SIGKILL)),
+            Self::Supervisor => kill(pid, Signal::SIGKILL).is_ok(),
             Self::StoppedSupervisor => {
                 let _ = kill(pid, Signal::SIGSTOP);
                 sleep(Duration::from_millis(1));
-                let _ = kill(pid, Signal::SIGKILL);
+                kill(pid, Signal::SIGKILL).is_ok()
             }
-            Self::Bwrap => kill_all(&bwraps(supervisor, mark)),
+            Self::Bwrap => {
+                let bwraps = bwraps(supervisor, mark);
+                kill_all(&bwraps);
+                !bwraps.is_empty()
+            }
         }
     }
 }
@@ -116,11 +121,9 @@ fn killing_any_of_them_at_any_stage_of_the_start_leaves_nothing() {
                 let room = Room::new(&stubborn(&mark), *user);
                 let mut supervisor = room.spawn();
                 sleep(Duration::from_micros(u64::from(step) * 500));
-                how.strike(&supervisor, &mark);
-                if let Kill::Bwrap = how {
-                    // It may have been too early for there to be a bwrap. Then the session runs,
-                    // and what has to end it is the supervisor's own death.
-                    sleep(Duration::from_millis(20));
+                // It may be too early for there to be a bwrap. Then the session runs, and what has
+                // to end it is the supervisor's own death. Otherwise the supervisor cleans up.
+                if !how.strike(&supervisor, &mark) {
                     let _ = kill(pid_of(&supervisor), Signal::SIGKILL);
                 }
                 nothing_lives(&supervisor, &mark, &format!("{user:?} {how:?} {step}"));

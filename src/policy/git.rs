@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::system::EMPTY_SIZE;
 use crate::error::Result;
 use crate::host::FileKind;
 use crate::profile::schema::Git;
@@ -17,8 +18,25 @@ use crate::sandbox::project::{GitEntry, pointer_refused};
 /// `info`, the configuration per worktree, and the git directories of submodules and worktrees.
 const PINNED: [&str; 6] = ["hooks", "config", "config.worktree", "info", "modules", "worktrees"];
 
+/// In scratch space the directory around the project is made read-only: what is put beside the
+/// project there would be lost, and who put it there would not be told.
+fn around(draft: &mut Draft<'_>) -> Result<()> {
+    let Some(parent) = draft.project.root.parent() else { return Ok(()) };
+    let scratch = ["/tmp", "/var/tmp"].map(Path::new);
+    if scratch.iter().all(|space| parent == *space || !parent.starts_with(space)) {
+        return Ok(());
+    }
+    draft.add(Step {
+        mount: Mount::Tmpfs { destination: parent.to_owned(), mode: 0o755, size: EMPTY_SIZE },
+        class: Class::Home,
+        why: "the directory around the project".to_owned(),
+        origin: None,
+    })
+}
+
 /// Adds the project, then its `.git`.
 pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<()> {
+    around(draft)?;
     let root = &draft.project.root;
     draft.add(Step {
         mount: Mount::Bind {
@@ -95,7 +113,7 @@ fn hidden(draft: &mut Draft<'_>) -> Result<()> {
         mount: Mount::Tmpfs {
             destination: draft.project.root.join(".git"),
             mode: 0o555,
-            size: super::system::EMPTY_SIZE,
+            size: EMPTY_SIZE,
         },
         class: Class::Git,
         why: "git is hidden".to_owned(),

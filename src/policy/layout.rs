@@ -260,7 +260,9 @@ fn add_outermost(steps: &mut Vec<Step>, hides: Vec<Step>) {
 /// Makes read-only what only the setup had to write: the root, `/dev`, the emptied places.
 fn seal(steps: &mut Vec<Step>) {
     let empty = steps.iter().filter_map(|step| match &step.mount {
-        Mount::Tmpfs { destination, .. } if matches!(step.class, Class::Hide | Class::Git) => {
+        Mount::Tmpfs { destination, .. }
+            if matches!(step.class, Class::Home | Class::Hide | Class::Git) =>
+        {
             Some(destination.clone())
         }
         _ => None,
