@@ -36,7 +36,6 @@ fn attack(mode: &str, writer: &str, count: usize) -> Score {
     let log = watch(&mut race, &Setup::default());
     assert!(log.output.status.success(), "{:?}", log.output);
     let score = score(&log, &told(&report));
-    eprintln!("{mode} {writer}: {score:?}");
     assert_eq!(score.wrong, 0, "{mode} {writer}: {score:?}");
     // Every attack's exec is in the log, whatever is said of it.
     assert!(score.execs >= count * 9 / 10, "{mode} {writer}: {score:?}");
@@ -64,8 +63,11 @@ fn score(log: &Log, told: &HashMap<String, (String, String)>) -> Score {
         let Some((real_word, real_file)) = told.get(&text(number.as_ref())) else { continue };
         let file = PathBuf::from(exec.path.as_path());
         let file = file.file_name().unwrap().to_str().unwrap().to_owned();
-        if file == "race" && ran.outcome != Outcome::Verified {
-            continue; // The exec that was to fail.
+        if file == "race" {
+            // The exec that was to fail. Whatever the old program does, it did not run.
+            let failed = matches!(ran.outcome, Outcome::Failed | Outcome::ProbablyFailed);
+            assert!(failed, "{ran:?}");
+            continue;
         }
         let right = text(word.as_ref()) == *real_word && file == *real_file;
         score.execs += 1;

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use claudebox::log::event::{End, Event, Exec, ExecId, Exit, Outcome, Ran};
 use claudebox::log::sink::Sink;
 use claudebox::supervisor::execs::filter::{self, Stops};
-use claudebox::supervisor::execs::{self, Execs, Kernel, Options, Root};
+use claudebox::supervisor::execs::{self, Execs, Kernel, Limits, Options, Root};
 use claudebox::sys::pidfd::ExitSource;
 use claudebox::sys::seccomp;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// How a run is watched.
@@ -26,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) verify: bool,
     pub(crate) exits: ExitSource,
     pub(crate) marker: Option<String>,
+    pub(crate) limits: Limits,
     /// Runs in the child before the filter.
     pub(crate) before: fn() -> io::Result<()>,
 }
@@ -33,14 +35,19 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let exits = kernel().exits;
-        Self { verify: true, exits, marker: None, before: || Ok(()) }
+        Self { verify: true, exits, marker: None, limits: Limits::default(), before: || Ok(()) }
     }
 }
 
 /// What this kernel can tell.
 pub(crate) fn kernel() -> Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
-    *KERNEL.get_or_init(|| execs::probe().unwrap())
+    *KERNEL.get_or_init(|| {
+        // As the supervisor does: tests run side by side, and each process needs a descriptor.
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+        execs::probe().unwrap()
+    })
 }
 
 /// The log of one run.
@@ -103,7 +110,7 @@ pub(crate) fn run(command: &mut Command, setup: &Setup, sink: Box<dyn Sink>) -> 
     let options = Options {
         kernel,
         verify,
-        limits: execs::Limits::default(),
+        limits: setup.limits,
         tool_marker: setup.marker.clone(),
         init_pid: std::process::id().cast_signed(),
     };

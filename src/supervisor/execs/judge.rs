@@ -50,7 +50,7 @@ pub fn judge(
         },
         (Proof::OtherArgv, _) => Outcome::Changed,
         // In another root the same path may well name another file.
-        (Proof::OtherFile, Some(exe)) if root.holds(exe).is_some() => Outcome::Changed,
+        (Proof::OtherFile, Some(exe)) if matches!(root.holds(exe), Ok(Some(_))) => Outcome::Changed,
         _ => Outcome::Unverified,
     };
     let argv = started.argv.as_deref().filter(|_| proof != Proof::Script);

@@ -94,26 +94,34 @@ impl Root {
         }
     }
 
-    /// Whether this executable (any open descriptor of it) is a file of the tree under its own
-    /// name.
-    pub fn holds(&self, exe: BorrowedFd<'_>) -> Option<Found> {
-        let name = name(exe)?;
-        let id = FileId::of(&rustix::fs::fstat(exe).ok()?);
-        self.find(&name).ok().filter(|found| found.id == id)
+    /// This executable (any open descriptor of it) where the tree has it under its own name.
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    pub fn holds(&self, exe: BorrowedFd<'_>) -> Result<Option<Found>, Errno> {
+        let id = FileId::of(&rustix::fs::fstat(exe)?);
+        let Some(name) = name(exe).filter(|name| name.0.starts_with(b"/")) else { return Ok(None) };
+        match self.find(&name) {
+            Ok(found) => Ok(Some(found).filter(|found| found.id == id)),
+            Err(errno) => of_the_file(errno).map(|_| None).ok_or(errno),
+        }
     }
 
     /// Who wrote the start code of this executable: its loader's, or its own.
     pub fn start_code(&mut self, exe: BorrowedFd<'_>) -> StartCode {
-        let Ok(stat) = rustix::fs::fstat(exe) else { return StartCode::Unclear };
-        let Some(found) = self.holds(exe) else { return StartCode::Writable };
-        if !found.is_fixed() {
-            return StartCode::Writable;
-        }
+        let (stat, found) = match (rustix::fs::fstat(exe), self.holds(exe)) {
+            (Ok(stat), Ok(Some(found))) if found.is_fixed() => (stat, found),
+            (Ok(_), Ok(_)) => return StartCode::Writable,
+            _ => return StartCode::Unclear,
+        };
         let key = (found.id, stat.st_ctime, stat.st_ctime_nsec);
         if let Some(known) = self.start_code.get(&key) {
             return *known;
         }
         let code = self.loader_code(&found);
+        if code == StartCode::Unclear {
+            return code;
+        }
         if self.start_code.len() >= REMEMBERED {
             self.start_code.clear();
         }
@@ -140,6 +148,7 @@ impl Root {
         }
         match self.find(&Bytes::from(name)) {
             Ok(loader) if loader.is_fixed() => StartCode::Fixed,
+            Err(errno) if of_the_file(errno).is_none() => StartCode::Unclear,
             _ => StartCode::Writable,
         }
     }
@@ -169,12 +178,12 @@ impl Root {
             Ok(Head::Script(script)) => {
                 let interpreter = Bytes(script.interpreter);
                 if interpreter.0.starts_with(b"/") {
-                    self.predict_file(&interpreter).err()
+                    self.predict_file(&interpreter).err().and_then(of_the_file)
                 } else {
                     None
                 }
             }
-            Err(errno) => Some(errno),
+            Err(errno) => of_the_file(errno),
         }
     }
 
@@ -223,6 +232,15 @@ impl Found {
         beginning.truncate(have);
         Some((file, beginning))
     }
+}
+
+/// An error that the caller would meet too, and not only we: no descriptor left, for instance.
+fn of_the_file(errno: Errno) -> Option<Errno> {
+    let of_the_file = matches!(
+        errno,
+        Errno::NOENT | Errno::ACCESS | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG
+    );
+    of_the_file.then_some(errno)
 }
 
 /// The name of an open file in the sandbox's own words.

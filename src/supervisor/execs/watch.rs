@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::Options;
@@ -38,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: u16 = 500;
 /// How long the deaths of the sandbox's last processes are waited for at the end.
 const LAST: Duration = Duration::from_millis(500);
+/// Descriptors that are not spent on processes.
+const FEW: RawFd = 64;
+/// How often a process is asked that is just being reaped.
+const REAPING: u32 = 100;
 /// Read of the argv of a new program; more than any kept one with its interpreter in front.
 const CMDLINE: usize = 64 * 1024;
 /// Bytes of calls that are kept in order to compare them later.
@@ -67,6 +72,8 @@ pub struct Watch {
     last_serial: u32,
     /// The latest exec that has no parent.
     agent: Option<ExecId>,
+    /// Descriptors from this number on are not spent on processes.
+    room: RawFd,
     /// Some process could not be kept: a process that is met for the first time may have executed
     /// before.
     missed: bool,
@@ -109,6 +116,7 @@ impl Watch {
             last_id: 0,
             last_serial: 0,
             agent: None,
+            room: room_for_processes(),
             missed: false,
         })
     }
@@ -240,6 +248,7 @@ impl Watch {
         }
         let forked = self.forked(pid, known);
         let check = call.at.is_some_and(|(_, flags)| flags & AT_EXECVE_CHECK != 0);
+        let earlier = self.programs(pid, forked);
         let before = if kept && !check { before(stopped.tid, forked) } else { Before::Unknown };
 
         if self.queue.reserve() == Pressure::High
@@ -251,7 +260,7 @@ impl Watch {
             return; // The caller was killed: this exec does not happen.
         }
 
-        let retry_of = self.settle_earlier(pid, stopped.tid, forked, &called);
+        let retry_of = self.settle_earlier(pid, stopped.tid, &earlier, &called);
         self.last_id += 1;
         let id = self.last_id;
         if place.depth == 0 {
@@ -321,7 +330,9 @@ impl Watch {
         self.retire(pid, None);
         let told = pidfd.as_ref().ok().and_then(|fd| pidfd::info(fd.as_fd()).ok()?.ppid);
         let parent = told.or_else(|| Some(procfs::stat(pid).ok()?.ppid)).unwrap_or(0);
-        let kept = pidfd.is_ok_and(|pidfd| self.keep(pid, pidfd));
+        let room = self.room;
+        let pidfd = pidfd.ok().filter(|pidfd| pidfd.as_raw_fd() < room);
+        let kept = pidfd.is_some_and(|pidfd| self.keep(pid, pidfd));
         self.missed |= !kept;
         Identity { pid, ppid: parent, kept, known: false }
     }
@@ -389,21 +400,30 @@ impl Watch {
         if new { Some(true) } else { procfs::stat(pid).ok().map(|stat| stat.forked) }
     }
 
-    /// The thread calls again, so what it called before is decided. Answers with the try that this
+    /// What can be said of the process's execs under way. To be asked while its thread is stopped:
+    /// once that goes on, its new exec would be taken for an earlier one.
+    fn programs(&self, pid: i32, forked: Option<bool>) -> Vec<Program> {
+        let process = self.processes.get(&pid);
+        let execs = process.map_or(&[][..], |process| &process.under_way);
+        execs.iter().map(|exec| exec.program(forked)).collect()
+    }
+
+    /// The thread calls again, so what it called before is decided: `earlier` says what the
+    /// process ran when it called. Answers with the try that this
     /// call repeats on another path.
     fn settle_earlier(
         &mut self,
         pid: i32,
         tid: i32,
-        forked: Option<bool>,
+        earlier: &[Program],
         called: &Called,
     ) -> Option<ExecId> {
         let process = self.processes.get_mut(&pid)?;
         let execs = std::mem::take(&mut process.under_way);
-        let news = execs.iter().filter(|exec| exec.program(forked) == Program::New).count();
+        let news = earlier.iter().filter(|program| **program == Program::New).count();
         let mut retry_of = None;
-        for exec in execs {
-            let fate = match exec.program(forked) {
+        for (exec, program) in execs.into_iter().zip(earlier) {
+            let fate = match program {
                 Program::New if news == 1 => Fate::Ran,
                 Program::New => Fate::Ended,
                 // Another thread's call may still be on its way.
@@ -475,7 +495,9 @@ impl Watch {
             return;
         }
         let argv = procfs::cmdline(pid, CMDLINE).unwrap_or_default();
-        let exe = procfs::file(pid, "exe").ok();
+        // The writing thread must be able to open what it compares this with.
+        let room = self.room + FEW / 2;
+        let exe = procfs::file(pid, "exe").ok().filter(|exe| exe.as_raw_fd() < room);
         let (at, tie) = winner(&news, &argv);
         let unclear = process.under_way.iter().any(|e| e.program(forked) == Program::Unknown);
         let won = news.get(at).map(|exec| exec.id);
@@ -525,7 +547,7 @@ impl Watch {
         process.died.get_or_insert_with(Instant::now);
         let told = match self.options.kernel.exits {
             ExitSource::ExitGroup => None,
-            ExitSource::Pidfd => match pidfd::info(process.pidfd.as_fd()) {
+            ExitSource::Pidfd => match last_word(process.pidfd.as_fd()) {
                 Ok(pidfd::Info { exit: None, .. }) => {
                     // Nobody has asked for it yet, so its number is still its own.
                     if let Ok(stat) = procfs::stat(pid) {
@@ -684,6 +706,30 @@ fn own_link(path: &[u8]) -> Option<String> {
     };
     let number = std::str::from_utf8(number).ok()?;
     number.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("fd/{number}"))
+}
+
+/// The number of the first descriptor that is left for other things than processes: the kernel
+/// gives the lowest that is free.
+fn room_for_processes() -> RawFd {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    RawFd::try_from(limit).unwrap_or(RawFd::MAX) - FEW
+}
+
+/// What a pidfd tells of a process that is dead. ESRCH: it was just being reaped; the next answer
+/// knows its status.
+fn last_word(pidfd: BorrowedFd<'_>) -> io::Result<pidfd::Info> {
+    let reaped = |told: &io::Result<pidfd::Info>| {
+        told.as_ref().is_err_and(|err| err.raw_os_error() == Some(libc::ESRCH))
+    };
+    let mut told = pidfd::info(pidfd);
+    for _ in 0..REAPING {
+        if !reaped(&told) {
+            break;
+        }
+        std::thread::yield_now();
+        told = pidfd::info(pidfd);
+    }
+    told
 }
 
 fn open_pidfd(pid: i32) -> rustix::io::Result<OwnedFd> {
