@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help build demo test soak bench picture install
+.PHONY: help build demo test soak bench picture install generated
 
 help:
 	@echo 'make demo      see in half a minute what claudebox is'
@@ -22,6 +22,15 @@ demo: build
 
 install: build
 	install -D -m 755 target/release/claudebox $(DESTDIR)$(PREFIX)/bin/claudebox
+
+# What is made from the code and committed; a test holds it against the code.
+generated: build
+	@mkdir -p docs/completions
+	target/release/claudebox man > docs/claudebox.1
+	target/release/claudebox schema > docs/profile.schema.json
+	target/release/claudebox completions bash > docs/completions/claudebox.bash
+	target/release/claudebox completions zsh > docs/completions/_claudebox
+	target/release/claudebox completions fish > docs/completions/claudebox.fish
 
 test:
 	@tests/gate.sh

@@ -43,7 +43,7 @@ fn promise_f_without_bwrap_nothing_runs() {
 
 /// Takes the one listener a process tree can have, then becomes another program: what WSL2's
 /// mirrored networking and an outer sandbox do.
-const TAKES_THE_LISTENER: &str = r#"
+const TAKES_THE_LISTENER: &str = r"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
     execv(argv[1], argv + 1);
     return 98;
 }
-"#;
+";
 
 #[test]
 fn promise_f_a_required_log_that_cannot_be_had_is_an_error() {

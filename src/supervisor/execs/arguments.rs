@@ -137,7 +137,9 @@ mod tests {
 
     fn kept(arguments: &[&[u8]]) -> Kept {
         let mut kept = Kept::default();
-        arguments.iter().for_each(|argument| kept.push(argument, false));
+        for argument in arguments {
+            kept.push(argument, false);
+        }
         kept
     }
 

@@ -1,0 +1,158 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_claudebox_global_optspecs
+    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log v/verbose h/help V/version
+end
+
+function __fish_claudebox_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_claudebox_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_claudebox_using_subcommand
+    set -l cmd (__fish_claudebox_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c claudebox -n "__fish_claudebox_needs_command" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_needs_command" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
+horizontal\t'Side by side'
+vertical\t'One above the other'"
+complete -c claudebox -n "__fish_claudebox_needs_command" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_needs_command" -l bind -d 'Make a path writable inside' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l ro-bind -d 'Make a path readable inside' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
+complete -c claudebox -n "__fish_claudebox_needs_command" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
+complete -c claudebox -n "__fish_claudebox_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c claudebox -n "__fish_claudebox_needs_command" -s V -l version -d 'Print version'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "run" -d 'Run an agent, or any command, in the sandbox'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "explain" -d 'Show what `run` would do with the same arguments, and where each value comes from'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "ls" -d 'List sessions'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "attach" -d 'Attach to a running session'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "log" -d 'Show the commands that a session executed'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "verify" -d 'Check that a session\'s log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify)'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "profile" -d 'List, show and check profiles'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "trust" -d 'Trust a project\'s `.claudebox.toml` as it stands now'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "doctor" -d 'Say what this machine can do, and what to do where it cannot'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "completions" -d 'Print a completion script'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "man" -d 'Print the manual page'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "schema" -d 'Print the JSON schema of a profile'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "__inner" -d 'The inner stage, started by bwrap'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "__demo" -d 'The scripted agent of the demo, inside the sandbox'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "__supervise" -d 'The supervisor, started in the agent pane'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
+horizontal\t'Side by side'
+vertical\t'One above the other'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l bind -d 'Make a path writable inside' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l ro-bind -d 'Make a path readable inside' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
+horizontal\t'Side by side'
+vertical\t'One above the other'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bind -d 'Make a path writable inside' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l ro-bind -d 'Make a path readable inside' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bwrap -d 'Print the bwrap command'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l json -d 'Print everything as JSON'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s a -l all -d 'Sessions of every project'
+complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -l json -d 'One JSON object a line'
+complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l grep -d 'Only commands that match this regular expression' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -s f -l follow -d 'Keep showing what comes'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l json -d 'The events as they stand in the log, one JSON object a line'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l failed -d 'Only commands that failed or died of a signal'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l tree -d 'Show which command started which'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l all -d 'Show everything: helpers, misses along PATH and repeats are not folded'
+complete -c claudebox -n "__fish_claudebox_using_subcommand log" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -l all -d 'Every session'
+complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "list" -d 'List the profiles there are'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "show" -d 'Print a profile\'s file, comments and all'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "check" -d 'Check a profile and everything it extends'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "path" -d 'Print where a profile\'s file is'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the profiles there are'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print a profile\'s file, comments and all'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check a profile and everything it extends'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from help" -f -a "path" -d 'Print where a profile\'s file is'
+complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand trust" -s y -l yes -d 'Do not ask'
+complete -c claudebox -n "__fish_claudebox_using_subcommand trust" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand man" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand __inner" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand __demo" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand __supervise" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand __shell" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "run" -d 'Run an agent, or any command, in the sandbox'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "explain" -d 'Show what `run` would do with the same arguments, and where each value comes from'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "ls" -d 'List sessions'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "attach" -d 'Attach to a running session'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "log" -d 'Show the commands that a session executed'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "verify" -d 'Check that a session\'s log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "profile" -d 'List, show and check profiles'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "trust" -d 'Trust a project\'s `.claudebox.toml` as it stands now'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "doctor" -d 'Say what this machine can do, and what to do where it cannot'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "completions" -d 'Print a completion script'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "man" -d 'Print the manual page'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "schema" -d 'Print the JSON schema of a profile'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__inner" -d 'The inner stage, started by bwrap'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__demo" -d 'The scripted agent of the demo, inside the sandbox'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__supervise" -d 'The supervisor, started in the agent pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "list" -d 'List the profiles there are'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "show" -d 'Print a profile\'s file, comments and all'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "check" -d 'Check a profile and everything it extends'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "path" -d 'Print where a profile\'s file is'
