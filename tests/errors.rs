@@ -1,0 +1,103 @@
+//! The table of `docs/errors.md`: what is typed or missing, what is said, and the exit code.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use common::place::Place;
+use common::user::users;
+
+/// `claudebox run --no-monitor ARGUMENTS`
+fn run(place: &Place, arguments: &[&str]) -> common::run::Run {
+    place.claudebox(["run", "--no-monitor"]).args(arguments)
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let twice = ["--bind", "/etc:/x", "--ro-bind", "/opt:/x", "--", "true"];
+        let cases: [(&[&str], &str); 8] = [
+            (&["--bind", "/no/such", "--", "true"], "/no/such does not exist"),
+            (&["--bind", "/", "--", "true"], "the whole machine"),
+            (&twice, "/x is asked for twice"),
+            (&["--env", "NO_SUCH_NAME", "--", "true"], "NO_SUCH_NAME is not set"),
+            (&["--profile", "nope", "--", "true"], "there is no profile `nope`"),
+            (&["--project", "/", "--", "true"], "cannot be the project"),
+            (&["claude", "--profile", "x"], "cannot be used with"),
+            (&["npm", "test"], "Did you mean: claudebox run --no-monitor -- npm test"),
+        ];
+        for (arguments, says) in cases {
+            run(&place, arguments).run().code(2).complains(says);
+        }
+        place.claudebox(["codex"]).run().code(2).complains("claudebox run -- codex");
+        place.claudebox(["claude"]).run().code(2).complains("claudebox run claude");
+        place.claudebox(["log", "zzz"]).run().code(2).complains("no session begins with `zzz`");
+        let home = place.home();
+        run(&place, &["--", "true"]).directory(&home).run().code(2).complains("--project");
+        run(&place, &["--project", ".", "--", "true"])
+            .directory(&home)
+            .run()
+            .code(2)
+            .complains("cannot be the project");
+    }
+}
+
+#[test]
+fn a_program_that_is_missing_or_no_program() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        run(&place, &["--", "no-such-program"]).run().code(127).complains("cannot find");
+        place.project_file("data", "x");
+        run(&place, &["--", "./data"]).run().code(126);
+    }
+}
+
+#[test]
+fn a_setuid_bwrap_is_not_started() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let bin = place.root().join("tmp/bin");
+        fs::create_dir(&bin).unwrap();
+        let bwrap = bin.join("bwrap");
+        fs::copy(common::program("bwrap").unwrap(), &bwrap).unwrap();
+        fs::set_permissions(&bwrap, fs::Permissions::from_mode(0o4755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        let output = run(&place, &["--", "touch", "ran"]).env("PATH", path).run();
+        output.code(125).complains("is setuid root").complains("chmod u-s");
+        assert!(!place.project().join("ran").exists());
+    }
+}
+
+#[test]
+fn what_is_no_error() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let run = place.claudebox(["run", "--", "true"]).without_env("XDG_RUNTIME_DIR").run();
+        run.code(0).complains("there is no terminal here");
+        place.claudebox(["attach"]).run().code(125).complains("ended with 0");
+    }
+}
+
+#[test]
+fn a_second_session_in_one_project_is_refused() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let first = run(&place, &["--", "sh", "-c", "touch up; sleep 30"]).start();
+        let until = std::time::Instant::now() + common::DEADLINE;
+        while !place.project().join("up").exists() {
+            assert!(std::time::Instant::now() < until, "the first session never came up");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        run(&place, &["--", "true"]).run().code(125).complains("claudebox attach");
+        first.signal(nix::sys::signal::Signal::SIGTERM);
+        first.wait().code(143);
+    }
+}
