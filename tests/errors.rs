@@ -1,5 +1,4 @@
 //! The table of `docs/errors.md`: what is typed or missing, what is said, and the exit code.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -42,7 +42,7 @@ pub use self::root::Root;
 /// What the watcher must know besides its listener.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What this kernel can tell; see [`probe`]. The filter must be made from the same.
+    /// What this kernel can tell; see [`probe()`]. The filter must be made from the same.
     pub kernel: Kernel,
     /// Confirm the argv that ran. The filter must stop the starts of programs
     /// ([`filter::Stops::starts`]).

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::bytes::Bytes;
 
 /// `PF_FORKNOEXEC` of the kernel's `include/linux/sched.h`: set by fork and clone, cleared only
-/// inside an exec that succeeds. [`super::probe`] proves it on the running kernel.
+/// inside an exec that succeeds. [`super::probe()`] proves it on the running kernel.
 const PF_FORKNOEXEC: u64 = 0x40;
 
 /// What is used of `/proc/PID/stat`; needs no right over the process.
