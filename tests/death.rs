@@ -84,6 +84,14 @@ fn bwraps(supervisor: &Child, mark: &str) -> Vec<Process> {
     found
 }
 
+/// Whether the supervisor is gone within two seconds.
+fn ends_by_itself(supervisor: &mut Child) -> bool {
+    (0..200).any(|_| {
+        sleep(Duration::from_millis(10));
+        supervisor.try_wait().unwrap().is_some()
+    })
+}
+
 /// How a session is killed.
 #[derive(Clone, Copy, Debug)]
 enum Kill {
@@ -123,7 +131,7 @@ fn killing_any_of_them_at_any_stage_of_the_start_leaves_nothing() {
                 sleep(Duration::from_micros(u64::from(step) * 500));
                 // It may be too early for there to be a bwrap. Then the session runs, and what has
                 // to end it is the supervisor's own death. Otherwise the supervisor cleans up.
-                if !how.strike(&supervisor, &mark) {
+                if !how.strike(&supervisor, &mark) || !ends_by_itself(&mut supervisor) {
                     let _ = kill(pid_of(&supervisor), Signal::SIGKILL);
                 }
                 nothing_lives(&supervisor, &mark, &format!("{user:?} {how:?} {step}"));

@@ -120,13 +120,17 @@ fn next(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|err| not_started(io::Error::other(err)))?;
-        let mut ready =
-            [PollFd::new(&sandbox.inner, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let bwrap = sandbox.pidfd();
+        let mut ready = [
+            PollFd::new(&sandbox.inner, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::new(&bwrap, PollFlags::IN),
+        ];
         let count = match poll(&mut ready, Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other.map_err(|err| not_started(err.into()))?,
         };
-        let [message, signal] = ready.map(|fd| !fd.revents().is_empty());
+        let [message, signal, ended] = ready.map(|fd| !fd.revents().is_empty());
         if count == 0 {
             let words = "the sandbox was not ready within 30 s";
             return Err(Verdict::not_started(Error::launcher(words)));
@@ -142,6 +146,10 @@ fn next(
                 Some(received) => Ok(received),
                 None => Err(Verdict::not_started(broken_off(sandbox))),
             };
+        }
+        // A bwrap that was killed can leave a child that waits for it and holds the socket open.
+        if ended {
+            return Err(Verdict::not_started(broken_off(sandbox)));
         }
     }
 }
