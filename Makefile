@@ -39,7 +39,7 @@ soak:
 	@CLAUDEBOX_TEST_SOAK=1 tests/gate.sh
 
 bench: build
-	cargo bench --locked --bench ratios
+	cargo bench --locked --bench ratios -- --write
 
 picture: build
 	cargo run --locked --quiet --example picture

@@ -15,8 +15,11 @@ pub(crate) fn describe() -> String {
     let release = kernel.trim().split('-').next().unwrap_or_default();
     let bwrap = version(Path::new("bwrap")).unwrap_or_default();
     let user = if rustix::process::geteuid().is_root() { "root" } else { "an ordinary user" };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "claudebox {}, measured on {model}, {cores} cores, Linux {release}, bubblewrap {bwrap}, as {user}.",
+        "claudebox {}, measured on {model}, {cores} cores, Linux {release}, bubblewrap {bwrap}, as {user}; \
+         load average {load} when it began.",
         env!("CARGO_PKG_VERSION")
     )
 }

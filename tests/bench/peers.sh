@@ -16,7 +16,10 @@ from_crates() {
 for peer in "$@"; do
     case "$peer" in
     ai-jail) from_crates ai-jail --version 2.14.0 ;;
-    nono) from_crates nono-cli --version 0.81.0 ;;
+    # Not every registry has all that its lock file names.
+    nono) from_crates nono-cli --version 0.81.0 ||
+        nice -n 19 cargo install --root "$directory" nono-cli --version 0.81.0 ;;
+    # Wants libseccomp-dev; without its eBPF half, which needs root and libelf.
     tracexec) from_crates tracexec --version 1.0.0 --no-default-features ;;
     srt)
         # At run time it also wants socat and rg.
