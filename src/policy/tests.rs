@@ -95,7 +95,6 @@ fn argv_on_debian() {
       --unshare-user \
       --share-net \
       --cap-drop ALL \
-      --die-with-parent \
       --as-pid-1 \
       --disable-userns \
       --dev /dev \
@@ -137,7 +136,6 @@ fn argv_with_an_old_bwrap() {
       --unshare-all \
       --unshare-user \
       --cap-drop ALL \
-      --die-with-parent \
       --as-pid-1 \
       --dev /dev \
       --proc /proc \
@@ -181,7 +179,6 @@ fn argv_on_nixos() {
       --unshare-user \
       --share-net \
       --cap-drop ALL \
-      --die-with-parent \
       --as-pid-1 \
       --disable-userns \
       --dev /dev \

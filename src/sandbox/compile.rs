@@ -14,14 +14,13 @@ use crate::profile::schema::NetworkMode;
 use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
-pub(crate) const NEEDED: [&str; 22] = [
+pub(crate) const NEEDED: [&str; 21] = [
     "--args",
     "--as-pid-1",
     "--bind",
     "--cap-drop",
     "--chdir",
     "--dev",
-    "--die-with-parent",
     "--dir",
     "--perms",
     "--proc",
@@ -129,7 +128,9 @@ fn inner(policy: &Policy) -> InnerPlan {
 
 /// bwrap's arguments. No `--new-session`: it takes the controlling terminal away, and with it job
 /// control and SIGWINCH; the inner stage refuses TIOCSTI instead. The hostname stays the host's,
-/// since it is in /etc/hosts and in X11 cookies.
+/// since it is in /etc/hosts and in X11 cookies. No `--die-with-parent`: a bwrap killed before it
+/// releases its child leaves that behind for ever; the supervisor ties bwrap to its own life once
+/// the sandbox is up.
 fn arguments(policy: &Policy, bwrap: &Bwrap) -> Vec<Arg> {
     let mut args = Arguments { bwrap, args: Vec::new() };
     // Root keeps its capabilities, and its user namespace, unless told otherwise.
@@ -137,7 +138,7 @@ fn arguments(policy: &Policy, bwrap: &Bwrap) -> Vec<Arg> {
     if policy.network.value == NetworkMode::Host {
         args.flags(&["--share-net"]);
     }
-    args.flags(&["--cap-drop", "ALL", "--die-with-parent", "--as-pid-1"]);
+    args.flags(&["--cap-drop", "ALL", "--as-pid-1"]);
     if !policy.nested_userns.value && bwrap.has("--disable-userns") {
         args.flags(&["--disable-userns"]);
     }

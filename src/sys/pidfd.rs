@@ -57,18 +57,27 @@ pub struct Idle {
 impl Idle {
     /// Forks the child.
     pub fn spawn() -> io::Result<Self> {
+        let parent = std::process::id();
         // SAFETY: the child calls async-signal-safe functions only and never returns.
         let pid = unsafe { libc::fork() };
         match pid {
             -1 => Err(io::Error::last_os_error()),
-            0 => loop {
-                // SAFETY: prctl(PR_SET_PDEATHSIG) takes no pointer.
-                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
-                // SAFETY: pause(2) takes nothing.
-                unsafe { libc::pause() };
-            },
+            0 => Self::wait_for_death(parent),
             pid => Ok(Self { pid, reaped: false }),
         }
+    }
+
+    /// The child. A parent that died before the kernel knew of the tie will never end it.
+    fn wait_for_death(parent: u32) -> ! {
+        // SAFETY: prctl(PR_SET_PDEATHSIG) takes no pointer.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+        // SAFETY: getppid(2) takes nothing.
+        while unsafe { libc::getppid() }.cast_unsigned() == parent {
+            // SAFETY: pause(2) takes nothing.
+            unsafe { libc::pause() };
+        }
+        // SAFETY: _exit(2) takes an integer, and runs nothing that the parent registered.
+        unsafe { libc::_exit(0) }
     }
 
     /// Its process id.
