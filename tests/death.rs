@@ -141,6 +141,30 @@ fn killing_any_of_them_at_any_stage_of_the_start_leaves_nothing() {
     }
 }
 
+/// bwrap clones its child and then releases it: in between, its death must not leave the child
+/// waiting, nor the supervisor for the child.
+#[test]
+fn a_bwrap_that_is_killed_as_soon_as_it_is_there_ends_the_session() {
+    for (number, user) in (0..).zip(users()) {
+        for step in 0..60 {
+            let mark = mark(6000 + number * 100 + step);
+            let room = Room::new(&stubborn(&mark), *user);
+            let mut supervisor = room.spawn();
+            let mut found = Vec::new();
+            eventually("there is a bwrap", || {
+                found = bwraps(&supervisor, &mark);
+                !found.is_empty()
+            });
+            sleep(Duration::from_micros(u64::from(step) * 20));
+            kill_all(&found);
+            eventually("the supervisor ends", || supervisor.try_wait().unwrap().is_some());
+            let code = supervisor.wait().unwrap().code();
+            assert!(matches!(code, Some(125 | 137)), "{user:?} {step}: {code:?}");
+            nothing_lives(&supervisor, &mark, &format!("{user:?} {step}"));
+        }
+    }
+}
+
 #[test]
 fn killing_a_running_session_leaves_nothing() {
     for (number, user) in (0..).zip(users()) {
