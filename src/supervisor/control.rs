@@ -126,13 +126,25 @@ pub fn shell(runtime: &Path) -> Result<u8> {
     // Giving up the terminal hangs up its foreground group, which is ours.
     signals::ignore(&[Signal::SIGHUP]).tried(|| "ignore SIGHUP")?;
     give_up_terminal(io::stdin()).tried(|| "hand over the terminal")?;
-    supervisor.send(&Request::Shell, &[io::stdin().as_fd()]).tried(|| "ask for a shell")?;
-    wait(&supervisor).tried(|| "wait for the shell")
+    let asked = supervisor.send(&Request::Shell, &[io::stdin().as_fd()]);
+    match asked.and_then(|()| wait(&supervisor)) {
+        // It let us go, or ended: the same, whether that is seen while asking or while waiting.
+        Err(err) if is_closed(&err) => Ok(hung_up()),
+        other => other.tried(|| "open a shell in the session"),
+    }
+}
+
+fn is_closed(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// What a shell exits with whose terminal is gone.
+fn hung_up() -> u8 {
+    Status::Signaled(Signal::SIGHUP as u8).code()
 }
 
 /// Waits for the shell's end, the session's, or the terminal's.
 fn wait(supervisor: &Channel) -> io::Result<u8> {
-    let hung_up = Status::Signaled(Signal::SIGHUP as u8).code();
     loop {
         let stdin = io::stdin();
         // Asks for nothing: what is typed is the shell's. A hang-up is always told.
@@ -146,11 +158,11 @@ fn wait(supervisor: &Channel) -> io::Result<u8> {
         if answer {
             return Ok(match supervisor.receive::<Answer>()? {
                 Some(Received { message: Answer::Ended(status), .. }) => status.code(),
-                None => hung_up,
+                None => hung_up(),
             });
         }
         if terminal {
-            return Ok(hung_up);
+            return Ok(hung_up());
         }
     }
 }
