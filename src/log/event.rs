@@ -198,9 +198,11 @@ pub struct Ran {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It ran, with exactly the argv of [`Exec`] (for a script: behind its interpreter).
+    /// It ran: the file that `path` of [`Exec`] names, with exactly its argv as far as that is kept
+    /// (a script: behind its interpreter, and without its first argument, which nobody is given).
     Verified,
-    /// It ran with another argv than the one the caller showed: the one in [`Ran`] is what ran.
+    /// It ran with another argv, or it was another file, than the caller showed: those in [`Ran`]
+    /// are what ran.
     Changed,
     /// It ran, and its own start code came from a file the sandbox can write, so that
     /// what argv says is the program's own word.

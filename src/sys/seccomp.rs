@@ -15,6 +15,9 @@ pub const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 /// Lets the call pass.
 pub const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of linux/seccomp.h.
+const SYNC_WAKE_UP: u64 = 1;
+
 /// A notification filter in force.
 #[derive(Debug)]
 pub struct Listener {
@@ -103,6 +106,12 @@ impl Receiver {
         if done != 0 {
             return Err(io::Error::last_os_error());
         }
+        // From now on a caller that is let go on is woken on our processor, which is about to be
+        // idle. Linux 6.6; without it everything works, a little slower.
+        // SAFETY: these flags are passed by value.
+        unsafe {
+            libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP)
+        };
         let bytes = usize::from(sizes.seccomp_notif).max(size_of::<libc::seccomp_notif>());
         Ok(Self { fd: listener, buffer: vec![0; bytes.div_ceil(8)] })
     }

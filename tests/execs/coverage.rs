@@ -205,6 +205,20 @@ fn a_program_without_a_c_library_is_logged_and_not_confirmed() {
     assert_eq!(log.exit(exec.id).unwrap().status, Some(9));
 }
 
+/// With capabilities of its own user namespace a program could so take another's name.
+#[test]
+fn a_program_that_changes_what_is_said_of_it_is_not_confirmed() {
+    let work = harness::work();
+    let flags = ["-nostdlib", "-static", "-DSTART"];
+    let plain = compile("bare.c", "bare-start", &flags);
+    let changes = compile("bare.c", "bare-set-mm", &[&flags[..], &["-DSET_MM"]].concat());
+    let script = format!("{} plain; {} changes; true", plain.display(), changes.display());
+    let mut shell = Command::new("/bin/sh");
+    let log = watch(shell.args(["-c", &script]).current_dir(work.path()), &Setup::default());
+    assert_eq!(log.outcome(log.only("plain")), Outcome::Verified);
+    assert_eq!(log.outcome(log.only("changes")), Outcome::Unverified);
+}
+
 #[test]
 fn scripts_are_confirmed_behind_their_interpreters() {
     let work = harness::work();

@@ -86,7 +86,7 @@ enum Proof {
 }
 
 /// `ran` is the argv that ran, where it is not the one of the call; `id` the file that ran.
-fn prove(root: &Root, called: &Called, ran: Option<&[u8]>, id: FileId) -> Proof {
+fn prove(root: &mut Root, called: &Called, ran: Option<&[u8]>, id: FileId) -> Proof {
     let Some(ran) = ran else {
         return match root.named(called) {
             Some(named) if named == id => Proof::Same,

@@ -43,6 +43,8 @@ pub struct Root {
     _mounts: OwnedFd,
     /// By file and the time of its last change; only of files the sandbox cannot write.
     start_code: HashMap<(FileId, i64, u64), StartCode>,
+    /// What was looked up since [`Root::forget`].
+    recent: HashMap<Bytes, Option<FileId>>,
 }
 
 /// A file of the sandbox's tree.
@@ -64,7 +66,7 @@ impl Root {
     pub fn new(fd: OwnedFd, pid: i32) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mounts = rustix::fs::open(format!("/proc/{pid}/ns/mnt"), flags, Mode::empty())?;
-        Ok(Self { fd, _mounts: mounts, start_code: HashMap::new() })
+        Ok(Self { fd, _mounts: mounts, start_code: HashMap::new(), recent: HashMap::new() })
     }
 
     /// What an absolute path names.
@@ -85,13 +87,25 @@ impl Root {
         Ok(Found { fd, id: FileId::of(&stat), regular })
     }
 
+    /// Begins anew with execs that have all happened before this moment: what a path names from
+    /// now on can be remembered for all of them.
+    pub fn forget(&mut self) {
+        self.recent.clear();
+    }
+
     /// The file an exec's path names.
-    pub fn named(&self, called: &Called) -> Option<FileId> {
-        match &called.names {
-            Names::Path(path) => self.find(path).ok().map(|found| found.id),
-            Names::File(id) => Some(*id),
-            Names::Unknown => None,
+    pub fn named(&mut self, called: &Called) -> Option<FileId> {
+        let path = match &called.names {
+            Names::Path(path) => path,
+            Names::File(id) => return Some(*id),
+            Names::Unknown => return None,
+        };
+        if let Some(known) = self.recent.get(path) {
+            return *known;
         }
+        let found = self.find(path).ok().map(|found| found.id);
+        self.recent.insert(path.clone(), found);
+        found
     }
 
     /// This executable (any open descriptor of it) where the tree has it under its own name.

@@ -60,6 +60,9 @@ impl Writer {
     fn write_all(&mut self) -> io::Result<()> {
         let mut taken = VecDeque::new();
         while self.queue.take(&mut taken) {
+            if let Some(root) = &mut self.root {
+                root.forget();
+            }
             for seen in taken.drain(..) {
                 let event = self.event(seen);
                 self.sink.write(&event)?;

@@ -1,0 +1,231 @@
+//! The receiving thread: takes each notification, reads what it must while the caller is stopped,
+//! lets it go on, and queues what it saw. It knows the live processes and nothing else. It must
+//! never touch a disk, and whatever goes wrong here, every stopped call goes on.
+#![forbid(unsafe_code)]
+
+mod call;
+mod end;
+mod identity;
+mod names;
+mod start;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::Options;
+use super::calls::{self, Call};
+use super::flag::Flag;
+use super::process::Process;
+use super::queue::Queue;
+use super::record::{FileId, Seen};
+use crate::log::event::{Event, ExecId, Micros, Notice};
+use crate::sys::seccomp::Receiver;
+
+/// Marks the listener and the stop signal among the epoll set; processes have their serial above
+/// their number, which is never as large.
+const LISTENER: u64 = u64::MAX;
+const STOP: u64 = u64::MAX - 1;
+/// How often the impatient look is taken while any exec is under way.
+const LOOK: u16 = 500;
+/// How long the deaths of the sandbox's last processes are waited for at the end.
+const LAST: Duration = Duration::from_millis(500);
+
+/// The receiving thread's state.
+#[derive(Debug)]
+pub struct Watch {
+    receiver: Receiver,
+    /// The notification that is not answered yet.
+    in_hand: Option<u64>,
+    epoll: Epoll,
+    stop: Arc<Flag>,
+    queue: Arc<Queue<Seen>>,
+    options: Options,
+    /// Our own program, which is also the inner stage's.
+    own: Option<FileId>,
+    processes: HashMap<i32, Process>,
+    /// Execs under way, and the bytes kept of them.
+    under_way: usize,
+    compared: usize,
+    last_id: ExecId,
+    last_serial: u32,
+    /// The latest exec that has no parent.
+    agent: Option<ExecId>,
+    /// Descriptors from this number on are not spent on processes.
+    room: RawFd,
+    /// Some process could not be kept: a process that is met for the first time may have executed
+    /// before.
+    missed: bool,
+}
+
+impl Watch {
+    /// Prepares to watch.
+    pub fn new(
+        listener: OwnedFd,
+        options: Options,
+        queue: Arc<Queue<Seen>>,
+        stop: Arc<Flag>,
+    ) -> io::Result<Self> {
+        let receiver = Receiver::new(listener)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+        epoll.add(stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        Ok(Self {
+            receiver,
+            in_hand: None,
+            epoll,
+            stop,
+            queue,
+            own: rustix::fs::stat("/proc/self/exe").ok().as_ref().map(FileId::of),
+            options,
+            processes: HashMap::new(),
+            under_way: 0,
+            compared: 0,
+            last_id: 0,
+            last_serial: 0,
+            agent: None,
+            room: identity::room_for_processes(),
+            missed: false,
+        })
+    }
+
+    /// Watches until told to stop, then takes in what is left. After a failure of its own it lets
+    /// everything pass and says so.
+    pub fn run(mut self, failure: &Flag) -> ExecId {
+        let result = catch_unwind(AssertUnwindSafe(|| self.watch()));
+        let why = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(errno)) => Some(format!("the exec log stopped: {errno}")),
+            Err(_) => Some("the exec log stopped: a defect in claudebox".to_owned()),
+        };
+        if let Some(text) = why {
+            failure.raise();
+            let kind = "exec-log-stopped".to_owned();
+            let notice = Notice { t: now(), kind, text };
+            self.queue.push(Seen::Noted(Box::new(Event::Notice(notice))));
+            self.let_pass();
+        }
+        self.queue.close();
+        self.last_id
+    }
+
+    /// Answers everything and looks at nothing, until told to stop.
+    fn let_pass(&mut self) {
+        if let Some(id) = self.in_hand.take() {
+            let _ = self.receiver.proceed(id);
+        }
+        self.processes.clear();
+        let mut events = [EpollEvent::empty(); 2];
+        while let Ok(ready) = wait(&self.epoll, &mut events, EpollTimeout::NONE) {
+            for event in ready {
+                match event.data() {
+                    STOP => return,
+                    LISTENER if event.events().contains(EpollFlags::EPOLLIN) => {
+                        if let Ok(stopped) = self.receiver.receive() {
+                            let _ = self.receiver.proceed(stopped.id);
+                        }
+                    }
+                    LISTENER => {
+                        let _ = self.epoll.delete(self.receiver.as_fd());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self) -> Result<(), Errno> {
+        let mut events = [EpollEvent::empty(); 64];
+        let mut looked = Instant::now();
+        let mut ending: Option<Instant> = None;
+        loop {
+            let timeout = match ending {
+                Some(_) => EpollTimeout::from(20u8),
+                None if self.under_way > 0 => EpollTimeout::from(LOOK),
+                None => EpollTimeout::NONE,
+            };
+            for event in wait(&self.epoll, &mut events, timeout)? {
+                match event.data() {
+                    STOP => {
+                        self.epoll.delete(self.stop.as_fd())?;
+                        ending = Some(Instant::now());
+                    }
+                    LISTENER if event.events().contains(EpollFlags::EPOLLIN) => self.receive()?,
+                    // Nobody is left who could be stopped.
+                    LISTENER => self.epoll.delete(self.receiver.as_fd())?,
+                    process => self.changed(process),
+                }
+            }
+            if self.under_way > 0 && looked.elapsed() >= Duration::from_millis(LOOK.into()) {
+                looked = Instant::now();
+                self.look_again();
+            }
+            if ending.is_some_and(|since| self.processes.is_empty() || since.elapsed() >= LAST) {
+                let left: Vec<i32> = self.processes.keys().copied().collect();
+                for pid in left {
+                    self.retire(pid, None);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one notification and answers it.
+    fn receive(&mut self) -> Result<(), Errno> {
+        let stopped = match self.receiver.receive() {
+            Ok(stopped) => stopped,
+            Err(err) => match err.raw_os_error().map(Errno::from_raw) {
+                // Killed or interrupted before we came.
+                Some(Errno::ENOENT | Errno::EINTR | Errno::EAGAIN) | None => return Ok(()),
+                Some(errno) => return Err(errno),
+            },
+        };
+        self.in_hand = Some(stopped.id);
+        match calls::decode(&stopped) {
+            Call::Exec(call) => self.exec(&stopped, &call),
+            Call::Start => self.start(&stopped),
+            Call::ExitGroup(status) => self.exit_group(&stopped, status),
+            Call::SetMm => {
+                // Whose program it changes cannot be told: memory may be shared with anybody.
+                self.processes.values_mut().for_each(Process::doubt);
+                self.proceed(stopped.id);
+            }
+            Call::Other => {
+                self.proceed(stopped.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the call in hand go on. If that is possible, the thread has been stopped ever since
+    /// the notification was received, so all that was read by its number was its own.
+    fn proceed(&mut self, id: u64) -> bool {
+        self.in_hand = None;
+        self.receiver.proceed(id).is_ok()
+    }
+}
+
+/// Waits for events; an interruption counts as none.
+fn wait(
+    epoll: &Epoll,
+    events: &mut [EpollEvent],
+    timeout: EpollTimeout,
+) -> Result<Vec<EpollEvent>, Errno> {
+    match epoll.wait(events, timeout) {
+        Ok(count) => Ok(events.iter().take(count).copied().collect()),
+        Err(Errno::EINTR) => Ok(Vec::new()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Now, by the wall clock.
+fn now() -> Micros {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,65 @@
+//! A thread sets up its local storage as new programs do: if it is a new program, what runs is read
+//! before any code of its own.
+#![forbid(unsafe_code)]
+
+use std::os::fd::AsRawFd as _;
+
+use super::Watch;
+use super::identity::FEW;
+use crate::supervisor::execs::process::{Before, Program, UnderWay, winner};
+use crate::supervisor::execs::procfs;
+use crate::supervisor::execs::record::{Fate, Started};
+use crate::sys::seccomp::Notification;
+
+/// Read of the argv of a new program; more than any kept one with its interpreter in front.
+const CMDLINE: usize = 64 * 1024;
+
+impl Watch {
+    /// A thread sets up its local storage as new programs do. Old programs can do so too.
+    pub(super) fn start(&mut self, stopped: &Notification) {
+        let pid = stopped.tid;
+        let waiting = self
+            .processes
+            .get(&pid)
+            .filter(|process| !process.under_way.is_empty() && process.lives());
+        let Some(process) = waiting else {
+            self.proceed(stopped.id);
+            return;
+        };
+        let asked = process.under_way.iter().any(|exec| matches!(exec.before, Before::Forked));
+        let forked = asked.then(|| procfs::stat(pid).ok().map(|stat| stat.forked)).flatten();
+        let news: Vec<&UnderWay> =
+            process.under_way.iter().filter(|exec| exec.program(forked) == Program::New).collect();
+        if news.is_empty() {
+            self.proceed(stopped.id);
+            return;
+        }
+        let argv = procfs::cmdline(pid, CMDLINE).unwrap_or_default();
+        // The writing thread must be able to open what it compares this with.
+        let room = self.room + FEW / 2;
+        let exe = procfs::file(pid, "exe").ok().filter(|exe| exe.as_raw_fd() < room);
+        let (at, tie) = winner(&news, &argv);
+        let unclear = process.under_way.iter().any(|e| e.program(forked) == Program::Unknown);
+        let won = news.get(at).map(|exec| exec.id);
+        let same = news.get(at).is_some_and(|exec| exec.called_with(&argv));
+        // What decides may lie behind what was read.
+        let long = !same && !(1..CMDLINE).contains(&argv.len());
+        let ambiguous = tie || unclear || long || process.doubtful;
+        let mut started = Some(Started { argv: (!same).then_some(argv), exe, ambiguous });
+
+        self.queue.reserve();
+        if !self.proceed(stopped.id) {
+            return; // This was the old leader; what was read may be its successor's.
+        }
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.doubtful = false;
+        for exec in std::mem::take(&mut process.under_way) {
+            let fate = match started.take_if(|_| Some(exec.id) == won) {
+                Some(started) => Fate::Started(started),
+                None if ambiguous => Fate::Ended,
+                None => Fate::Superseded,
+            };
+            self.settled(pid, exec, fate);
+        }
+    }
+}
