@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
-use super::paths::place;
+use super::paths::{is_below, place};
 use super::system::{EMPTY_SIZE, OWN_DIRECTORY};
 use crate::error::{Error, Result};
 use crate::host::FileKind;
@@ -91,7 +91,7 @@ fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
     let above = steps
         .iter()
         .filter(|step| step.mount.destination() != destination)
-        .filter(|step| destination.starts_with(step.mount.destination()))
+        .filter(|step| is_below(destination, step.mount.destination()))
         .filter(|step| !matches!(step.mount, Mount::Symlink { .. } | Mount::Directory { .. }))
         .max_by_key(|step| step.mount.destination().components().count())?;
     match &above.mount {

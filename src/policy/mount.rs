@@ -4,6 +4,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::paths::is_below;
 use crate::host::{Facts, FileKind};
 use crate::profile::settings::Origin;
 
@@ -193,7 +194,7 @@ impl<'a> View<'a> {
     pub fn covering(&self, path: &Path) -> Option<&'a Step> {
         self.steps
             .iter()
-            .filter(|step| path.starts_with(step.mount.destination()))
+            .filter(|step| is_below(path, step.mount.destination()))
             .filter(|step| !matches!(step.mount, Mount::RemountReadOnly { .. }))
             .max_by_key(|step| {
                 (step.class == Class::Hide, step.mount.destination().components().count())

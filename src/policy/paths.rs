@@ -2,11 +2,22 @@
 //! the disk.
 #![forbid(unsafe_code)]
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::profile::settings::{Origin, Settled};
 use crate::visible::visible;
+
+/// Whether `path` is `root` or below it. Both must be absolute and clean: then bytes decide, and
+/// [`Path::starts_with`], which splits both again, took a third of the time to settle a policy.
+pub(super) fn is_below(path: &Path, root: &Path) -> bool {
+    let (path, root) = (path.as_os_str().as_bytes(), root.as_os_str().as_bytes());
+    match path.strip_prefix(root) {
+        Some(rest) => rest.is_empty() || rest[0] == b'/' || root == b"/",
+        None => false,
+    }
+}
 
 /// What `~` and `${...}` stand for in a profile.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +104,7 @@ pub fn place(origin: &Origin) -> String {
 mod tests {
     use super::*;
     use crate::profile::settings::LayerKind;
+    use proptest::prelude::*;
 
     fn settled(value: &str) -> Settled<String> {
         let origin = Origin { layer: LayerKind::User, source: "/c/x.toml".into(), line: 3 };
@@ -111,5 +123,13 @@ mod tests {
         assert_eq!(error.to_string(), "/c/x.toml:3: `~other/x` is not understood");
         assert!(vars.path(&settled("x")).unwrap_err().to_string().contains("relative"));
         assert!(vars.expand(&settled("a${FOO}")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn below_means_what_path_says(path in "(/[ab]{1,2}){0,4}", root in "(/[ab]{1,2}){0,3}") {
+            let (path, root) = (clean(Path::new(&format!("/{path}"))), clean(Path::new(&format!("/{root}"))));
+            prop_assert_eq!(is_below(&path, &root), path.starts_with(&root));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::paths::{clean, place};
+use super::paths::{clean, is_below, place};
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
@@ -76,13 +76,13 @@ impl<'a> Parts<'a> {
 
     /// Whether a part that is no link contains `path`.
     fn cover(&self, path: &Path) -> bool {
-        self.0.iter().any(|part| !part.is_link && path.starts_with(&part.path))
+        self.0.iter().any(|part| !part.is_link && is_below(path, &part.path))
     }
 
     /// Whether a part that is no link contains this part.
     fn contain(&self, inner: &Part<'_>) -> bool {
         let outer = |part: &&Part<'_>| !part.is_link && part.path != inner.path;
-        self.0.iter().filter(outer).any(|part| inner.path.starts_with(&part.path))
+        self.0.iter().filter(outer).any(|part| is_below(&inner.path, &part.path))
     }
 }
 
