@@ -93,7 +93,7 @@ pub(crate) fn shell(session: &str, host: &Host) -> Result<u8> {
 
 /// `claudebox ls`
 pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
-    let here = here(host);
+    let here = host.here();
     crate::session::list::ls(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())?;
     Ok(0)
 }
@@ -130,7 +130,7 @@ pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
 /// `claudebox trust`
 pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
     let project = match &args.file {
-        Some(_) => here(host),
+        Some(_) => host.here(),
         None => project::find(None, host, &Disk)?.root,
     };
     let mut out = anstream::stdout();
@@ -173,12 +173,7 @@ pub(crate) fn schema() -> Result<u8> {
 
 /// The session that is meant by the beginning of an id, or this project's latest.
 fn find(prefix: Option<&str>, host: &Host) -> Result<Found> {
-    Sessions::new(&host.dirs).find(prefix, &here(host))
-}
-
-/// The current directory, canonical where it still exists.
-fn here(host: &Host) -> std::path::PathBuf {
-    host.cwd.canonicalize().unwrap_or_else(|_| host.cwd.clone())
+    Sessions::new(&host.dirs).find(prefix, &host.here())
 }
 
 /// Writes to standard output; a reader that has gone away is not a failure.

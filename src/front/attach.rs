@@ -17,8 +17,7 @@ use crate::tmux::{Program, argv};
 /// Attaches to the session that is meant by the beginning of an id, or else to this project's
 /// latest; answers with the code to exit with.
 pub fn attach(prefix: Option<&str>, host: &Host) -> Result<u8> {
-    let here = host.cwd.canonicalize().unwrap_or_else(|_| host.cwd.clone());
-    let found = Sessions::new(&host.dirs).find(prefix, &here)?;
+    let found = Sessions::new(&host.dirs).find(prefix, &host.here())?;
     check(&found)?;
     if host.terminal.is_none() || !std::io::stdout().is_terminal() {
         return Err(Error::launcher("attach needs a terminal, and there is none here")

@@ -43,6 +43,11 @@ impl Host {
             environment,
         })
     }
+
+    /// The current directory, canonical where it still exists.
+    pub fn here(&self) -> PathBuf {
+        self.cwd.canonicalize().unwrap_or_else(|_| self.cwd.clone())
+    }
 }
 
 /// `$USER`, `$LOGNAME`, or where both are unset the name in the user database.

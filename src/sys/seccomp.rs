@@ -49,11 +49,6 @@ pub fn install(program: &[Instruction]) -> io::Result<Listener> {
     Ok(Listener { fd, killable })
 }
 
-/// Installs a filter without notifications on the calling thread and everything it will start.
-pub fn install_filter(program: &[Instruction]) -> io::Result<()> {
-    set_filter(program, 0).map(drop)
-}
-
 fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> io::Result<i32> {
     // SAFETY: this prctl takes no pointer.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
@@ -140,16 +135,6 @@ impl Receiver {
             nr: got.data.nr.cast_unsigned(),
             args: got.data.args,
         })
-    }
-
-    /// Whether the same thread still waits in the same call. If it does, it has waited all the
-    /// time since the notification was received, so its pid was not reused.
-    pub fn still_waits(&self, id: u64) -> bool {
-        // SAFETY: the kernel reads one u64.
-        let done = unsafe {
-            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id)
-        };
-        done == 0
     }
 
     /// Lets the call go on.
