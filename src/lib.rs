@@ -85,9 +85,16 @@ fn dispatch(cli: Cli) -> Result<u8> {
 /// When the command line, a profile or this machine stands against it; nothing has happened then.
 pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Policy, Plan)> {
     let project = project::find(invocation.project.as_deref(), host, &Disk)?;
+    tracing::info!(project = %visible::visible_path(&project.root), "found the project");
     let settings =
         profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
+    tracing::info!(profile = %settings.name, "merged the profile's layers");
     let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
+    for step in &policy.mounts {
+        let destination = visible::visible_path(step.mount.destination());
+        tracing::debug!(%destination, why = %step.why, "mount");
+    }
     let plan = sandbox::compile::plan(&policy, host)?;
+    tracing::info!(mounts = policy.mounts.len(), args = plan.args.len(), "made the plan");
     Ok((policy, plan))
 }
