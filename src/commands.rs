@@ -54,16 +54,20 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
     let scratch = demo::prepare(host)?;
     invocation.project = Some(scratch.project());
     let code = start(&invocation, config, host)?;
-    let latest = Sessions::new(&host.dirs).find(None, &scratch.project());
-    if latest.is_ok_and(|found| matches!(found.state, State::Starting | State::Running)) {
+    let Found { session, state, .. } = Sessions::new(&host.dirs).find(None, &scratch.project())?;
+    if matches!(state, State::Starting | State::Running) {
         scratch.keep();
         return Ok(code);
     }
     let escaped = scratch.escaped();
-    let mut out = anstream::stderr().lock();
     if escaped.is_empty() {
-        let _ =
-            writeln!(out, "Seen from outside: nothing of it has changed anything on this host.");
+        // By its id: the scratch project, whose latest session it is, goes away now.
+        let id = session.id;
+        let _ = writeln!(
+            anstream::stderr(),
+            "Seen from outside: nothing of it has changed anything on this host.\n\
+             `claudebox log {id}` shows the commands again, `claudebox verify {id}` checks the log."
+        );
         return Ok(code);
     }
     let paths: Vec<String> = escaped.iter().map(|path| visible_path(path)).collect();

@@ -114,7 +114,6 @@ impl Stage {
         } else {
             self.wrong(&format!("Only {held} of {of} attempts were refused."));
         }
-        self.say("`claudebox log` shows the commands again, `claudebox verify` checks the log.");
     }
 
     /// Leaves the screen to the reader until Enter is pressed, or a minute has passed.
