@@ -1,11 +1,14 @@
 //! The disk as [`Facts`]: each question is one or two system calls, nothing is remembered.
 //! It must never write.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat, readlinkat};
 
 use super::{Facts, FileFacts, FileKind};
 
@@ -34,18 +37,37 @@ impl Facts for Disk {
         Some(head)
     }
 
-    fn list(&self, path: &Path) -> Vec<OsString> {
-        let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        names
+    fn links(&self, path: &Path) -> Vec<(OsString, PathBuf)> {
+        let mut links = links(path).unwrap_or_default();
+        links.sort();
+        links
     }
+}
+
+/// Reads each link by its name in the opened directory: a certificate store has hundreds of them,
+/// and every start looks at them all.
+fn links(path: &Path) -> rustix::io::Result<Vec<(OsString, PathBuf)>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, path, flags, Mode::empty())?;
+    let mut links = Vec::new();
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        // A file system that does not tell the kind says `Unknown`.
+        if !matches!(entry.file_type(), FileType::Symlink | FileType::Unknown) {
+            continue;
+        }
+        let name = entry.file_name();
+        let Ok(target) = readlinkat(&directory, name, Vec::new()) else { continue };
+        let name = OsStr::from_bytes(name.to_bytes()).to_owned();
+        links.push((name, OsString::from_vec(target.into_bytes()).into()));
+    }
+    Ok(links)
 }
 
 /// Opens a regular file for reading. `O_NONBLOCK`, because a FIFO in an agent's place for a file
 /// would otherwise hold the start up for ever.
 fn open_regular(path: &Path) -> Option<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).ok()?;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
     file.metadata().ok()?.is_file().then_some(file)
@@ -62,7 +84,7 @@ pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
     } else {
         FileKind::Other
     };
-    FileFacts { kind, uid: found.uid(), mode: found.mode() & 0o7777 }
+    FileFacts { kind, uid: found.uid(), mode: found.mode() & 0o7777, size: found.size() }
 }
 
 #[cfg(test)]
@@ -84,6 +106,17 @@ mod tests {
         let file = dir.path().join("f");
         fs::write(&file, "#!/bin/sh\nbody").unwrap();
         assert_eq!(Disk.read_head(&file, 9).unwrap(), b"#!/bin/sh");
-        assert_eq!(Disk.list(dir.path()), ["f"]);
+    }
+
+    #[test]
+    fn links_are_found_among_other_files() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        for (name, target) in [("b", "file"), ("a", "/nowhere")] {
+            std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        }
+        let links = [("a", "/nowhere"), ("b", "file")].map(|(n, t)| (n.into(), t.into()));
+        assert_eq!(Disk.links(dir.path()), links);
+        assert_eq!(Disk.links(&dir.path().join("file")), []);
     }
 }

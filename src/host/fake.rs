@@ -102,13 +102,14 @@ impl FakeDisk {
 impl Facts for FakeDisk {
     fn lstat(&self, path: &Path) -> Option<FileFacts> {
         let path = self.resolve_parent(path)?;
-        let (kind, mode) = match self.nodes.get(&path)? {
-            Node::Directory => (FileKind::Directory, 0o755),
-            Node::File { mode, .. } => (FileKind::File, *mode),
-            Node::Symlink(_) => (FileKind::Symlink, 0o777),
-            Node::Socket => (FileKind::Other, 0o600),
+        let (kind, mode, size) = match self.nodes.get(&path)? {
+            Node::Directory => (FileKind::Directory, 0o755, 0),
+            Node::File { mode, content } => (FileKind::File, *mode, content.len()),
+            Node::Symlink(_) => (FileKind::Symlink, 0o777, 0),
+            Node::Socket => (FileKind::Other, 0o600, 0),
         };
-        Some(FileFacts { kind, uid: *self.owners.get(&path).unwrap_or(&self.uid), mode })
+        let (uid, size) = (*self.owners.get(&path).unwrap_or(&self.uid), size.try_into().ok()?);
+        Some(FileFacts { kind, uid, mode, size })
     }
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
@@ -129,12 +130,13 @@ impl Facts for FakeDisk {
         }
     }
 
-    fn list(&self, path: &Path) -> Vec<OsString> {
-        self.nodes
-            .keys()
-            .filter(|node| node.parent() == Some(path))
-            .filter_map(|node| node.file_name())
-            .map(OsString::from)
+    fn links(&self, path: &Path) -> Vec<(OsString, PathBuf)> {
+        let inside = self.nodes.iter().filter(|(at, _)| at.parent() == Some(path));
+        inside
+            .filter_map(|(at, node)| match node {
+                Node::Symlink(target) => Some((at.file_name()?.to_owned(), target.clone())),
+                _ => None,
+            })
             .collect()
     }
 }

@@ -108,6 +108,8 @@ pub struct FileFacts {
     pub uid: u32,
     /// Its permission bits.
     pub mode: u32,
+    /// The bytes of a regular file.
+    pub size: u64,
 }
 
 /// Questions about single files. A map in tests, the disk in life; so resolving stays pure.
@@ -120,6 +122,6 @@ pub trait Facts {
     fn canonicalize(&self, path: &Path) -> Option<PathBuf>;
     /// The first `max` bytes of a regular file.
     fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>>;
-    /// The names in a directory, sorted.
-    fn list(&self, path: &Path) -> Vec<OsString>;
+    /// The symbolic links in a directory, sorted, and what each says.
+    fn links(&self, path: &Path) -> Vec<(OsString, PathBuf)>;
 }

@@ -115,6 +115,8 @@ fn mount_line(step: &Step) -> String {
 fn mount_words(step: &Step) -> (&'static str, String) {
     let destination = visible_path(step.mount.destination());
     match &step.mount {
+        Mount::Copy { source, destination: at } if source == at => ("copy", destination),
+        Mount::Copy { source, .. } => ("copy", format!("{destination} = {}", visible_path(source))),
         Mount::Bind { source, destination: at, access, .. } => {
             let word = if *access == Access::Write { "rw" } else { "ro" };
             let source = source.path();
@@ -182,6 +184,9 @@ pub fn bwrap(plan: &Plan) -> String {
         let word = match arg {
             Arg::Literal(bytes) => quoted(&bytes.0),
             Arg::Fd(FdSource::Data(bytes)) => format!("'<fd: {} bytes>'", bytes.0.len()),
+            Arg::Fd(FdSource::Content(path)) => {
+                quoted(&[b"<fd: ", path.as_ref(), b">"].concat())
+            }
             Arg::Fd(FdSource::Path { beneath, path }) => {
                 let path = beneath.as_path().join(path.as_path());
                 quoted(&[b"<fd: ", path_bytes(&path), b">"].concat())
@@ -272,6 +277,7 @@ fn mount_json(step: &Step) -> Value {
         "origin": step.origin.as_ref().map(place),
     });
     match &step.mount {
+        Mount::Copy { source, .. } => object["source"] = json!(Bytes::from(&**source)),
         Mount::Bind { source, .. } => object["source"] = json!(Bytes::from(source.path())),
         Mount::Tmpfs { size, mode, .. } => {
             object["size"] = json!(size);

@@ -68,7 +68,7 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
     let destination = step.mount.destination();
     let node = match &step.mount {
         Mount::Bind { node, .. } => *node,
-        Mount::Mask { .. } => Node::File,
+        Mount::Mask { .. } | Mount::Copy { .. } => Node::File,
         Mount::Tmpfs { .. } | Mount::Directory { .. } => Node::Directory,
         Mount::Symlink { .. } | Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => {
             return Ok(Vec::new());
@@ -87,7 +87,7 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
 
 /// The bind that holds the mount point: its source and its destination. `None` where the mount
 /// point is in memory, and bwrap may make it.
-fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
+pub(super) fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
     let above = steps
         .iter()
         .filter(|step| step.mount.destination() != destination)

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binds;
+mod copies;
 mod draft;
 mod environment;
 pub mod explain;
@@ -113,6 +114,7 @@ pub fn resolve(
     let path = environment::host_path(host);
     let program = find_program(&mut draft, &argv, &path)?;
     layout::settle(&mut draft)?;
+    copies::instead_of_mounts(&mut draft);
     check_program(&draft, &program)?;
 
     let environment = environment::settle(&mut draft, &path)?;

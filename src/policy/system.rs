@@ -182,9 +182,8 @@ fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result
 /// `/etc/resolv.conf` and its like: links in `/etc` that lead to a place no part covers. Only what
 /// root made is followed.
 fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
-    for name in draft.facts.list(&part.path) {
+    for (name, target) in draft.facts.links(&part.path) {
         let path = part.path.join(name);
-        let Some(target) = draft.facts.read_link(&path) else { continue };
         // Most links (a certificate store has hundreds) lead to what is there: no need to follow.
         if parts.cover(&clean(&part.path.join(target))) {
             continue;

@@ -14,7 +14,7 @@ use crate::profile::schema::NetworkMode;
 use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
-pub(crate) const NEEDED: [&str; 21] = [
+pub(crate) const NEEDED: [&str; 22] = [
     "--args",
     "--as-pid-1",
     "--bind",
@@ -22,6 +22,7 @@ pub(crate) const NEEDED: [&str; 21] = [
     "--chdir",
     "--dev",
     "--dir",
+    "--file",
     "--perms",
     "--proc",
     "--remount-ro",
@@ -175,6 +176,12 @@ impl Arguments<'_> {
         match mount {
             Mount::Bind { source, destination, access, .. } => {
                 self.bind(source, destination, *access);
+            }
+            Mount::Copy { source, destination } => {
+                self.perms(0o444);
+                self.literal("--file");
+                self.args.push(Arg::Fd(FdSource::Content((&**source).into())));
+                self.literal(&**destination);
             }
             Mount::Tmpfs { destination, mode, size } => {
                 self.perms(*mode);

@@ -68,6 +68,8 @@ pub enum Arg {
 pub enum FdSource {
     /// A sealed memory file with these bytes.
     Data(Bytes),
+    /// This file, to be read; root's, like every directory above it.
+    Content(Bytes),
     /// `O_PATH` of this path, opened without following a symbolic link in any component below
     /// `beneath` (openat2(2) `RESOLVE_NO_SYMLINKS`): what the project controls must not lead
     /// elsewhere (the `/oldroot` class of attacks).

@@ -208,6 +208,11 @@ fn open(source: &FdSource) -> Result<OwnedFd> {
         FdSource::Data(bytes) => {
             fds::sealed("bwrap-data", bytes.as_ref()).tried(|| "make a memory file")
         }
+        FdSource::Content(path) => {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            openat(CWD, path.as_path(), flags, Mode::empty())
+                .map_err(|errno| not_opened(&visible(path), errno))
+        }
         FdSource::Path { beneath, path } => {
             let shown = visible_path(&beneath.as_path().join(path.as_path()));
             let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
