@@ -122,6 +122,6 @@ pub trait Facts {
     fn canonicalize(&self, path: &Path) -> Option<PathBuf>;
     /// The first `max` bytes of a regular file.
     fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>>;
-    /// The symbolic links in a directory, sorted, and what each says.
-    fn links(&self, path: &Path) -> Vec<(OsString, PathBuf)>;
+    /// The names of the symbolic links in a directory, sorted.
+    fn links(&self, path: &Path) -> Vec<OsString>;
 }

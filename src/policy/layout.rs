@@ -33,7 +33,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
 
 /// Stable, so that what has the same depth keeps its order.
 fn parents_first(steps: &mut [Step]) {
-    steps.sort_by_key(|step| step.mount.destination().components().count());
+    steps.sort_by_cached_key(|step| step.mount.destination().components().count());
 }
 
 /// Decides for each mount how its mount point comes to be.

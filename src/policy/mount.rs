@@ -199,14 +199,15 @@ impl<'a> View<'a> {
     }
 
     /// The step that decides what is at `path`: the deepest at or above it, but a hide before any
-    /// other, since hides are mounted last.
+    /// other, since hides are mounted last. (All that match are prefixes of one path, so the longest
+    /// is the deepest.)
     pub fn covering(&self, path: &Path) -> Option<&'a Step> {
         self.steps
             .iter()
             .filter(|step| is_below(path, step.mount.destination()))
             .filter(|step| !matches!(step.mount, Mount::RemountReadOnly { .. }))
             .max_by_key(|step| {
-                (step.class == Class::Hide, step.mount.destination().components().count())
+                (step.class == Class::Hide, step.mount.destination().as_os_str().len())
             })
     }
 

@@ -3,13 +3,15 @@
 //! or by a profile does not exist inside.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::{clean, is_below, place};
 use crate::error::{Error, Result};
-use crate::host::FileKind;
+use crate::host::{Facts, FileKind};
 use crate::profile::settings::Settled;
 use crate::visible::visible_path;
 
@@ -47,30 +49,65 @@ struct Part<'a> {
     entry: &'a Settled<String>,
 }
 
+/// Where a path leads to, and what is there.
+struct Place {
+    path: PathBuf,
+    real: PathBuf,
+    is_link: bool,
+    node: Node,
+}
+
+/// The directories that were found to be under their true names. Some hundred paths lie in a few
+/// of them, and realpath(3) asks for each component of each.
+#[derive(Default)]
+struct Places(BTreeMap<PathBuf, bool>);
+
+impl Places {
+    /// The path itself is given back where nothing is there.
+    fn find(&mut self, path: PathBuf, facts: &dyn Facts) -> Result<Place, PathBuf> {
+        let Some(found) = facts.lstat(&path) else { return Err(path) };
+        let is_link = found.kind == FileKind::Symlink;
+        if !is_link && self.is_canonical(path.parent(), facts) {
+            let node = Node::of(found.kind);
+            return Ok(Place { real: path.clone(), path, is_link, node });
+        }
+        let Some(real) = facts.canonicalize(&path) else { return Err(path) };
+        let Some(found) = facts.lstat(&real) else { return Err(path) };
+        Ok(Place { path, real, is_link, node: Node::of(found.kind) })
+    }
+
+    fn is_canonical(&mut self, directory: Option<&Path>, facts: &dyn Facts) -> bool {
+        let Some(directory) = directory else { return true };
+        if let Some(known) = self.0.get(directory) {
+            return *known;
+        }
+        let canonical = facts.canonicalize(directory).as_deref() == Some(directory);
+        self.0.insert(directory.to_owned(), canonical);
+        canonical
+    }
+}
+
 /// All of them, parents first.
 struct Parts<'a>(Vec<Part<'a>>);
 
 impl<'a> Parts<'a> {
     fn of(draft: &mut Draft<'a>) -> Result<Self> {
-        let (mut parts, mut missing) = (Vec::new(), Vec::new());
+        let (mut parts, mut missing, mut places) = (Vec::new(), Vec::new(), Places::default());
         for entry in &draft.settings.system {
             let path = draft.variables.path(entry)?;
             refuse_too_much(draft, &path, entry)?;
-            let real = draft.facts.canonicalize(&path);
-            let found = real.as_ref().and_then(|real| draft.facts.lstat(real));
-            let (Some(real), Some(found)) = (real, found) else {
-                missing.push(visible_path(&path));
-                continue;
-            };
-            let is_link = real != path
-                && draft.facts.lstat(&path).is_some_and(|found| found.kind == FileKind::Symlink);
-            parts.push(Part { path, real, is_link, node: Node::of(found.kind), entry });
+            match places.find(path, draft.facts) {
+                Ok(Place { path, real, is_link, node }) => {
+                    parts.push(Part { path, real, is_link, node, entry });
+                }
+                Err(path) => missing.push(visible_path(&path)),
+            }
         }
         if !missing.is_empty() {
             let missing = missing.join(" ");
             draft.left_out.push(format!("files.system, not on this machine: {missing}"));
         }
-        parts.sort_by_key(|part| part.path.components().count());
+        parts.sort_by_cached_key(|part: &Part<'_>| part.path.components().count());
         Ok(Self(parts))
     }
 
@@ -179,11 +216,24 @@ fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result
     Ok(())
 }
 
+/// `12345678.0` or `12345678.r0`, by which OpenSSL finds a certificate.
+fn is_hash(name: &[u8]) -> bool {
+    let Some((hash, tail)) = name.split_at_checked(8) else { return false };
+    let number = tail.strip_prefix(b".r").or_else(|| tail.strip_prefix(b"."));
+    let number = number.is_some_and(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit));
+    number && hash.iter().all(u8::is_ascii_hexdigit)
+}
+
 /// `/etc/resolv.conf` and its like: links in `/etc` that lead to a place no part covers. Only what
 /// root made is followed.
 fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
-    for (name, target) in draft.facts.links(&part.path) {
+    for name in draft.facts.links(&part.path) {
+        // What `openssl rehash` makes leads to a file beside it, as its neighbour tells by name.
+        if is_hash(name.as_bytes()) {
+            continue;
+        }
         let path = part.path.join(name);
+        let Some(target) = draft.facts.read_link(&path) else { continue };
         // Most links (a certificate store has hundreds) lead to what is there: no need to follow.
         if parts.cover(&clean(&part.path.join(target))) {
             continue;

@@ -31,10 +31,28 @@ const DIRECTORY: OFlags =
 /// # Errors
 /// When a root is not the caller's alone, or the disk says no.
 pub fn prepare(steps: &[Prepare]) -> Result<()> {
-    steps.iter().try_for_each(step)
+    let mut roots = Roots::default();
+    steps.iter().try_for_each(|one| step(one, &mut roots))
 }
 
-fn step(step: &Prepare) -> Result<()> {
+/// The trusted directories that are open already: most steps are in the same one.
+#[derive(Default)]
+struct Roots<'a>(Vec<(&'a Path, OwnedFd)>);
+
+impl<'a> Roots<'a> {
+    fn open(&mut self, root: &'a Path) -> Result<OwnedFd> {
+        let index = match self.0.iter().position(|(path, _)| path.as_os_str() == root.as_os_str()) {
+            Some(index) => index,
+            None => {
+                self.0.push((root, open_root(root)?));
+                self.0.len() - 1
+            }
+        };
+        self.0[index].1.try_clone().tried(|| format!("open {}", visible_path(root)))
+    }
+}
+
+fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
     let (root, path) = match step {
         Prepare::Directory { root, path }
         | Prepare::File { root, path, .. }
@@ -46,7 +64,7 @@ fn step(step: &Prepare) -> Result<()> {
     if let Prepare::CreateMissing { content, .. } = step {
         return create_missing(root, &names, content.as_ref().map(AsRef::as_ref)).tried(what);
     }
-    let root = open_root(root)?;
+    let root = roots.open(root)?;
     match (step, names.split_last()) {
         (Prepare::Directory { .. }, _) => make_directories(root, &names).map(drop),
         (Prepare::File { content, .. }, Some((name, parents))) => {

@@ -116,9 +116,10 @@ impl Status {
 /// Writes a value as JSON so that a reader sees all of it or nothing.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(&mut file, value)?;
-    file.write_all(b"\n")?;
+    file.write_all(&text)?;
     file.persist(path)?;
     Ok(())
 }
