@@ -70,8 +70,7 @@ impl<'a> Draft<'a> {
     pub(super) fn add(&mut self, step: Step) -> Result<()> {
         let destination = step.mount.destination().to_owned();
         // Clean paths are one if their bytes are; comparing components takes ten times as long.
-        let same =
-            |other: &Step| other.mount.destination().as_os_str() == destination.as_os_str();
+        let same = |other: &Step| other.mount.destination().as_os_str() == destination.as_os_str();
         let Some(index) = self.steps.iter().position(same) else {
             self.steps.push(step);
             return Ok(());

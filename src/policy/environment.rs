@@ -132,6 +132,7 @@ fn path_inside(draft: &Draft<'_>, path: &[PathBuf]) -> OsString {
         Some(b"bin" | b"sbin" | b"shims") => dir,
         _ => dir.join("bin"),
     });
+    let tools = tools.filter(|dir| draft.facts.lstat(dir).is_some());
     let all = path.iter().cloned().chain(tools).chain(STANDARD_PATH.map(PathBuf::from));
     let mut seen = BTreeSet::new();
     // One directory under two names (/bin and /usr/bin) would be searched twice.

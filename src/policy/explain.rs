@@ -184,9 +184,7 @@ pub fn bwrap(plan: &Plan) -> String {
         let word = match arg {
             Arg::Literal(bytes) => quoted(&bytes.0),
             Arg::Fd(FdSource::Data(bytes)) => format!("'<fd: {} bytes>'", bytes.0.len()),
-            Arg::Fd(FdSource::Content(path)) => {
-                quoted(&[b"<fd: ", path.as_ref(), b">"].concat())
-            }
+            Arg::Fd(FdSource::Content(path)) => quoted(&[b"<fd: ", path.as_ref(), b">"].concat()),
             Arg::Fd(FdSource::Path { beneath, path }) => {
                 let path = beneath.as_path().join(path.as_path());
                 quoted(&[b"<fd: ", path_bytes(&path), b">"].concat())

@@ -107,6 +107,10 @@ fn write(draft: &mut Draft<'_>, name: &str, content: Vec<u8>) {
 pub(super) fn tools(draft: &mut Draft<'_>) -> Result<()> {
     for entry in &draft.settings.tools {
         let path = draft.variables.path(entry)?;
+        // Most are not on this machine, and realpath(3) asks for every directory on the way.
+        if draft.facts.lstat(&path).is_none() {
+            continue;
+        }
         let Some(real) = draft.facts.canonicalize(&path) else { continue };
         if draft.host.home.starts_with(&real) || draft.host.home.starts_with(&path) {
             return Err(Error::usage(format!(

@@ -14,6 +14,7 @@ mod home;
 pub mod invocation;
 mod layout;
 pub mod mount;
+mod parts;
 pub mod paths;
 mod sockets;
 mod state;

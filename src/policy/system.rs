@@ -3,15 +3,13 @@
 //! or by a profile does not exist inside.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::paths::{clean, is_below, place};
-use crate::error::{Error, Result};
-use crate::host::{Facts, FileKind};
+use super::parts::{Part, Parts};
+use super::paths::clean;
+use crate::error::Result;
 use crate::profile::settings::Settled;
 use crate::visible::visible_path;
 
@@ -36,91 +34,6 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
         add_part(draft, &parts, part)?;
     }
     Ok(())
-}
-
-/// A path of `files.system` that this machine has.
-struct Part<'a> {
-    path: PathBuf,
-    /// Where it leads to; itself where it is no link.
-    real: PathBuf,
-    is_link: bool,
-    /// What `real` is.
-    node: Node,
-    entry: &'a Settled<String>,
-}
-
-/// Where a path leads to, and what is there.
-struct Place {
-    path: PathBuf,
-    real: PathBuf,
-    is_link: bool,
-    node: Node,
-}
-
-/// The directories that were found to be under their true names. Some hundred paths lie in a few
-/// of them, and realpath(3) asks for each component of each.
-#[derive(Default)]
-struct Places(BTreeMap<PathBuf, bool>);
-
-impl Places {
-    /// The path itself is given back where nothing is there.
-    fn find(&mut self, path: PathBuf, facts: &dyn Facts) -> Result<Place, PathBuf> {
-        let Some(found) = facts.lstat(&path) else { return Err(path) };
-        let is_link = found.kind == FileKind::Symlink;
-        if !is_link && self.is_canonical(path.parent(), facts) {
-            let node = Node::of(found.kind);
-            return Ok(Place { real: path.clone(), path, is_link, node });
-        }
-        let Some(real) = facts.canonicalize(&path) else { return Err(path) };
-        let Some(found) = facts.lstat(&real) else { return Err(path) };
-        Ok(Place { path, real, is_link, node: Node::of(found.kind) })
-    }
-
-    fn is_canonical(&mut self, directory: Option<&Path>, facts: &dyn Facts) -> bool {
-        let Some(directory) = directory else { return true };
-        if let Some(known) = self.0.get(directory) {
-            return *known;
-        }
-        let canonical = facts.canonicalize(directory).as_deref() == Some(directory);
-        self.0.insert(directory.to_owned(), canonical);
-        canonical
-    }
-}
-
-/// All of them, parents first.
-struct Parts<'a>(Vec<Part<'a>>);
-
-impl<'a> Parts<'a> {
-    fn of(draft: &mut Draft<'a>) -> Result<Self> {
-        let (mut parts, mut missing, mut places) = (Vec::new(), Vec::new(), Places::default());
-        for entry in &draft.settings.system {
-            let path = draft.variables.path(entry)?;
-            refuse_too_much(draft, &path, entry)?;
-            match places.find(path, draft.facts) {
-                Ok(Place { path, real, is_link, node }) => {
-                    parts.push(Part { path, real, is_link, node, entry });
-                }
-                Err(path) => missing.push(visible_path(&path)),
-            }
-        }
-        if !missing.is_empty() {
-            let missing = missing.join(" ");
-            draft.left_out.push(format!("files.system, not on this machine: {missing}"));
-        }
-        parts.sort_by_cached_key(|part: &Part<'_>| part.path.components().count());
-        Ok(Self(parts))
-    }
-
-    /// Whether a part that is no link contains `path`.
-    fn cover(&self, path: &Path) -> bool {
-        self.0.iter().any(|part| !part.is_link && is_below(path, &part.path))
-    }
-
-    /// Whether a part that is no link contains this part.
-    fn contain(&self, inner: &Part<'_>) -> bool {
-        let outer = |part: &&Part<'_>| !part.is_link && part.path != inner.path;
-        self.0.iter().filter(outer).any(|part| is_below(&inner.path, &part.path))
-    }
 }
 
 /// What the sandbox has of its own.
@@ -164,25 +77,6 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     draft.add(fixed(trusted(&program, OWN_PROGRAM, Node::File), "the inner stage"))
 }
 
-/// Directories of the system in which the host's users, daemons and devices meet.
-fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<()> {
-    let shared = ["/", "/dev", "/proc", "/run", "/tmp", "/var/run", "/var/tmp"];
-    let home = &draft.host.home;
-    if shared.iter().any(|dir| path == Path::new(dir))
-        || home.starts_with(path)
-        || path.starts_with("/proc")
-        || path.starts_with("/dev")
-    {
-        return Err(Error::usage(format!(
-            "{}: {} is not a part of the system that can be shared",
-            place(&entry.origin),
-            visible_path(path)
-        ))
-        .hint("name the directories in it that are needed, one by one"));
-    }
-    draft.refuse_own_files(path, &entry.origin)
-}
-
 fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
     let Part { path, real, entry, .. } = part;
     let step = |mount, why: &str| Step {
@@ -210,31 +104,20 @@ fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result
         (true, true) => {}
         _ => draft.add(step(bind(path), "the system"))?,
     }
-    if path.starts_with("/etc") && !part.is_link && part.node == Node::Directory {
+    if path == Path::new("/etc") && !part.is_link {
         links_of(draft, parts, part)?;
     }
     Ok(())
 }
 
-/// `12345678.0` or `12345678.r0`, by which OpenSSL finds a certificate.
-fn is_hash(name: &[u8]) -> bool {
-    let Some((hash, tail)) = name.split_at_checked(8) else { return false };
-    let number = tail.strip_prefix(b".r").or_else(|| tail.strip_prefix(b"."));
-    let number = number.is_some_and(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit));
-    number && hash.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// `/etc/resolv.conf` and its like: links in `/etc` that lead to a place no part covers. Only what
-/// root made is followed.
+/// Where a profile shares all of `/etc`: `resolv.conf` and its like, links that lead to a place no
+/// part covers. Only what root made is followed. (Not in directories below: certificates and
+/// alternatives are hundreds of links to `/usr`, and to read each took a fifth of a start.)
 fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
     for name in draft.facts.links(&part.path) {
-        // What `openssl rehash` makes leads to a file beside it, as its neighbour tells by name.
-        if is_hash(name.as_bytes()) {
-            continue;
-        }
         let path = part.path.join(name);
         let Some(target) = draft.facts.read_link(&path) else { continue };
-        // Most links (a certificate store has hundreds) lead to what is there: no need to follow.
+        // Most links lead to what is there: no need to follow.
         if parts.cover(&clean(&part.path.join(target))) {
             continue;
         }
