@@ -159,6 +159,9 @@ fn open(source: &FdSource) -> OwnedFd {
             rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::empty()).unwrap();
             fd
         }
+        FdSource::Content(path) => {
+            rustix::fs::open(path.as_path(), OFlags::RDONLY, Mode::empty()).unwrap()
+        }
         FdSource::Path { beneath, path } => {
             let flags = OFlags::PATH | OFlags::DIRECTORY;
             let root = rustix::fs::open(beneath.as_path(), flags, Mode::empty()).unwrap();

@@ -1,20 +1,19 @@
 //! Small files of the system that are copied into the root instead of being mounted. bwrap's time
-//! grows with the square of its mounts, and the thirty files of `/etc` were most of them. It must
-//! never turn a mount into a copy where bwrap would write the copy to the host.
+//! grows with the square of its mounts, and the thirty files of `/etc` were most of them. A file
+//! that changes on the host is not followed, and was not by a mount: nearly all are replaced, not
+//! rewritten, and a mount stays with the file it was made of. It must never turn a mount into a
+//! copy where bwrap would write the copy to the host.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
 
 use super::draft::Draft;
-use super::layout::holder;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::paths::is_below;
 use crate::host::{Facts, FileKind};
 
 /// The largest file that is copied, in bytes; a copy takes memory for as long as the session.
 const LARGEST: u64 = 512 << 10;
-
-/// Files that programs of the host rewrite in place when the network changes: a mount follows.
-const LIVE: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
 /// Turns the mounts of single files that can be copies into copies.
 pub(super) fn instead_of_mounts(draft: &mut Draft<'_>) {
@@ -44,9 +43,52 @@ fn copy(steps: &[Step], step: &Step, facts: &dyn Facts) -> Option<Mount> {
     let found = facts.lstat(source)?;
     let readable = found.kind == FileKind::File && found.mode & 0o004 != 0;
     let small = found.size <= LARGEST;
-    let live = LIVE.iter().any(|path| destination == Path::new(path));
-    // Below a bind, bwrap would write into a directory of the host.
-    let in_memory = holder(steps, destination).is_none();
-    (readable && small && !live && in_memory)
+    (readable && small && in_root(steps, destination))
         .then(|| Mount::Copy { source: source.clone(), destination: destination.clone() })
+}
+
+/// Whether a path is in the root itself, which is made read-only at the end. Below a bind bwrap would
+/// write into a directory of the host, and what is in another tmpfs can be written inside.
+fn in_root(steps: &[Step], path: &Path) -> bool {
+    let above = |step: &&Step| {
+        let destination = step.mount.destination();
+        destination != path && is_below(path, destination)
+    };
+    let mut above = steps.iter().filter(above);
+    above.all(|step| match &step.mount {
+        Mount::Symlink { .. } | Mount::Directory { .. } => true,
+        Mount::RemountReadOnly { destination } => destination == Path::new("/"),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::fixture::{Case, list};
+
+    fn copied(case: &Case) -> Vec<String> {
+        let mounts = case.mounts();
+        let copies = mounts.lines().filter_map(|line| line.trim().strip_prefix("copy  "));
+        copies.map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn small_files_of_the_root_are_copied() {
+        assert_eq!(copied(&Case::debian()), ["/etc/passwd", "/etc/resolv.conf"]);
+    }
+
+    #[test]
+    fn nothing_is_copied_into_a_directory_of_the_host() {
+        let case = Case::debian().with(|case| {
+            case.settings.system = list(10, &["/usr", "/etc", "/etc/passwd", "/etc/resolv.conf"]);
+        });
+        assert!(copied(&case).is_empty(), "{}", case.mounts());
+    }
+
+    #[test]
+    fn what_is_large_is_mounted() {
+        let large = "x".repeat(super::LARGEST as usize + 1);
+        let case = Case::debian().disk(|disk| disk.file("/etc/passwd", &large));
+        assert_eq!(copied(&case), ["/etc/resolv.conf"]);
+    }
 }

@@ -87,7 +87,7 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
 
 /// The bind that holds the mount point: its source and its destination. `None` where the mount
 /// point is in memory, and bwrap may make it.
-pub(super) fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
+fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
     let above = steps
         .iter()
         .filter(|step| step.mount.destination() != destination)

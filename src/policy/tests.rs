@@ -72,8 +72,8 @@ fn a_plain_session() {
     ro    /proc/sys                                          kernel settings, not to be set
     tmpfs /var/tmp (2 GiB)                                   scratch space, gone at the end [default]
     tmpfs /run/claudebox (64 KiB)                            holds the inner stage
-    ro    /etc/passwd                                        the system [test.toml:10]
-    ro    /etc/resolv.conf = /run/systemd/resolve/stub-resolv.conf the system [test.toml:10]
+    copy  /etc/passwd                                        the system [test.toml:10]
+    copy  /etc/resolv.conf = /run/systemd/resolve/stub-resolv.conf the system [test.toml:10]
     rw    /home/u = PRIVATE a home of its own for this profile in this project
     ro    /run/claudebox/claudebox = /opt/claudebox          the inner stage
     rw    /home/u/p                                          the project
@@ -108,8 +108,8 @@ fn argv_on_debian() {
       --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --perms 0755 --size 65536 --tmpfs /run/claudebox \
-      --ro-bind /etc/passwd /etc/passwd \
-      --ro-bind /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf \
+      --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
+      --perms 0444 --file '<fd: /run/systemd/resolve/stub-resolv.conf>' /etc/resolv.conf \
       --bind-fd '<fd: PRIVATE>' /home/u \
       --ro-bind /opt/claudebox /run/claudebox/claudebox \
       --bind-fd '<fd: /home/u/p>' /home/u/p \
@@ -148,8 +148,8 @@ fn argv_with_an_old_bwrap() {
       --ro-bind /proc/sys /proc/sys \
       --perms 1777 --tmpfs /var/tmp \
       --perms 0755 --tmpfs /run/claudebox \
-      --ro-bind /etc/passwd /etc/passwd \
-      --ro-bind /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf \
+      --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
+      --perms 0444 --file '<fd: /run/systemd/resolve/stub-resolv.conf>' /etc/resolv.conf \
       --bind PRIVATE /home/u \
       --ro-bind /opt/claudebox /run/claudebox/claudebox \
       --bind /home/u/p /home/u/p \

@@ -41,13 +41,11 @@ struct Roots<'a>(Vec<(&'a Path, OwnedFd)>);
 
 impl<'a> Roots<'a> {
     fn open(&mut self, root: &'a Path) -> Result<OwnedFd> {
-        let index = match self.0.iter().position(|(path, _)| path.as_os_str() == root.as_os_str()) {
-            Some(index) => index,
-            None => {
-                self.0.push((root, open_root(root)?));
-                self.0.len() - 1
-            }
-        };
+        let known = self.0.iter().position(|(path, _)| path.as_os_str() == root.as_os_str());
+        let index = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push((root, open_root(root)?));
+        }
         self.0[index].1.try_clone().tried(|| format!("open {}", visible_path(root)))
     }
 }

@@ -15,7 +15,7 @@ use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root, filter::Stops};
 use super::refusal::{self, Userns};
 use super::signals::Signals;
-use super::spawn::{self, Choices, Sandbox};
+use super::spawn::{self, Sandbox};
 use super::terminal::Tty;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::{Confined, Event, ExecLogStatus};
@@ -58,24 +58,31 @@ pub(super) fn begin(
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
     prepare(&plan.prepare).map_err(Verdict::not_started)?;
-    let kernel = match plan.exec_log {
-        ExecLog::Off => None,
-        ExecLog::BestEffort | ExecLog::Required => {
-            let kernel = execs::probe().map_err(Verdict::not_started)?;
-            Some(Kernel { verifies: kernel.verifies && plan.verify, ..kernel })
-        }
-    };
-    let choices = Choices {
-        foreground: tty.is_some_and(Tty::agent_starts_in_front),
-        stops: kernel.map(|kernel| Stops {
-            starts: kernel.verifies,
-            exits: kernel.exits == ExitSource::ExitGroup,
-        }),
-    };
-    let sandbox = Sandbox::start(plan, choices).map_err(Verdict::not_started)?;
+    let foreground = tty.is_some_and(Tty::agent_starts_in_front);
+    let sandbox = Sandbox::start(plan, foreground).map_err(Verdict::not_started)?;
+    let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
     let (ready, fds, pid) = handshake(&sandbox, signals)?;
     let (listener, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
     Ok(Begun { sandbox, init, ready, kernel, listener })
+}
+
+/// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
+/// is busy with the mounts and there is time.
+fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
+    let kernel = match plan.exec_log {
+        ExecLog::Off => None,
+        ExecLog::BestEffort | ExecLog::Required => {
+            let kernel = execs::probe()?;
+            Some(Kernel { verifies: kernel.verifies && plan.verify, ..kernel })
+        }
+    };
+    let stops = kernel.map(|kernel| Stops {
+        starts: kernel.verifies,
+        exits: kernel.exits == ExitSource::ExitGroup,
+    });
+    // An inner stage that is gone already says why when its first message is waited for.
+    let _ = sandbox.inner.send(&Order::Observe(stops), &[]);
+    Ok(kernel)
 }
 
 /// Follows the handshake until the inner stage is ready.

@@ -24,7 +24,6 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::execs::filter::Stops;
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::Orders;
@@ -53,18 +52,10 @@ struct Life {
     _writing: OwnedFd,
 }
 
-/// What is decided here and not in the plan.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Choices {
-    /// See [`Orders::foreground`].
-    pub(super) foreground: bool,
-    /// See [`Orders::stops`].
-    pub(super) stops: Option<Stops>,
-}
-
 impl Sandbox {
     /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
-    pub(super) fn start(plan: &Plan, choices: Choices) -> Result<Self> {
+    /// `foreground`: see [`Orders::foreground`].
+    pub(super) fn start(plan: &Plan, foreground: bool) -> Result<Self> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .tried(|| "adopt orphans")?;
         let shown = visible(&plan.bwrap);
@@ -74,7 +65,7 @@ impl Sandbox {
         let agents_stderr =
             io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
-        let orders = orders(plan, choices, &agents_stderr, &reading)?;
+        let orders = orders(plan, foreground, &agents_stderr, &reading)?;
         let (words, opened) = arguments(&plan.args)?;
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
@@ -170,13 +161,12 @@ pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Resu
     }
 }
 
-fn orders(plan: &Plan, choices: Choices, stderr: &OwnedFd, life: &OwnedFd) -> Result<OwnedFd> {
+fn orders(plan: &Plan, foreground: bool, stderr: &OwnedFd, life: &OwnedFd) -> Result<OwnedFd> {
     let orders = Orders {
         plan: plan.inner.clone(),
         stderr: stderr.as_raw_fd(),
         life: life.as_raw_fd(),
-        foreground: choices.foreground,
-        stops: choices.stops,
+        foreground,
     };
     let bytes = serde_json::to_vec(&orders).tried(|| "write the inner plan")?;
     fds::sealed("inner-plan", &bytes).tried(|| "make a memory file")

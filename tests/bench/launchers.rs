@@ -2,13 +2,19 @@
 //! that are installed. Each gives the same program the same place and environment.
 
 use std::ffi::OsString;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::common::place::Place;
 use crate::common::program;
 use crate::common::run::Run;
 use crate::report::{Row, Target};
 use crate::workbench::succeeded;
+
+/// Begins a word that stands for the number of a descriptor on a file.
+const FILE: &[u8] = b"<file: ";
 
 /// A way to run a command in the project.
 #[derive(Clone, Debug)]
@@ -32,9 +38,22 @@ impl Launcher {
     /// The command, to be run this way.
     pub(crate) fn run(&self, place: &Place, command: &[&str]) -> Run {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let words: Vec<OsString> =
-            self.prefix.iter().cloned().chain(command.iter().map(OsString::from)).collect();
-        place.command(&words[0]).args(&words[1..]).env("PATH", path)
+        let mut run = place.command(&self.prefix[0]).env("PATH", path);
+        for word in &self.prefix[1..] {
+            match word.as_bytes().strip_prefix(FILE) {
+                Some(file) => {
+                    // Open across the exec. For each run anew: bwrap reads it to its end.
+                    // (One that is gone lets bwrap fail, which is reported.)
+                    let Ok(fd) = rustix::fs::open(file, OFlags::RDONLY, Mode::empty()) else {
+                        run = run.args(["missing"]);
+                        continue;
+                    };
+                    run = run.args([fd.as_raw_fd().to_string()]).keep(fd);
+                }
+                None => run = run.args([word]),
+            }
+        }
+        run.args(command)
     }
 }
 
@@ -81,11 +100,12 @@ pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
         let (option, path) = match prefix.pop().ok_or("explain: no option")?.as_bytes() {
             b"--bind-fd" => ("--bind", opened.to_vec()),
             b"--ro-bind-fd" => ("--ro-bind", opened.to_vec()),
+            b"--file" => ("--file", [FILE, opened].concat()),
             b"--ro-bind-data" => ("--ro-bind", empty.clone().into_os_string().into_vec()),
             other => return Err(format!("explain: {} with a descriptor", other.escape_ascii())),
         };
         // It belongs to the file that bwrap makes itself.
-        if option_before_last(&prefix) == Some(b"--perms") {
+        if option != "--file" && option_before_last(&prefix) == Some(b"--perms") {
             prefix.truncate(prefix.len() - 2);
         }
         prefix.extend([option.into(), OsString::from_vec(path)]);

@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -24,6 +25,7 @@ pub(crate) struct Run {
     input: Vec<u8>,
     deadline: Duration,
     directory: PathBuf,
+    kept: Vec<OwnedFd>,
 }
 
 /// How it ended and what it said.
@@ -49,7 +51,7 @@ impl Run {
         let mut command = Command::new(program);
         command.env_clear().envs(environment);
         user.apply(&mut command);
-        Self { command, input: Vec::new(), deadline: DEADLINE, directory }
+        Self { command, input: Vec::new(), deadline: DEADLINE, directory, kept: Vec::new() }
     }
 
     /// Adds arguments.
@@ -67,6 +69,12 @@ impl Run {
     /// Takes a variable out of the environment.
     pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
         self.command.env_remove(name);
+        self
+    }
+
+    /// Keeps a descriptor open until it has been started, for it to inherit.
+    pub(crate) fn keep(mut self, fd: OwnedFd) -> Self {
+        self.kept.push(fd);
         self
     }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! inner stage                                supervisor
+//!                                  <-------  Observe
 //!   probe child: Probe + listener  ------->    answers its one exec within 2 s
 //!   Ready + listener + root        ------->    writes the first lines of the log
 //!                                  <-------  Proceed
@@ -33,8 +34,6 @@ pub struct Orders {
     pub life: RawFd,
     /// Whether the agent's process group becomes the terminal's foreground group.
     pub foreground: bool,
-    /// What the notification filter stops; `None` if execs are not observed.
-    pub stops: Option<Stops>,
 }
 
 /// From the inner stage.
@@ -140,6 +139,9 @@ pub enum Whom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
+    /// Observe execs, with a filter that stops these calls; or do not. The first message: the
+    /// supervisor learns what the kernel can tell while bwrap builds the mounts.
+    Observe(Option<Stops>),
     /// Start the agent.
     Proceed,
     /// Send a signal.

@@ -113,7 +113,8 @@ impl Init {
     fn obey(&mut self) -> io::Result<bool> {
         let Some(order) = self.supervisor.receive::<Order>()? else { return Ok(false) };
         match order.message {
-            Order::Proceed => {}
+            // Of the start, and answered there.
+            Order::Observe(_) | Order::Proceed => {}
             Order::Signal { whom, signal } => {
                 if let Some(leader) = self.leader(whom) {
                     signal_group(leader, signal);

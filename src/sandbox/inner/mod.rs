@@ -85,7 +85,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let agent = Program::new(program, argv, env)?;
     let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
     let restricted = confine::confine(landlock)?;
-    let (listener, observed) = observed(&single, supervisor, &orders)?;
+    let (listener, observed) = observed(&single, supervisor)?;
     // From here on standard error is the agent's.
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
@@ -102,13 +102,21 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     sent.tried(|| "report to the supervisor")?;
     // A copy that stayed open here would turn the supervisor's death into a hang of every exec.
     drop(listener);
-    let order = supervisor.receive::<Order>().tried(|| "wait for the supervisor")?;
-    match order.map(|order| order.message) {
+    match next(supervisor)? {
         Some(Order::Proceed) => {
             Ok(Confined { single, agent, shell, foreground: orders.foreground, _life: life })
         }
-        _ => Err(Error::launcher("the supervisor ended before the agent could start")),
+        _ => Err(supervisor_gone()),
     }
+}
+
+fn next(supervisor: &Channel) -> Result<Option<Order>> {
+    let order = supervisor.receive().tried(|| "wait for the supervisor")?;
+    Ok(order.map(|order| order.message))
+}
+
+fn supervisor_gone() -> Error {
+    Error::launcher("the supervisor ended before the agent could start")
 }
 
 fn read_orders(plan: RawFd) -> Result<Orders> {
@@ -123,12 +131,12 @@ fn read_orders(plan: RawFd) -> Result<Orders> {
 }
 
 /// The listener, if execs are to be observed and can be.
-fn observed(
-    single: &SingleThreaded,
-    supervisor: &Channel,
-    orders: &Orders,
-) -> Result<(Option<Listener>, Observed)> {
-    let Some(stops) = orders.stops else { return Ok((None, Observed::Off)) };
+fn observed(single: &SingleThreaded, supervisor: &Channel) -> Result<(Option<Listener>, Observed)> {
+    let stops = match next(supervisor)? {
+        Some(Order::Observe(Some(stops))) => stops,
+        Some(Order::Observe(None)) => return Ok((None, Observed::Off)),
+        _ => return Err(supervisor_gone()),
+    };
     let probed =
         observe::probe(single, supervisor, stops).tried(|| "try whether execs can be observed")?;
     Ok(match probed {
