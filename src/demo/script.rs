@@ -67,14 +67,14 @@ fn step(intent: &'static str, code: i32, argv: &[&str]) -> Step {
 /// A statically linked program that this machine has: claudebox where it was built so, else
 /// ldconfig, which glibc links statically, or busybox.
 fn static_program() -> Option<&'static str> {
-    ["/run/claudebox/claudebox", "/sbin/ldconfig", "/usr/bin/busybox", "/bin/busybox"]
-        .into_iter()
-        .find(|path| {
+    ["/run/claudebox", "/sbin/ldconfig", "/usr/bin/busybox", "/bin/busybox"].into_iter().find(
+        |path| {
             let mut head = Vec::new();
             std::fs::File::open(path)
                 .and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head))
                 .is_ok_and(|_| elf::is_static_program(&head))
-        })
+        },
+    )
 }
 
 /// The forbidden things, in order.

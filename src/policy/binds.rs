@@ -8,7 +8,7 @@ use super::draft::{Bind, Draft};
 use super::invocation::BindArgument;
 use super::mount::{Access, Class};
 use super::paths::{clean, place};
-use super::system::OWN_DIRECTORY;
+use super::system::OWN_PROGRAM;
 use crate::error::{Error, Result};
 use crate::profile::settings::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;
@@ -120,7 +120,7 @@ fn check(draft: &Draft<'_>, source: &Path, destination: &Path, origin: &Origin) 
         Path::new("/proc"),
         Path::new("/dev"),
         Path::new("/run"),
-        Path::new(OWN_DIRECTORY),
+        Path::new(OWN_PROGRAM),
         &draft.host.home,
         &draft.project.root,
     ];
@@ -129,7 +129,7 @@ fn check(draft: &Draft<'_>, source: &Path, destination: &Path, origin: &Origin) 
         // A directory above the home or the project lies below them in the order of mounts.
         kept == &destination || destination == Path::new("/")
     });
-    let inside = ["/proc", "/dev", OWN_DIRECTORY].iter().find(|dir| destination.starts_with(dir));
+    let inside = ["/proc", "/dev", OWN_PROGRAM].iter().find(|dir| destination.starts_with(dir));
     let inside = inside.filter(|dir| **dir != "/dev" || destination != Path::new("/dev/shm"));
     let git = draft.project.root.join(".git");
     if covers_kept || inside.is_some() || destination.starts_with(&git) {

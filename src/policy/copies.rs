@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_large_is_mounted() {
-        let large = "x".repeat(super::LARGEST as usize + 1);
+        let large = "x".repeat(usize::try_from(super::LARGEST).unwrap() + 1);
         let case = Case::debian().disk(|disk| disk.file("/etc/passwd", &large));
         assert_eq!(copied(&case), ["/etc/resolv.conf"]);
     }

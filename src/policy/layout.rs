@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::paths::{is_below, place};
-use super::system::{EMPTY_SIZE, OWN_DIRECTORY};
+use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::{LayerKind, Settled};
@@ -268,7 +268,7 @@ fn seal(steps: &mut Vec<Step>) {
         _ => None,
     });
     let mut sealed: Vec<PathBuf> = empty.collect();
-    sealed.extend([OWN_DIRECTORY, "/dev", "/"].map(PathBuf::from));
+    sealed.extend(["/dev", "/"].map(PathBuf::from));
     steps.extend(sealed.into_iter().map(|destination| Step {
         mount: Mount::RemountReadOnly { destination },
         class: Class::Seal,

@@ -13,10 +13,9 @@ use crate::error::Result;
 use crate::profile::settings::Settled;
 use crate::visible::visible_path;
 
-/// Where this program is, inside.
-pub(super) const OWN_PROGRAM: &str = "/run/claudebox/claudebox";
-/// The directory around it, sealed when it is filled.
-pub(super) const OWN_DIRECTORY: &str = "/run/claudebox";
+/// Where this program is, inside. A mount point cannot be renamed or removed, so nothing can be put
+/// in its place although `/run` can be written.
+pub(super) const OWN_PROGRAM: &str = "/run/claudebox";
 
 const MIB: u64 = 1 << 20;
 /// `/tmp` where no profile says more.
@@ -70,9 +69,6 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     draft.add(tmpfs("/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/var/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/run", 0o755, &run, "none of the host's sockets"))?;
-    let directory =
-        Mount::Tmpfs { destination: OWN_DIRECTORY.into(), mode: 0o755, size: EMPTY_SIZE };
-    draft.add(fixed(directory, "holds the inner stage"))?;
     let program = draft.host.executable.clone();
     draft.add(fixed(trusted(&program, OWN_PROGRAM, Node::File), "the inner stage"))
 }

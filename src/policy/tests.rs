@@ -71,17 +71,15 @@ fn a_plain_session() {
     tmpfs /dev/shm (512 MiB)                                 shared memory [default]
     ro    /proc/sys                                          kernel settings, not to be set
     tmpfs /var/tmp (2 GiB)                                   scratch space, gone at the end [default]
-    tmpfs /run/claudebox (64 KiB)                            holds the inner stage
+    ro    /run/claudebox = /opt/claudebox                    the inner stage
     copy  /etc/passwd                                        the system [test.toml:10]
     copy  /etc/resolv.conf = /run/systemd/resolve/stub-resolv.conf the system [test.toml:10]
     rw    /home/u = PRIVATE a home of its own for this profile in this project
-    ro    /run/claudebox/claudebox = /opt/claudebox          the inner stage
     rw    /home/u/p                                          the project
     rw    /home/u/p/.git                                     git works on the project's own repository
     ro    /home/u/p/.git/hooks                               what git outside would run or obey
     ro    /home/u/p/.git/config                              what git outside would run or obey
     ro    /home/u/p/.git/info                                what git outside would run or obey
-    seal  /run/claudebox                                     nothing is to be written there
     seal  /dev                                               nothing is to be written there
     seal  /                                                  nothing is to be written there
     ");
@@ -107,21 +105,19 @@ fn argv_on_debian() {
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
       --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
-      --perms 0755 --size 65536 --tmpfs /run/claudebox \
+      --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
       --perms 0444 --file '<fd: /run/systemd/resolve/stub-resolv.conf>' /etc/resolv.conf \
       --bind-fd '<fd: PRIVATE>' /home/u \
-      --ro-bind /opt/claudebox /run/claudebox/claudebox \
       --bind-fd '<fd: /home/u/p>' /home/u/p \
       --bind-fd '<fd: /home/u/p/.git>' /home/u/p/.git \
       --ro-bind-fd '<fd: /home/u/p/.git/hooks>' /home/u/p/.git/hooks \
       --ro-bind-fd '<fd: /home/u/p/.git/config>' /home/u/p/.git/config \
       --ro-bind-fd '<fd: /home/u/p/.git/info>' /home/u/p/.git/info \
-      --remount-ro /run/claudebox \
       --remount-ro /dev \
       --remount-ro / \
       --chdir /home/u/p/sub \
-      -- /run/claudebox/claudebox __inner '<fd: supervisor>' '<fd: plan>'
+      -- /run/claudebox __inner '<fd: supervisor>' '<fd: plan>'
     ");
 }
 
@@ -147,21 +143,19 @@ fn argv_with_an_old_bwrap() {
       --perms 1777 --tmpfs /dev/shm \
       --ro-bind /proc/sys /proc/sys \
       --perms 1777 --tmpfs /var/tmp \
-      --perms 0755 --tmpfs /run/claudebox \
+      --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
       --perms 0444 --file '<fd: /run/systemd/resolve/stub-resolv.conf>' /etc/resolv.conf \
       --bind PRIVATE /home/u \
-      --ro-bind /opt/claudebox /run/claudebox/claudebox \
       --bind /home/u/p /home/u/p \
       --bind /home/u/p/.git /home/u/p/.git \
       --ro-bind /home/u/p/.git/hooks /home/u/p/.git/hooks \
       --ro-bind /home/u/p/.git/config /home/u/p/.git/config \
       --ro-bind /home/u/p/.git/info /home/u/p/.git/info \
-      --remount-ro /run/claudebox \
       --remount-ro /dev \
       --remount-ro / \
       --chdir /home/u/p/sub \
-      -- /run/claudebox/claudebox __inner '<fd: supervisor>' '<fd: plan>'
+      -- /run/claudebox __inner '<fd: supervisor>' '<fd: plan>'
     ");
     insta::assert_snapshot!(case.policy().unwrap().weakened.join("\n"), @"
     git: pinned, not private: a planted .git/commondir, submodule or nested repository can make git outside run code
@@ -190,23 +184,21 @@ fn argv_on_nixos() {
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
       --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
-      --perms 0755 --size 65536 --tmpfs /run/claudebox \
+      --ro-bind /nix/store/claudebox/bin/claudebox /run/claudebox \
       --symlink /etc/static/passwd /etc/passwd \
       --symlink /nix/store/etc /etc/static \
       --ro-bind /nix/store /nix/store \
       --symlink /nix/store/abc-system /run/current-system \
       --bind-fd '<fd: PRIVATE>' /home/u \
-      --ro-bind /nix/store/claudebox/bin/claudebox /run/claudebox/claudebox \
       --bind-fd '<fd: /home/u/p>' /home/u/p \
       --bind-fd '<fd: /home/u/p/.git>' /home/u/p/.git \
       --ro-bind-fd '<fd: /home/u/p/.git/hooks>' /home/u/p/.git/hooks \
       --ro-bind-fd '<fd: /home/u/p/.git/config>' /home/u/p/.git/config \
       --ro-bind-fd '<fd: /home/u/p/.git/info>' /home/u/p/.git/info \
-      --remount-ro /run/claudebox \
       --remount-ro /dev \
       --remount-ro / \
       --chdir /home/u/p/sub \
-      -- /run/claudebox/claudebox __inner '<fd: supervisor>' '<fd: plan>'
+      -- /run/claudebox __inner '<fd: supervisor>' '<fd: plan>'
     ");
 }
 
@@ -456,7 +448,6 @@ fn what_is_hidden_is_hidden_wherever_it_appears() {
     hide  /home/u/p/vendor/key                               hidden [test.toml:40]
     seal  /mnt/v/key                                         nothing is to be written there
     seal  /home/u/p/vendor/key                               nothing is to be written there
-    seal  /run/claudebox                                     nothing is to be written there
     seal  /dev                                               nothing is to be written there
     seal  /                                                  nothing is to be written there
     ");

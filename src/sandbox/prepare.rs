@@ -40,13 +40,13 @@ pub fn prepare(steps: &[Prepare]) -> Result<()> {
 struct Roots<'a>(Vec<(&'a Path, OwnedFd)>);
 
 impl<'a> Roots<'a> {
-    fn open(&mut self, root: &'a Path) -> Result<OwnedFd> {
+    fn open(&mut self, root: &'a Path) -> Result<&OwnedFd> {
         let known = self.0.iter().position(|(path, _)| path.as_os_str() == root.as_os_str());
         let index = known.unwrap_or(self.0.len());
         if known.is_none() {
             self.0.push((root, open_root(root)?));
         }
-        self.0[index].1.try_clone().tried(|| format!("open {}", visible_path(root)))
+        Ok(&self.0[index].1)
     }
 }
 
@@ -64,15 +64,16 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
     }
     let root = roots.open(root)?;
     match (step, names.split_last()) {
-        (Prepare::Directory { .. }, _) => make_directories(root, &names).map(drop),
-        (Prepare::File { content, .. }, Some((name, parents))) => {
-            make_directories(root, parents).and_then(|at| replace(&at, name, content.as_ref()))
+        (Prepare::Directory { .. }, _) => walk(root, &names, make_way).map(drop),
+        (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
+            .and_then(|at| replace(at.fd(root), name, content.as_ref())),
+        (Prepare::Remove { .. }, Some((name, parents))) => {
+            match walk(root, parents, open_directory) {
+                Ok(at) => remove(at.fd(root), name),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                Err(errno) => Err(errno),
+            }
         }
-        (Prepare::Remove { .. }, Some((name, parents))) => match open_directories(root, parents) {
-            Ok(at) => remove(&at, name),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
-            Err(errno) => Err(errno),
-        },
         (Prepare::CreateMissing { .. }, _) | (_, None) => Err(Errno::INVAL),
     }
     .tried(what)
@@ -129,16 +130,34 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Goes down these names, and makes each a directory whatever stands there.
-fn make_directories(root: OwnedFd, names: &[CString]) -> Result<OwnedFd, Errno> {
-    names.iter().try_fold(root, |at, name| match open_directory(&at, name) {
-        Err(Errno::NOENT) => make_directory(&at, name),
+/// The end of a way down: a directory, or still the one where it began.
+struct Reached(Option<OwnedFd>);
+
+impl Reached {
+    fn fd<'a>(&'a self, beginning: &'a OwnedFd) -> &'a OwnedFd {
+        self.0.as_ref().unwrap_or(beginning)
+    }
+}
+
+/// Goes down these names, one after the other.
+fn walk(
+    beginning: &OwnedFd,
+    names: &[CString],
+    go: impl Fn(&OwnedFd, &CStr) -> Result<OwnedFd, Errno>,
+) -> Result<Reached, Errno> {
+    names.iter().try_fold(Reached(None), |at, name| Ok(Reached(Some(go(at.fd(beginning), name)?))))
+}
+
+/// Opens a directory, and makes it one whatever stands there.
+fn make_way(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    match open_directory(at, name) {
+        Err(Errno::NOENT) => make_directory(at, name),
         Err(Errno::NOTDIR | Errno::LOOP) => {
-            remove(&at, name)?;
-            make_directory(&at, name)
+            remove(at, name)?;
+            make_directory(at, name)
         }
         other => other,
-    })
+    }
 }
 
 fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
@@ -147,10 +166,6 @@ fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
         Ok(()) | Err(Errno::EXIST) => open_directory(at, name),
         Err(errno) => Err(errno),
     }
-}
-
-fn open_directories(root: OwnedFd, names: &[CString]) -> Result<OwnedFd, Errno> {
-    names.iter().try_fold(root, |at, name| open_directory(&at, name))
 }
 
 /// Opens a directory to read and change it, also where an agent took our right to.
@@ -175,16 +190,11 @@ fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     File::from(file).write_all(content).map_err(|err| errno(&err))
 }
 
-/// Writes the file beside its place and moves it there, so that no reader sees half of it.
+/// Writes the file anew. Not by a rename over the old one: ext4 then waits until the disk has the
+/// content, and nobody reads it before the session, the only one in its home, has begun.
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
-    let fresh =
-        CString::new(format!(".claudebox-{}", std::process::id())).map_err(|_| Errno::INVAL)?;
-    remove(at, &fresh)?;
-    create_new(at, &fresh, content)?;
-    if is_directory(at, name)? {
-        remove(at, name)?;
-    }
-    renameat(at, &fresh, at, name)
+    remove(at, name)?;
+    create_new(at, name, content)
 }
 
 fn is_directory(at: impl AsFd, name: &CStr) -> Result<bool, Errno> {

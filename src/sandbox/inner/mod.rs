@@ -28,7 +28,7 @@ use crate::sys::seccomp::Listener;
 use crate::visible::visible;
 
 /// Where the plan binds this program inside, read-only.
-pub const PROGRAM: &str = "/run/claudebox/claudebox";
+pub const PROGRAM: &str = "/run/claudebox";
 
 /// Runs the inner stage with the numbers of the descriptors that the supervisor handed down.
 pub fn main(socket: RawFd, plan: RawFd) -> ExitCode {
