@@ -93,7 +93,7 @@ fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
         .filter(|step| step.mount.destination() != destination)
         .filter(|step| is_below(destination, step.mount.destination()))
         .filter(|step| !matches!(step.mount, Mount::Symlink { .. } | Mount::Directory { .. }))
-        .max_by_key(|step| step.mount.destination().components().count())?;
+        .max_by_key(|step| step.mount.destination().as_os_str().len())?;
     match &above.mount {
         Mount::Bind { source, destination, .. } => Some((source.path(), destination.clone())),
         _ => None,
