@@ -111,18 +111,8 @@ pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
 
 /// `claudebox verify`
 pub(crate) fn verify(args: &VerifyArgs, host: &Host) -> Result<u8> {
-    let found = if args.all {
-        Sessions::new(&host.dirs).all()
-    } else {
-        vec![find(args.session.as_deref(), host)?]
-    };
-    let mut out = anstream::stdout().lock();
-    let mut worst = 0;
-    for Found { session, .. } in found {
-        let verdict = log::verify::verify(&session.directory, &mut out)?;
-        worst = worst.max(verdict.exit_code());
-    }
-    Ok(worst)
+    let here = host.here();
+    crate::session::verify::verify(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())
 }
 
 /// `claudebox profile`

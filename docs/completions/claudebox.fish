@@ -108,7 +108,7 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l failed -d 'O
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l tree -d 'Show which command started which'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l all -d 'Show everything: helpers, misses along PATH and repeats are not folded'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -s h -l help -d 'Print help'
-complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -l all -d 'Every session'
+complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -l all -d 'Every session; the exit code is that of the worst verdict'
 complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "list" -d 'List the profiles there are'

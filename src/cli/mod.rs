@@ -244,7 +244,7 @@ pub struct LogArgs {
 pub struct VerifyArgs {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
-    /// Every session.
+    /// Every session; the exit code is that of the worst verdict.
     #[arg(long, conflicts_with = "session")]
     pub all: bool,
 }
