@@ -28,14 +28,14 @@ const DEMO: &str = "demo";
 /// The bare `claudebox`: the default agent in this project.
 pub(crate) fn bare(options: &RunOptions, argv: &[OsString], host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
-    trace::start(options.verbose.max(config.verbose()));
+    trace::start(options.verbose().unwrap_or(config.verbose()));
     start(&Invocation::of_bare(options, argv, &config)?, &config, host)
 }
 
 /// `claudebox run`
 pub(crate) fn run(args: &RunArgs, host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
-    trace::start(args.options.verbose.max(config.verbose()));
+    trace::start(args.options.verbose().unwrap_or(config.verbose()));
     let invocation = Invocation::of_run(args, &config)?;
     if invocation.profile == ProfileChoice::Agent(DEMO.into()) && invocation.project.is_none() {
         return run_demo(invocation, &config, host);
