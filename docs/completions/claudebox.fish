@@ -66,6 +66,7 @@ complete -c claudebox -n "__fish_claudebox_needs_command" -a "__demo" -d 'The sc
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "__supervise" -d 'The supervisor, started in the agent pane'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
@@ -75,7 +76,6 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l env -d 'Pass an environment variable, or set it' -r
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
@@ -91,6 +91,7 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-allow-xdg
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l exec-log
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-verbose
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
@@ -100,7 +101,8 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l env -d 'Pass an environment variable, or set it' -r
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bwrap -d 'Print the bwrap command'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l json -d 'Print everything as JSON'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
@@ -115,8 +117,6 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-allow
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-allow-xdg-runtime
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l exec-log
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-verbose
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bwrap -d 'Print the bwrap command'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l json -d 'Print everything as JSON'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s a -l all -d 'Sessions of every project'
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -l json -d 'One JSON object a line'

@@ -43,12 +43,13 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Options of the bare `claudebox`.
-    #[command(flatten)]
-    pub run: RunOptions,
     /// Arguments for the agent.
     #[arg(last = true, value_name = "AGENT_ARGS")]
     pub agent_args: Vec<OsString>,
+    // After what has no heading of its own, here and below: its heading holds for all that follows.
+    /// Options of the bare `claudebox`.
+    #[command(flatten)]
+    pub run: RunOptions,
 }
 
 /// The commands.
@@ -110,9 +111,6 @@ pub enum Command {
 /// `claudebox run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Options.
-    #[command(flatten)]
-    pub options: RunOptions,
     /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
     #[arg(value_name = "AGENT", conflicts_with = "profile")]
     pub agent: Option<String>,
@@ -122,20 +120,23 @@ pub struct RunArgs {
     /// The profile, by name or file, for the command after `--`.
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<PathBuf>,
+    /// Options.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// `claudebox explain`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ExplainArgs {
-    /// The same as for `run`.
-    #[command(flatten)]
-    pub run: RunArgs,
     /// Print the bwrap command.
     #[arg(long, conflicts_with = "json")]
     pub bwrap: bool,
     /// Print everything as JSON.
     #[arg(long)]
     pub json: bool,
+    /// The same as for `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// `claudebox ls`.
