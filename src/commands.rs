@@ -28,14 +28,14 @@ const DEMO: &str = "demo";
 /// The bare `claudebox`: the default agent in this project.
 pub(crate) fn bare(options: &RunOptions, argv: &[OsString], host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
-    trace::start(options.verbose.max(config.verbose()));
+    trace::start(options.verbose().unwrap_or(config.verbose()));
     start(&Invocation::of_bare(options, argv, &config)?, &config, host)
 }
 
 /// `claudebox run`
 pub(crate) fn run(args: &RunArgs, host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
-    trace::start(args.options.verbose.max(config.verbose()));
+    trace::start(args.options.verbose().unwrap_or(config.verbose()));
     let invocation = Invocation::of_run(args, &config)?;
     if invocation.profile == ProfileChoice::Agent(DEMO.into()) && invocation.project.is_none() {
         return run_demo(invocation, &config, host);
@@ -111,18 +111,8 @@ pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
 
 /// `claudebox verify`
 pub(crate) fn verify(args: &VerifyArgs, host: &Host) -> Result<u8> {
-    let found = if args.all {
-        Sessions::new(&host.dirs).all()
-    } else {
-        vec![find(args.session.as_deref(), host)?]
-    };
-    let mut out = anstream::stdout().lock();
-    let mut worst = 0;
-    for Found { session, .. } in found {
-        let verdict = log::verify::verify(&session.directory, &mut out)?;
-        worst = worst.max(verdict.exit_code());
-    }
-    Ok(worst)
+    let here = host.here();
+    crate::session::verify::verify(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())
 }
 
 /// `claudebox profile`

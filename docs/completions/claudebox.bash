@@ -167,7 +167,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --help --version run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -303,12 +303,16 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__explain)
-            opts="-v -h --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --profile --bwrap --json --help"
+            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --project)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -330,10 +334,6 @@ _claudebox() {
                     return 0
                     ;;
                 --env)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -853,12 +853,16 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__run)
-            opts="-v -h --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --profile --help"
+            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --project)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -880,10 +884,6 @@ _claudebox() {
                     return 0
                     ;;
                 --env)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

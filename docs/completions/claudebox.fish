@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_claudebox_global_optspecs
-    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log v/verbose h/help V/version
+    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
 end
 
 function __fish_claudebox_needs_command
@@ -33,13 +33,20 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_needs_command" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l env -d 'Pass an environment variable, or set it' -r
-complete -c claudebox -n "__fish_claudebox_needs_command" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
-complete -c claudebox -n "__fish_claudebox_needs_command" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
-complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
-complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
-complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
-complete -c claudebox -n "__fish_claudebox_needs_command" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
-complete -c claudebox -n "__fish_claudebox_needs_command" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-gpg-agent -d 'Let the agent use your gpg-agent [opposite: --no-allow-gpg-agent]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR` [opposite: --no-allow-xdg-runtime]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-exec-log -d 'Do not observe execs, for `strace --seccomp-bpf` and other programs that need the listener [opposite: --exec-log]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -s v -l verbose -d 'Say more about what claudebox does; twice: everything [opposite: --no-verbose]'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l monitor
+complete -c claudebox -n "__fish_claudebox_needs_command" -l tmux-config
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-allow-ssh-agent
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-allow-gpg-agent
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-allow-xdg-runtime
+complete -c claudebox -n "__fish_claudebox_needs_command" -l exec-log
+complete -c claudebox -n "__fish_claudebox_needs_command" -l no-verbose
 complete -c claudebox -n "__fish_claudebox_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c claudebox -n "__fish_claudebox_needs_command" -s V -l version -d 'Print version'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "run" -d 'Run an agent, or any command, in the sandbox'
@@ -59,6 +66,7 @@ complete -c claudebox -n "__fish_claudebox_needs_command" -a "__demo" -d 'The sc
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "__supervise" -d 'The supervisor, started in the agent pane'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
@@ -68,15 +76,22 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l env -d 'Pass an environment variable, or set it' -r
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-gpg-agent -d 'Let the agent use your gpg-agent [opposite: --no-allow-gpg-agent]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR` [opposite: --no-allow-xdg-runtime]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-exec-log -d 'Do not observe execs, for `strace --seccomp-bpf` and other programs that need the listener [opposite: --exec-log]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s v -l verbose -d 'Say more about what claudebox does; twice: everything [opposite: --no-verbose]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l monitor
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l tmux-config
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-allow-ssh-agent
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-allow-gpg-agent
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-allow-xdg-runtime
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l exec-log
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-verbose
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
@@ -86,16 +101,22 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l env -d 'Pass an environment variable, or set it' -r
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-monitor -d 'Run in this terminal, without tmux and the log pane'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-tmux-config -d 'Do not load the user\'s tmux configuration'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-ssh-agent -d 'Let the agent use your ssh-agent'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-gpg-agent -d 'Let the agent use your gpg-agent'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR`'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-exec-log -d 'Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener)'
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s v -l verbose -d 'Say more about what claudebox does (twice: everything)'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bwrap -d 'Print the bwrap command'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l json -d 'Print everything as JSON'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-gpg-agent -d 'Let the agent use your gpg-agent [opposite: --no-allow-gpg-agent]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow-xdg-runtime -d 'Bind all of `$XDG_RUNTIME_DIR` [opposite: --no-allow-xdg-runtime]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-exec-log -d 'Do not observe execs, for `strace --seccomp-bpf` and other programs that need the listener [opposite: --exec-log]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s v -l verbose -d 'Say more about what claudebox does; twice: everything [opposite: --no-verbose]'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l monitor
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l tmux-config
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-allow-ssh-agent
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-allow-gpg-agent
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-allow-xdg-runtime
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l exec-log
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-verbose
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s a -l all -d 'Sessions of every project'
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -l json -d 'One JSON object a line'
@@ -108,7 +129,7 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l failed -d 'O
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l tree -d 'Show which command started which'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l all -d 'Show everything: helpers, misses along PATH and repeats are not folded'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -s h -l help -d 'Print help'
-complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -l all -d 'Every session'
+complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -l all -d 'Every session; the exit code is that of the worst verdict'
 complete -c claudebox -n "__fish_claudebox_using_subcommand verify" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand profile; and not __fish_seen_subcommand_from list show check path help" -f -a "list" -d 'List the profiles there are'

@@ -6,12 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub mod meant;
+pub mod options;
 
 use crate::error::exit;
-use crate::profile::schema::NetworkMode;
+
+pub use options::{RunOptions, SplitDirection};
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
 /// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.
@@ -41,12 +43,13 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Options of the bare `claudebox`.
-    #[command(flatten)]
-    pub run: RunOptions,
     /// Arguments for the agent.
     #[arg(last = true, value_name = "AGENT_ARGS")]
     pub agent_args: Vec<OsString>,
+    // After what has no heading of its own, here and below: its heading holds for all that follows.
+    /// Options of the bare `claudebox`.
+    #[command(flatten)]
+    pub run: RunOptions,
 }
 
 /// The commands.
@@ -108,9 +111,6 @@ pub enum Command {
 /// `claudebox run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Options.
-    #[command(flatten)]
-    pub options: RunOptions,
     /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
     #[arg(value_name = "AGENT", conflicts_with = "profile")]
     pub agent: Option<String>,
@@ -120,80 +120,23 @@ pub struct RunArgs {
     /// The profile, by name or file, for the command after `--`.
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<PathBuf>,
+    /// Options.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// `claudebox explain`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ExplainArgs {
-    /// The same as for `run`.
-    #[command(flatten)]
-    pub run: RunArgs,
     /// Print the bwrap command.
     #[arg(long, conflicts_with = "json")]
     pub bwrap: bool,
     /// Print everything as JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The options of a run. Each can also stand in `config.toml`, by the same name.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Run options")]
-pub struct RunOptions {
-    /// Run in this terminal, without tmux and the log pane.
-    #[arg(long)]
-    pub no_monitor: bool,
-    /// The project directory, instead of the git root of the current directory.
-    #[arg(long, value_name = "DIR")]
-    pub project: Option<PathBuf>,
-    /// How the window is split for the log pane.
-    #[arg(long, value_name = "DIRECTION")]
-    pub split_direction: Option<SplitDirection>,
-    /// Do not load the user's tmux configuration.
-    #[arg(long)]
-    pub no_tmux_config: bool,
-    /// Which network there is inside.
-    #[arg(long, value_name = "MODE")]
-    pub network: Option<NetworkMode>,
-    /// Make a path writable inside.
-    #[arg(long, value_name = "SRC[:DEST]")]
-    pub bind: Vec<OsString>,
-    /// Make a path readable inside.
-    #[arg(long, value_name = "SRC[:DEST]")]
-    pub ro_bind: Vec<OsString>,
-    /// Pass an environment variable, or set it.
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<OsString>,
-    /// Let the agent use your ssh-agent.
-    #[arg(long)]
-    pub allow_ssh_agent: bool,
-    /// Let the agent use your gpg-agent.
-    #[arg(long)]
-    pub allow_gpg_agent: bool,
-    /// Bind all of `$XDG_RUNTIME_DIR`.
-    #[arg(long)]
-    pub allow_xdg_runtime: bool,
-    /// Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener).
-    #[arg(long)]
-    pub no_exec_log: bool,
-    /// Say more about what claudebox does (twice: everything).
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-/// How the window is split.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum SplitDirection {
-    /// Side by side when the terminal is at least three times as wide as high.
-    #[default]
-    Auto,
-    /// Side by side.
-    Horizontal,
-    /// One above the other.
-    Vertical,
+    /// The same as for `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// `claudebox ls`.
@@ -244,7 +187,7 @@ pub struct LogArgs {
 pub struct VerifyArgs {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
-    /// Every session.
+    /// Every session; the exit code is that of the worst verdict.
     #[arg(long, conflicts_with = "session")]
     pub all: bool,
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -14,11 +14,10 @@ use super::encode;
 use super::event::{Event, FORMAT_VERSION};
 use super::lines::{Lines, Step};
 use super::{reader, segment};
-use crate::error::{Result, Tried as _};
 use crate::visible::visible;
 
 /// What is known about a log; the numbers are the exit codes of `claudebox verify`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
     /// Complete and unchanged.
@@ -35,6 +34,19 @@ impl Verdict {
     /// The exit code of `claudebox verify`.
     pub fn exit_code(self) -> u8 {
         self as u8
+    }
+
+    /// The worse of two. Not the larger number: a log that was changed must not hide behind a
+    /// session that merely goes on.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let badness = |verdict| match verdict {
+            Self::Ok => 0,
+            Self::Incomplete => 1,
+            Self::Unverifiable => 2,
+            Self::Broken => 3,
+        };
+        if badness(other) > badness(self) { other } else { self }
     }
 }
 
@@ -55,25 +67,24 @@ impl Finding {
     }
 }
 
-/// Checks the log in a session's directory and says the result in one line.
-pub fn verify(directory: &Path, out: &mut dyn Write) -> Result<Verdict> {
+/// Checks the log in a session's directory: the verdict, and why, in one line that is safe for a
+/// terminal.
+pub fn verify(directory: &Path) -> (Verdict, String) {
     let mut log = Log::default();
     let checked = log.check(directory);
-    let (verdict, text) = match checked {
-        Ok(()) => {
-            (Verdict::Ok, format!("ok: {} events, head {}", log.chain.events, log.chain.head))
+    let Log { chain, .. } = log;
+    let events = if chain.events == 1 { "1 event" } else { &format!("{} events", chain.events) };
+    match checked {
+        Ok(()) => (Verdict::Ok, format!("ok: {events}, head {}", chain.head)),
+        Err(Finding { verdict, why }) => {
+            let text = match verdict {
+                Verdict::Incomplete => format!("incomplete: {why}; unchanged so far: {events}"),
+                Verdict::Broken => format!("broken: {why}"),
+                Verdict::Ok | Verdict::Unverifiable => format!("cannot verify: {why}"),
+            };
+            (verdict, text)
         }
-        Err(Finding { verdict: verdict @ Verdict::Broken, why }) => {
-            (verdict, format!("broken: {why}"))
-        }
-        Err(Finding { verdict: verdict @ Verdict::Incomplete, why }) => (
-            verdict,
-            format!("incomplete: {why}; {} events so far are unchanged", log.chain.events),
-        ),
-        Err(Finding { verdict, why }) => (verdict, format!("cannot verify: {why}")),
-    };
-    writeln!(out, "{text}").tried(|| "print the result")?;
-    Ok(verdict)
+    }
 }
 
 /// The part of `status.json` that belongs to the log.
@@ -271,9 +282,8 @@ mod tests {
     }
 
     fn said(dir: &TempDir) -> (u8, String) {
-        let mut out = Vec::new();
-        let verdict = verify(dir.path(), &mut out).unwrap();
-        (verdict.exit_code(), String::from_utf8(out).unwrap())
+        let (verdict, text) = verify(dir.path());
+        (verdict.exit_code(), text)
     }
 
     fn without_status(dir: TempDir) -> TempDir {
@@ -296,6 +306,18 @@ mod tests {
         assert_eq!(code, 0, "{text}");
         assert!(text.starts_with("ok: 14 events, head "), "{text}");
         assert_eq!(said(&without_status(log())).0, 0);
+    }
+
+    #[test]
+    fn the_worst_verdict_is_not_the_largest_code() {
+        use Verdict::{Broken, Incomplete, Ok, Unverifiable};
+        let worst = |verdicts: &[Verdict]| {
+            verdicts.iter().fold(Ok, |worst, verdict| worst.or_worse(*verdict)).exit_code()
+        };
+        assert_eq!(worst(&[]), 0);
+        assert_eq!(worst(&[Ok, Incomplete, Ok]), 2);
+        assert_eq!(worst(&[Incomplete, Unverifiable, Incomplete]), 3);
+        assert_eq!(worst(&[Unverifiable, Broken, Incomplete]), 1);
     }
 
     #[test]
@@ -349,10 +371,10 @@ mod tests {
         assert_eq!(said(&dir).0, 1);
         let dir = without_status(log());
         change(&dir, 2, cut);
-        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log has no end: its supervisor died; 13 events so far are unchanged");
+        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log has no end: its supervisor died; unchanged so far: 13 events");
         assert_eq!(said(&dir).0, 2);
         change(&dir, 2, |lines| lines.push("{\"h\":\"00".into()));
-        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log ends in half a line: its supervisor died; 13 events so far are unchanged");
+        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log ends in half a line: its supervisor died; unchanged so far: 13 events");
         assert_eq!(said(&dir).0, 2);
     }
 
@@ -424,9 +446,9 @@ mod tests {
         let start = Start { v: FORMAT_VERSION, session: "s".into(), ..Start::default() };
         writer.write(&Event::Start(start)).unwrap();
         writer.flush().unwrap();
-        insta::assert_snapshot!(said(&dir).1, @"incomplete: the session is still running; 1 events so far are unchanged");
+        insta::assert_snapshot!(said(&dir).1, @"incomplete: the session is still running; unchanged so far: 1 event");
         drop(writer);
-        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log has no end: its supervisor died; 1 events so far are unchanged");
+        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log has no end: its supervisor died; unchanged so far: 1 event");
         assert_eq!(said(&dir).0, 2);
     }
 

@@ -51,14 +51,14 @@ pub struct Invocation {
     pub binds: Vec<BindArgument>,
     /// `--env`, as typed.
     pub env: Vec<OsString>,
-    /// `--allow-ssh-agent`
-    pub allow_ssh_agent: bool,
+    /// `--allow-ssh-agent`; `None` where nothing was typed, here and below.
+    pub allow_ssh_agent: Option<bool>,
     /// `--allow-gpg-agent`
-    pub allow_gpg_agent: bool,
+    pub allow_gpg_agent: Option<bool>,
     /// `--allow-xdg-runtime`
-    pub allow_xdg_runtime: bool,
-    /// `--no-exec-log`
-    pub no_exec_log: bool,
+    pub allow_xdg_runtime: Option<bool>,
+    /// `--exec-log`
+    pub exec_log: Option<bool>,
     /// Use tmux and the log pane.
     pub monitor: bool,
     /// `--split-direction`
@@ -112,16 +112,16 @@ impl Invocation {
             network: options.network,
             binds,
             env: config.env().map(OsString::from).chain(options.env.iter().cloned()).collect(),
-            allow_ssh_agent: options.allow_ssh_agent,
-            allow_gpg_agent: options.allow_gpg_agent,
-            allow_xdg_runtime: options.allow_xdg_runtime,
-            no_exec_log: options.no_exec_log,
-            monitor: !options.no_monitor && config.monitor(),
+            allow_ssh_agent: options.allow_ssh_agent(),
+            allow_gpg_agent: options.allow_gpg_agent(),
+            allow_xdg_runtime: options.allow_xdg_runtime(),
+            exec_log: options.exec_log(),
+            monitor: options.monitor().unwrap_or(config.monitor()),
             split_direction: options
                 .split_direction
                 .or(config.split_direction())
                 .unwrap_or_default(),
-            tmux_config: !options.no_tmux_config && config.tmux_config(),
+            tmux_config: options.tmux_config().unwrap_or(config.tmux_config()),
         })
     }
 }
@@ -179,6 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::options::tests::typed;
 
     fn bind(text: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
         let bytes = |path: PathBuf| path.into_os_string().into_vec();
@@ -216,11 +217,29 @@ mod tests {
     }
 
     #[test]
+    fn the_command_line_wins_over_the_configuration() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "monitor = false\ntmux-config = false\nsplit-direction = \"vertical\"\n";
+        std::fs::write(file.path(), text).unwrap();
+        let config = Config::read(file.path(), "/home/a".as_ref()).unwrap();
+        let made = |words: &[&str], config: &Config| {
+            let run = Invocation::of_bare(&typed(words), &[], config).unwrap();
+            (run.monitor, run.tmux_config, run.split_direction)
+        };
+        let back = ["--monitor", "--tmux-config", "--split-direction", "auto"];
+        assert_eq!(made(&[], &config), (false, false, SplitDirection::Vertical));
+        assert_eq!(made(&back, &config), (true, true, SplitDirection::Auto));
+        let off = ["--no-monitor", "--no-tmux-config"];
+        assert_eq!(made(&off, &Config::default()), (false, false, SplitDirection::Auto));
+        assert_eq!(made(&[], &Config::default()), (true, true, SplitDirection::Auto));
+    }
+
+    #[test]
     fn a_bad_argument_is_named() {
-        let options = RunOptions { ro_bind: vec!["/a:".into()], ..RunOptions::default() };
+        let options = typed(&["--ro-bind", "/a:"]);
         let error = Invocation::of_bare(&options, &[], &Config::default()).unwrap_err();
         assert_eq!(error.to_string(), "--ro-bind /a:: a path is missing");
-        let options = RunOptions { env: vec!["=1".into()], ..RunOptions::default() };
+        let options = typed(&["--env", "=1"]);
         assert!(Invocation::of_bare(&options, &[], &Config::default()).is_err());
     }
 

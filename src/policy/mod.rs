@@ -165,9 +165,14 @@ impl Choices {
             line: 0,
         };
         let network = invocation.network.map(|value| Settled { value, origin: typed("--network") });
-        let exec_log = invocation
-            .no_exec_log
-            .then(|| Settled { value: ExecLog::Off, origin: typed("--no-exec-log") });
+        let exec_log = invocation.exec_log.map(|on| {
+            let (value, option) = if on {
+                (ExecLog::Required, "--exec-log")
+            } else {
+                (ExecLog::Off, "--no-exec-log")
+            };
+            Settled { value, origin: typed(option) }
+        });
         let choices = Self {
             network: network
                 .or_else(|| settings.network.clone())

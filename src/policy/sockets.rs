@@ -177,21 +177,18 @@ pub(super) fn mounts(draft: &mut Draft<'_>, choices: &Choices) -> Result<()> {
     Ok(())
 }
 
-/// Whether a socket is on, and who said so: a flag wins over the profile.
+/// Whether a socket is on, and who said so: the command line wins over the profile.
 fn wanted(draft: &Draft<'_>, name: &'static str) -> Option<Settled<bool>> {
-    let flags = [
-        ("ssh-agent", draft.invocation.allow_ssh_agent, "--allow-ssh-agent"),
-        ("gpg-agent", draft.invocation.allow_gpg_agent, "--allow-gpg-agent"),
-        ("xdg-runtime", draft.invocation.allow_xdg_runtime, "--allow-xdg-runtime"),
-    ];
-    for (flag, given, option) in flags {
-        if flag == name && given {
-            let source = option.to_owned();
-            let origin = Origin { layer: LayerKind::CommandLine, source, line: 0 };
-            return Some(Settled { value: true, origin });
-        }
-    }
-    draft.settings.sockets.get(name).cloned()
+    let typed = match name {
+        "ssh-agent" => draft.invocation.allow_ssh_agent,
+        "gpg-agent" => draft.invocation.allow_gpg_agent,
+        "xdg-runtime" => draft.invocation.allow_xdg_runtime,
+        _ => None,
+    };
+    let Some(value) = typed else { return draft.settings.sockets.get(name).cloned() };
+    let source = format!("--{}allow-{name}", if value { "" } else { "no-" });
+    let origin = Origin { layer: LayerKind::CommandLine, source, line: 0 };
+    Some(Settled { value, origin })
 }
 
 /// What of it is on this machine; `None` where its first path is not.

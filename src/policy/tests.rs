@@ -626,11 +626,33 @@ fn sockets_are_there_one_by_one() {
     let found = order.map(|line| mounts.find(line).unwrap_or_else(|| panic!("{mounts}")));
     assert!(found.is_sorted());
 
-    let typed = Case::debian().with(|case| case.invocation.allow_ssh_agent = true);
+    let refused = sockets(&["ssh-agent", "docker"]).with(|case| {
+        case.invocation.allow_ssh_agent = Some(false);
+    });
+    let mounts = refused.mounts();
+    assert!(!mounts.contains("keyring/ssh") && mounts.contains("docker.sock"), "{mounts}");
+
+    let typed = Case::debian().with(|case| case.invocation.allow_ssh_agent = Some(true));
     insta::assert_snapshot!(typed.error(), @"
     --allow-ssh-agent: there is no ssh-agent here
     hint: start the ssh-agent first, and see that its variable is set
     ");
+}
+
+#[test]
+fn the_command_line_turns_the_exec_log_on_and_off() {
+    let settled = |said: ExecLog, typed: Option<bool>| {
+        let case = Case::debian().with(|case| {
+            case.settings.exec_log = Some(at(7, said));
+            case.invocation.exec_log = typed;
+        });
+        let Settled { value, origin } = case.policy().unwrap().exec_log;
+        (value, origin.source)
+    };
+    assert_eq!(settled(ExecLog::Off, None).0, ExecLog::Off);
+    let (on, off) = ("--exec-log".to_owned(), "--no-exec-log".to_owned());
+    assert_eq!(settled(ExecLog::Off, Some(true)), (ExecLog::Required, on));
+    assert_eq!(settled(ExecLog::Required, Some(false)), (ExecLog::Off, off));
 }
 
 #[test]

@@ -226,15 +226,30 @@ mod tests {
     }
 
     #[test]
-    fn every_run_option_has_its_key() {
+    fn every_run_option_has_its_key_and_every_switch_its_opposite() {
         use clap::CommandFactory as _;
         let schema = schemars::schema_for!(Keys).to_value();
         let keys = schema["properties"].as_object().unwrap();
         let cli = crate::cli::Cli::command();
-        for option in cli.get_arguments().filter_map(clap::Arg::get_long) {
-            let key = option.strip_prefix("no-").unwrap_or(option);
-            let elsewhere = ["project", "help", "version"].contains(&key);
-            assert!(elsewhere || keys.contains_key(key), "--{option} has no key");
+        let options: Vec<&clap::Arg> =
+            cli.get_arguments().filter(|argument| argument.get_long().is_some()).collect();
+        for option in &options {
+            let long = option.get_long().unwrap();
+            let key = long.strip_prefix("no-").unwrap_or(long);
+            if ["project", "help", "version"].contains(&key) {
+                continue;
+            }
+            assert!(keys.contains_key(key), "--{long} has no key");
+            if option.get_action().takes_values() {
+                continue;
+            }
+            let opposite = if key == long { format!("no-{long}") } else { key.to_owned() };
+            let other = options.iter().find(|other| other.get_long() == Some(&opposite)).unwrap();
+            // One of the two is in the help, and names the other.
+            let (shown, hidden) =
+                if option.is_hide_set() { (other, long) } else { (option, opposite.as_str()) };
+            let help = shown.get_help().unwrap().to_string();
+            assert!(help.contains(&format!("[opposite: --{hidden}]")), "{help}");
         }
     }
 }

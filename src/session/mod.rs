@@ -14,6 +14,7 @@ pub mod list;
 pub mod lock;
 pub mod lookup;
 pub mod record;
+pub mod verify;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -154,11 +155,17 @@ impl<'a> Sessions<'a> {
 
     /// Every session that has a record, the latest first.
     pub fn all(self) -> Vec<Found> {
-        let Ok(entries) = fs::read_dir(self.dirs.state.join("sessions")) else { return Vec::new() };
-        let ids = entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?));
-        let mut found: Vec<Found> = ids.filter_map(|id| self.look_at(&id)).collect();
+        let mut found: Vec<Found> = self.ids().iter().filter_map(|id| self.look_at(id)).collect();
         found.sort_by_key(|found| std::cmp::Reverse(found.record.created));
         found
+    }
+
+    /// Every session whose record is missing or cannot be read.
+    pub fn without_record(self) -> Vec<Id> {
+        let mut ids = self.ids();
+        ids.retain(|id| self.look_at(id).is_none());
+        ids.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        ids
     }
 
     /// The session that is meant by the beginning of an id, or else the latest of the project
@@ -189,6 +196,11 @@ impl<'a> Sessions<'a> {
         let Ok(entries) = fs::read_dir(&self.dirs.runtime) else { return Vec::new() };
         let ids = entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?));
         ids.map(|id| self.place(&id)).filter(|session| !session.is_alive()).collect()
+    }
+
+    fn ids(self) -> Vec<Id> {
+        let Ok(entries) = fs::read_dir(self.dirs.state.join("sessions")) else { return Vec::new() };
+        entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?)).collect()
     }
 
     fn look_at(self, id: &Id) -> Option<Found> {

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use claudebox::cli::{RunArgs, RunOptions};
+use claudebox::cli::RunArgs;
 use claudebox::error::{Result, report};
 use claudebox::front;
 use claudebox::host::Host;
@@ -23,10 +23,10 @@ fn supervise(mut words: impl Iterator<Item = OsString>) -> Result<u8> {
     let mut host = Host::probe()?;
     // The inner stage is claudebox's own, as ever.
     host.executable = words.next().unwrap_or_default().into();
-    let options = RunOptions { no_monitor: true, ..RunOptions::default() };
-    let args = RunArgs { options, argv: words.collect(), ..RunArgs::default() };
+    let args = RunArgs { argv: words.collect(), ..RunArgs::default() };
     let config = Config::load(&host)?;
-    let invocation = Invocation::of_run(&args, &config)?;
+    let mut invocation = Invocation::of_run(&args, &config)?;
+    invocation.monitor = false;
     let (_, mut plan) = claudebox::plan(&invocation, &config, &host)?;
     plan.verify = false;
     front::run(&plan, &invocation, &host)
