@@ -47,13 +47,16 @@ pub(crate) fn spawns(bench: &Workbench, report: &mut Report) {
     }
 }
 
+/// As a C project's own: optimised, with warnings.
+const MAKEFILE: &str = "CFLAGS = -O2 -Wall\nall: $(patsubst %.c,%.o,$(wildcard f*.c))\n";
+
 /// make and git.
 pub(crate) fn work(bench: &Workbench, report: &mut Report) {
     for index in 0..100 {
-        let text = format!("int f{index}(int x)\n{{\n    return x * {index} + 1;\n}}\n");
+        let text = include_str!("unit.c").replace("NUMBER", &index.to_string());
         bench.place.project_file(format!("f{index}.c"), text);
     }
-    bench.place.project_file("Makefile", "all: $(patsubst %.c,%.o,$(wildcard f*.c))\n");
+    bench.place.project_file("Makefile", MAKEFILE);
     bench.place.project_file("git-work.sh", include_str!("git-work.sh"));
     let make: &[&str] = &["time", "make", "-s", "-B", "-j2"];
     let git: &[&str] = &["time", "sh", "git-work.sh"];

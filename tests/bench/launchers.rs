@@ -13,6 +13,15 @@ use crate::common::run::Run;
 use crate::report::{Row, Target};
 use crate::workbench::succeeded;
 
+/// A user's on Debian. How many directories are searched in vain before a program is found decides
+/// how many execs a build makes, and every machine has others. The peers' own is behind it: they
+/// start programs of their own by name.
+fn path() -> OsString {
+    let mut path = OsString::from("/usr/local/bin:/usr/bin:/bin:");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
+}
+
 /// Begins a word that stands for the number of a descriptor on a file.
 const FILE: &[u8] = b"<file: ";
 
@@ -37,8 +46,7 @@ impl Launcher {
 
     /// The command, to be run this way.
     pub(crate) fn run(&self, place: &Place, command: &[&str]) -> Run {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut run = place.command(&self.prefix[0]).env("PATH", path);
+        let mut run = place.command(&self.prefix[0]).env("PATH", path());
         for word in &self.prefix[1..] {
             match word.as_bytes().strip_prefix(FILE) {
                 Some(file) => {
@@ -144,10 +152,26 @@ pub(crate) fn tracers(bwrap: &Launcher) -> Vec<Result<Launcher, Row>> {
         .into_iter()
         .map(|(name, words)| {
             let mut tracer = installed(name, words)?;
-            tracer.prefix.extend(bwrap.prefix.iter().cloned());
+            tracer.prefix.extend(without_files(&bwrap.prefix));
             Ok(tracer)
         })
         .collect()
+}
+
+/// With a mount in the place of each file that bwrap copies: a tracer may close what is open.
+fn without_files(bwrap: &[OsString]) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    for word in bwrap {
+        match word.as_bytes().strip_prefix(FILE) {
+            Some(file) => {
+                // Over `--perms MODE --file`.
+                words.truncate(words.len().saturating_sub(3));
+                words.extend(["--ro-bind".into(), OsString::from_vec(file.to_owned())]);
+            }
+            None => words.push(word.clone()),
+        }
+    }
+    words
 }
 
 /// With the version that answers, where it is there.
