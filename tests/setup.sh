@@ -9,11 +9,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What is needed, as "program:debian-package".
+# What is needed, as "program:debian-package" or "/file:debian-package".
 run=(bwrap:bubblewrap tmux:tmux git:git)
 build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
     nix-instantiate:nix-bin)
+# 32-bit programs have system calls of their own.
+[ "$(uname -m)" != x86_64 ] || test+=(/usr/lib32/crt1.o:gcc-multilib)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -24,7 +26,7 @@ as_root() {
 missing_packages() {
     local pair
     for pair in "$@"; do
-        command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair##*:}"
+        command -v "${pair%%:*}" >/dev/null || [[ $pair == /* && -e ${pair%%:*} ]] || printf '%s\n' "${pair##*:}"
     done | sort -u
 }
 

@@ -21,6 +21,7 @@ use self::child::Program;
 use self::handshake::{Observed, Order, Orders, Ready, Report};
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
+use crate::supervisor::execs::filter::Stops;
 use crate::sys::channel::Channel;
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;
@@ -76,6 +77,12 @@ struct Confined {
 /// lines of the log before anything foreign runs.
 fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let single = SingleThreaded::check().tried(|| "start the inner stage with one thread")?;
+    // First of all: a socket that is closed while there is something to read in it loses what was
+    // sent through it, and so the word of what failed (ECONNRESET).
+    let stops = match next(supervisor)? {
+        Some(Order::Observe(stops)) => stops,
+        _ => return Err(supervisor_gone()),
+    };
     let orders = read_orders(plan)?;
     let InnerPlan { program, argv, env, cwd, shell, landlock, .. } = &orders.plan;
     confine::guard()?;
@@ -85,7 +92,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let agent = Program::new(program, argv, env)?;
     let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
     let restricted = confine::confine(landlock)?;
-    let (listener, observed) = observed(&single, supervisor)?;
+    let (listener, observed) = observed(&single, supervisor, stops)?;
     // From here on standard error is the agent's.
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
@@ -131,12 +138,12 @@ fn read_orders(plan: RawFd) -> Result<Orders> {
 }
 
 /// The listener, if execs are to be observed and can be.
-fn observed(single: &SingleThreaded, supervisor: &Channel) -> Result<(Option<Listener>, Observed)> {
-    let stops = match next(supervisor)? {
-        Some(Order::Observe(Some(stops))) => stops,
-        Some(Order::Observe(None)) => return Ok((None, Observed::Off)),
-        _ => return Err(supervisor_gone()),
-    };
+fn observed(
+    single: &SingleThreaded,
+    supervisor: &Channel,
+    stops: Option<Stops>,
+) -> Result<(Option<Listener>, Observed)> {
+    let Some(stops) = stops else { return Ok((None, Observed::Off)) };
     let probed =
         observe::probe(single, supervisor, stops).tried(|| "try whether execs can be observed")?;
     Ok(match probed {
