@@ -79,10 +79,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let single = SingleThreaded::check().tried(|| "start the inner stage with one thread")?;
     // First of all: a socket that is closed while there is something to read in it loses what was
     // sent through it, and so the word of what failed (ECONNRESET).
-    let stops = match next(supervisor)? {
-        Some(Order::Observe(stops)) => stops,
-        _ => return Err(supervisor_gone()),
-    };
+    let Some(Order::Observe(stops)) = next(supervisor)? else { return Err(supervisor_gone()) };
     let orders = read_orders(plan)?;
     let InnerPlan { program, argv, env, cwd, shell, landlock, .. } = &orders.plan;
     confine::guard()?;
