@@ -1,5 +1,5 @@
 //! What claudebox says when it cannot go on: one error with its hints, the table of exit codes,
-//! and the only place that prints an error. It must never hide the agent's own exit code behind
+//! and the only place that prints an error or a remark. It must never hide the agent's own exit code behind
 //! one of claudebox's, nor print a byte of foreign text unescaped.
 #![forbid(unsafe_code)]
 
@@ -53,6 +53,7 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     message: String,
+    brief: Option<String>,
     hints: Vec<String>,
 }
 
@@ -62,7 +63,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self { kind, message: message.into(), brief: None, hints: Vec::new() }
     }
 
     /// A wrong command line or profile (exit code 2).
@@ -80,6 +81,18 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Says the same in one line, for a message of several.
+    #[must_use]
+    pub(crate) fn in_brief(mut self, line: String) -> Self {
+        self.brief = Some(line);
+        self
+    }
+
+    /// The message in one line, to be mentioned in another.
+    pub fn brief(&self) -> &str {
+        self.brief.as_deref().or_else(|| self.message.lines().next()).unwrap_or_default()
     }
 
     /// Which kind of failure this is.
@@ -123,4 +136,11 @@ pub fn report(error: &Error) {
     for hint in error.hints() {
         let _ = writeln!(out, "{cyan}hint:{cyan:#} {hint}");
     }
+}
+
+/// Tells the user something that is no error. `text` is ready for a terminal.
+pub fn say(text: impl fmt::Display) {
+    use std::io::Write as _;
+    let bold = anstyle::Style::new().bold();
+    let _ = writeln!(anstream::stderr().lock(), "{bold}claudebox:{bold:#} {text}");
 }

@@ -46,6 +46,22 @@ fn a_wrong_command_line_says_what_is_wrong() {
 }
 
 #[test]
+fn a_broken_profile_stops_only_what_could_be_meant_for_it() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let broken = "[agent]\nprograms = [\"true\"]\nprogams = []\n";
+        place.home_file(".config/claudebox/profiles/mine.toml", broken);
+        let passed = run(&place, &["--", "echo", "ran"]).run().code(0).says("ran");
+        passed.complains("mine.toml:3:1: unknown key `progams`").complains("profile check mine");
+        let output = run(&place, &["--", "true"]).run().code(2);
+        output.complains("mine.toml:3:1").complains("claudebox run --profile default -- true");
+        run(&place, &["--profile", "default", "--", "true"]).run().code(0);
+        run(&place, &["mine"]).run().code(2).complains("mine.toml:3:1");
+    }
+}
+
+#[test]
 fn a_program_that_is_missing_or_no_program() {
     common::must_have_sandbox();
     for user in users() {

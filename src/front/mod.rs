@@ -14,11 +14,10 @@ pub use attach::attach;
 pub use supervise::supervise;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use crate::bytes::Bytes;
-use crate::error::Result;
+use crate::error::{Result, say};
 use crate::host::Host;
 use crate::policy::invocation::Invocation;
 use crate::sandbox::plan::Plan;
@@ -120,10 +119,4 @@ fn has_room((columns, rows): Size) -> bool {
 fn own_command(host: &Host, arguments: &[&str]) -> Vec<OsString> {
     let program = [host.executable.as_os_str()];
     program.into_iter().chain(arguments.iter().map(OsStr::new)).map(OsString::from).collect()
-}
-
-/// Tells the user something that is no error.
-fn say(text: impl Display) {
-    let bold = anstyle::Style::new().bold();
-    let _ = writeln!(anstream::stderr().lock(), "{bold}claudebox:{bold:#} {text}");
 }

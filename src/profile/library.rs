@@ -36,6 +36,21 @@ pub struct Found {
     pub path: Option<PathBuf>,
 }
 
+/// A profile's file, which may be no profile at all.
+pub(super) struct Unread {
+    pub(super) kind: LayerKind,
+    shown: String,
+    path: Option<PathBuf>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Unread {
+    pub(super) fn found(self) -> Result<Found> {
+        let source = Source::new(self.kind, self.shown, self.bytes)?;
+        Ok(Found { source, path: self.path })
+    }
+}
+
 impl Library {
     /// The directories of this machine and user.
     pub fn of(host: &Host) -> Self {
@@ -50,23 +65,27 @@ impl Library {
     /// the user does not replace a built-in of the same name, it is laid over it. Empty where
     /// there is none.
     pub fn named(&self, name: &str) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
+        self.files(name)?.into_iter().map(Unread::found).collect()
+    }
+
+    /// The same, with nothing known of what is in them.
+    pub(super) fn files(&self, name: &str) -> Result<Vec<Unread>> {
+        let mut files = Vec::new();
         if let Some(text) = builtin::text(name) {
             let shown = format!("{name}.toml (built in)");
-            let source = Source::new(LayerKind::BuiltIn, shown, text.into())?;
-            found.push(Found { source, path: None });
+            let kind = LayerKind::BuiltIn;
+            files.push(Unread { kind, shown, path: None, bytes: text.into() });
         }
         if values::check_profile_name(name).is_err() {
-            return Ok(found);
+            return Ok(files);
         }
         for (kind, dir) in [(LayerKind::System, &self.system), (LayerKind::User, &self.user)] {
             let path = dir.join(format!("{name}.toml"));
             if let Some(bytes) = read(&path)? {
-                let source = Source::new(kind, visible_path(&path), bytes)?;
-                found.push(Found { source, path: Some(path) });
+                files.push(Unread { kind, shown: visible_path(&path), path: Some(path), bytes });
             }
         }
-        Ok(found)
+        Ok(files)
     }
 
     /// The profile in this file, absolute; `None` where there is none.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::command::is_file;
 use super::config::Config;
 use super::extends::{self, did_you_mean};
-use super::library::{Found, Library};
+use super::library::Library;
 use super::merge::{Layer, merge};
 use super::mistake;
 use super::project;
@@ -48,7 +48,7 @@ pub fn settle_from(
     project: Option<&Path>,
     defaults: &Config,
 ) -> Result<Settings> {
-    let Chosen { name, mut layers, argv_is_command } =
+    let Chosen { name, mut layers, argv_is_command, passed_over } =
         Choosing { library, host, defaults }.choose(choice, argv)?;
     if let Some(project) = project {
         layers.extend(project::layers(library, &Trust::of(host), project, &layers)?);
@@ -64,6 +64,7 @@ pub fn settle_from(
             )));
     }
     settings.name = name;
+    settings.passed_over = passed_over;
     Ok(settings)
 }
 
@@ -73,6 +74,14 @@ struct Chosen {
     name: String,
     layers: Vec<Layer>,
     argv_is_command: bool,
+    /// See [`Settings::passed_over`].
+    passed_over: Vec<String>,
+}
+
+impl Chosen {
+    fn new(name: String, layers: Vec<Layer>, argv_is_command: bool) -> Self {
+        Self { name, layers, argv_is_command, passed_over: Vec::new() }
+    }
 }
 
 struct Choosing<'a> {
@@ -98,7 +107,7 @@ impl Choosing<'_> {
     fn agent(&self, name: &str, error: impl Fn(&str) -> Error) -> Result<Chosen> {
         let layers = extends::named(self.library, name)?;
         if merge(layers.clone()).command.is_some() {
-            return Ok(Chosen { name: name.to_owned(), layers, argv_is_command: false });
+            return Ok(Chosen::new(name.to_owned(), layers, false));
         }
         let shown = visible(name);
         let error = if layers.is_empty() {
@@ -141,7 +150,7 @@ impl Choosing<'_> {
         let (Some(text), false) = (text, is_file(name)) else {
             let layers = extends::file(self.library, &self.host.cwd.join(name))?;
             let stem = name.file_stem().unwrap_or_default();
-            return Ok(Chosen { name: visible(stem.as_bytes()), layers, argv_is_command });
+            return Ok(Chosen::new(visible(stem.as_bytes()), layers, argv_is_command));
         };
         let layers = extends::named(self.library, text)?;
         if layers.is_empty() {
@@ -150,28 +159,66 @@ impl Choosing<'_> {
                 .hint(did_you_mean(text, known.iter().map(String::as_str)))
                 .hint("a file is named with its directory: --profile ./FILE.toml"));
         }
-        Ok(Chosen { name: text.to_owned(), layers, argv_is_command })
+        Ok(Chosen::new(text.to_owned(), layers, argv_is_command))
     }
 
     /// The profile that is made for this command: that itself names the program (what it extends
-    /// does not count); one of the user before one of the system before a built-in. A broken
-    /// profile is an error: it could be the one that was meant, and stricter than the one taken in
-    /// its place.
+    /// does not count); one of the user before one of the system before a built-in.
+    ///
+    /// A broken profile that could be made for the command is an error: the one taken in its place
+    /// may be weaker. One that cannot be is passed over, and named.
     fn for_command(&self, argv: &[OsString]) -> Result<Chosen> {
         let program = argv.first().and_then(|program| Path::new(program).file_name());
         let mut best: Option<(LayerKind, String)> = None;
+        let mut passed_over = Vec::new();
         for name in self.library.names()? {
-            for Found { source, .. } in self.library.named(&name)? {
-                let better = best.as_ref().is_none_or(|(kind, _)| source.kind > *kind);
-                if is_made_for(&source.parse()?, program) && better {
-                    best = Some((source.kind, name.clone()));
+            let files = self.library.files(&name).map_err(|error| undecided(error, program))?;
+            for file in files {
+                let (kind, bytes) = (file.kind, file.bytes.clone());
+                let better = best.as_ref().is_none_or(|(best, _)| kind > *best);
+                match file.found().and_then(|found| found.source.parse()) {
+                    Ok(profile) if is_made_for(&profile, program) && better => {
+                        best = Some((kind, name.clone()));
+                    }
+                    Ok(_) => {}
+                    Err(error) if may_be_made_for(&name, &bytes, program) => {
+                        return Err(undecided(error, program));
+                    }
+                    Err(error) => passed_over.push(format!(
+                        "passing over a broken profile: {}; `claudebox profile check {name}` \
+                         shows it",
+                        error.brief()
+                    )),
                 }
             }
         }
         let name = best.map_or_else(|| DEFAULT_PROFILE.to_owned(), |(_, name)| name);
         let layers = extends::named(self.library, &name)?;
-        Ok(Chosen { name, layers, argv_is_command: true })
+        Ok(Chosen { passed_over, ..Chosen::new(name, layers, true) })
     }
+}
+
+/// Whether a profile that cannot be read could be made for the program: it bears its name, or has
+/// it somewhere in its text. A list that names the program cannot do without.
+fn may_be_made_for(name: &str, text: &[u8], program: Option<&OsStr>) -> bool {
+    let Some(program) = program.map(OsStr::as_bytes).filter(|program| !program.is_empty()) else {
+        return false;
+    };
+    let of_a_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(byte);
+    let stands_alone = |at: usize| {
+        let before = text[..at].last().is_some_and(of_a_word);
+        let after = text.get(at + program.len()).is_some_and(of_a_word);
+        !before && !after
+    };
+    let mut places = text.windows(program.len()).enumerate();
+    name.as_bytes() == program || places.any(|(at, word)| word == program && stands_alone(at))
+}
+
+fn undecided(error: Error, program: Option<&OsStr>) -> Error {
+    let program = visible(program.unwrap_or_default().as_bytes());
+    error.hint(format!("it may be made for `{program}`, and stricter than another profile")).hint(
+        format!("mend it, or choose one: claudebox run --profile {DEFAULT_PROFILE} -- {program}"),
+    )
 }
 
 fn is_made_for(profile: &Profile, program: Option<&OsStr>) -> bool {
@@ -261,8 +308,67 @@ mod tests {
         assert_eq!(fixture.settle(&ForCommand, &["claude"]).unwrap().name, "claude");
         fixture.user("zz", "extends = [\"claude\"]\nagent.programs = [\"claude\"]\n");
         assert_eq!(fixture.settle(&ForCommand, &["claude"]).unwrap().name, "zz");
+    }
+
+    #[test]
+    fn a_broken_profile_stops_only_the_commands_it_could_be_made_for() {
+        let fixture = Fixture::new();
+        fixture.user("mine", "[agent]\nprograms = [\"brew\", \"tea-pot\"]\nnetwork = 1\n");
+        let settings = fixture.settle(&ForCommand, &["make", "brew"]).unwrap();
+        assert_eq!(settings.name, "default");
+        let said = settings.passed_over.join("\n");
+        assert_snapshot!(
+            said.replace(&fixture.path("").display().to_string(), "/"),
+            @"passing over a broken profile: /user/profiles/mine.toml:3:1: unknown key `network`; `claudebox profile check mine` shows it"
+        );
+        let refused =
+            |program: &str| fixture.settle(&ForCommand, &[program]).map(|_| ()).unwrap_err();
+        assert_snapshot!(fixture.shown(&refused("/opt/brew")), @r"
+        unknown key `network`
+         --> /user/profiles/mine.toml:3:1
+          |
+        3 | network = 1
+          | ^^^^^^^
+        hint: keys known here: command, programs, tool-marker, helpers, shell
+        hint: it may be made for `brew`, and stricter than another profile
+        hint: mend it, or choose one: claudebox run --profile default -- brew
+        ");
+        for meant in ["mine", "tea-pot"] {
+            refused(meant);
+        }
+        for other in ["tea", "pot", "bre", "brewer", "..", ""] {
+            fixture.settle(&ForCommand, &[other]).unwrap();
+        }
+        // The program's own quotes may be what is broken, or the encoding.
+        fixture.user("mine", "programs = [brew]");
+        refused("brew");
+        fs::write(fixture.path("user/profiles/mine.toml"), b"# f\xfcr brew\n").unwrap();
+        refused("brew");
+        fixture.settle(&ForCommand, &["make"]).unwrap();
+        // Of a file that cannot be read nothing is known.
+        fs::remove_file(fixture.path("user/profiles/mine.toml")).unwrap();
+        fs::create_dir(fixture.path("user/profiles/mine.toml")).unwrap();
+        assert_snapshot!(fixture.shown(&refused("make")), @r"
+        /user/profiles/mine.toml is not a regular file
+        hint: it may be made for `make`, and stricter than another profile
+        hint: mend it, or choose one: claudebox run --profile default -- make
+        ");
+    }
+
+    #[test]
+    fn the_profile_that_is_needed_must_be_right() {
+        let fixture = Fixture::new();
+        for needed in ["default", "base"] {
+            fixture.user(needed, "git = 1\n");
+            assert!(fixture.settle(&ForCommand, &["make"]).is_err(), "{needed}");
+            fixture.user(needed, "");
+        }
         fixture.user("broken", "git = 1\n");
-        assert!(fixture.settle(&ForCommand, &["true"]).is_err(), "it may have been meant");
+        let all = [Default, Agent("shell".into()), Named("default".into())];
+        for choice in all {
+            let settings = fixture.settle(&choice, &["x"]).unwrap();
+            assert!(settings.passed_over.is_empty(), "it is not even looked at");
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Settled<T> {
 pub struct Settings {
     /// The name of the profile that was asked for.
     pub name: String,
+    /// Profiles that are broken and that this run does not need; a line for each.
+    pub passed_over: Vec<String>,
     /// What it is for.
     pub description: Option<Settled<String>>,
     /// See [`super::schema::Profile::exec_log`].

@@ -70,7 +70,9 @@ impl Source {
     pub fn error(&self, span: Range<usize>, what: &str) -> Error {
         let mut lines = what.lines();
         let title = visible(lines.next().unwrap_or_default());
-        let error = Error::usage(format!("{title}\n{}", self.picture(&span)));
+        let Place { line, column, .. } = self.place(&span);
+        let error = Error::usage(format!("{title}\n{}", self.picture(&span)))
+            .in_brief(format!("{}:{line}:{column}: {title}", self.name));
         lines.fold(error, |error, hint| error.hint(visible(hint)))
     }
 
