@@ -11,6 +11,7 @@ pub mod error;
 pub mod front;
 pub mod generated;
 pub mod host;
+pub mod host_files;
 pub mod log;
 pub mod policy;
 pub mod profile;
