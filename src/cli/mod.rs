@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub mod meant;
 
 use crate::error::exit;
-use crate::profile::schema::NetworkMode;
+use crate::profile::schema::{HostFiles, NetworkMode};
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
 /// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.
@@ -176,6 +176,9 @@ pub struct RunOptions {
     /// Do not observe execs (for `strace --seccomp-bpf` and other programs that need the listener).
     #[arg(long)]
     pub no_exec_log: bool,
+    /// What happens at the end to new files that programs of the host execute by themselves.
+    #[arg(long, value_name = "MODE")]
+    pub host_files: Option<HostFiles>,
     /// Say more about what claudebox does (twice: everything).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -171,7 +171,7 @@ impl<'a> Rest<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
     use std::process::Command;
 
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// An index of version 2 with these paths.
-    fn index(entries: &[(&str, u32)]) -> Vec<u8> {
+    pub(crate) fn index(entries: &[(&str, u32)]) -> Vec<u8> {
         let mut bytes = b"DIRC".to_vec();
         bytes.extend(2_u32.to_be_bytes());
         bytes.extend(u32::try_from(entries.len()).unwrap().to_be_bytes());

@@ -3,5 +3,9 @@
 //! an agent leaves there would run outside of the sandbox. `docs/host-files.md` is the page for
 //! users; promise P of the threat model is kept here.
 
+mod beneath;
 pub mod index;
+pub mod known;
+pub mod survey;
 pub mod table;
+pub mod walk;

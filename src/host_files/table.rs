@@ -195,6 +195,12 @@ pub fn find(path: &[u8], what: What) -> Option<&'static Entry> {
     candidates(name).iter().copied().find(|line| line.matches(path, what)).map(|line| line.entry)
 }
 
+/// Whether a path with this last component can be in the table.
+pub fn may_match(name: &[u8]) -> bool {
+    let ends = |line: &&Line| line.components.last().is_some_and(|last| glob_matches(last, name));
+    candidates(name).iter().copied().any(|line| ends(&line))
+}
+
 /// The shortest beginning of a path that is in the table, the path being that of a file, and its
 /// entry.
 pub fn unit(path: &[u8]) -> Option<(&[u8], &'static Entry)> {

@@ -13,6 +13,7 @@ mod h_home;
 mod l_litter;
 mod n_network;
 mod outside;
+mod p_host_files;
 mod w_writes;
 mod x_exit_codes;
 
