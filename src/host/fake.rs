@@ -151,7 +151,8 @@ impl Facts for FakeDisk {
             };
             let unit = table::find(&path.0, what).or_else(|| look.extra.get(&path).copied());
             let above = path.as_path().ancestors().skip(1);
-            let above = above.filter_map(|above| survey.items.get(&Bytes::from(above))).next();
+            let mut above = above;
+            let above = above.find_map(|above| survey.items.get(&Bytes::from(above)));
             if let Some(entry) = above.map(|item: &Item| item.entry).or(unit) {
                 let unit = above.is_none();
                 let item = Item {

@@ -69,10 +69,7 @@ pub fn read(bytes: &[u8]) -> Option<Index> {
 
 fn read_with(bytes: &[u8], hash: usize) -> Option<Index> {
     let mut rest = Rest(bytes.get(..bytes.len().checked_sub(hash)?)?);
-    let version = match (rest.take(4)?, rest.number()?) {
-        (b"DIRC", version @ 2..=4) => version,
-        _ => return None,
-    };
+    let (b"DIRC", version @ 2..=4) = (rest.take(4)?, rest.number()?) else { return None };
     let mut index = Index::default();
     let mut path = Vec::new();
     for _ in 0..rest.number()? {

@@ -84,6 +84,7 @@ pub fn parent(path: &[u8]) -> &[u8] {
 }
 
 /// An entry is written down as its pattern.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 pub(super) fn write_entry<S: Serializer>(
     entry: &&'static Entry,
     serializer: S,

@@ -172,7 +172,7 @@ impl Guard<'_, '_> {
             }
             return Ok(());
         }
-        if std::ptr::eq(item.entry, &BARE) {
+        if *item.entry == BARE {
             let directory = parent(&path.0);
             let head = [directory, if directory.is_empty() { b"" } else { b"/" }, b"HEAD"].concat();
             if directory.is_empty() || self.is_tracked(&head) {
@@ -181,7 +181,7 @@ impl Guard<'_, '_> {
             return self.protect(directory, Node::Directory);
         }
         // git never tracks what is called `.git`.
-        if std::ptr::eq(item.entry, &NESTED) || !self.is_tracked(&path.0) {
+        if *item.entry == NESTED || !self.is_tracked(&path.0) {
             return self.protect(&path.0, node(item));
         }
         for (below, item) in survey.below(path) {

@@ -22,9 +22,11 @@ use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
 use crate::error::{Error, Kind, Result, Tried as _};
+use crate::host_files::settle;
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
+use crate::session::inside;
 use crate::sys::fds;
 
 pub use self::control::shell;
@@ -101,10 +103,13 @@ fn observed(
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
     let (verdict, execs) = match begun {
         Ok((control, begun)) => {
+            inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let tty = tty.as_mut();
             let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
             let verdict = running.serve();
+            // Everything inside is dead. Who looks again, where this failed, finds no record of it.
+            let _ = settle::look(session.directory);
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
                 // The first error says more than one that came of it.
