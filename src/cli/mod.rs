@@ -224,7 +224,7 @@ pub struct SessionArg {
 pub struct KeepArgs {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
-    /// What to bring back, with everything below; all of it if absent.
+    /// What to bring back, as it was listed, with everything below; all of it if absent.
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
 }

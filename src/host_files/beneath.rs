@@ -5,7 +5,9 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, chmodat, fstat, openat, openat2};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, chmodat, fstat, openat, openat2,
+};
 use rustix::io::Errno;
 
 use super::survey::parent;
@@ -17,7 +19,7 @@ const PATIENCE: usize = 64;
 
 /// A directory and what is below it.
 #[derive(Debug)]
-pub(super) struct Beneath {
+pub(crate) struct Beneath {
     root: OwnedFd,
     /// Directories whose permissions were changed, and what they were.
     unlocked: Vec<(OwnedFd, Mode)>,
@@ -25,7 +27,7 @@ pub(super) struct Beneath {
 
 impl Beneath {
     /// Opens the directory (links up to and including it are the user's own).
-    pub(super) fn open(root: &Path) -> Result<Self, Errno> {
+    pub(crate) fn open(root: &Path) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self { root: openat(CWD, root, flags, Mode::empty())?, unlocked: Vec::new() })
     }
@@ -43,8 +45,8 @@ impl Beneath {
     /// Opens a regular file to read it, and nothing else: a FIFO would wait, a device might act.
     pub(super) fn file(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let fd = self.unlocking(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        match rustix::fs::FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-            rustix::fs::FileType::RegularFile => Ok(fd),
+        match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::RegularFile => Ok(fd),
             _ => Err(Errno::INVAL),
         }
     }
@@ -80,6 +82,17 @@ impl Beneath {
         change_mode(fd.as_fd(), before | Mode::RWXU)?;
         self.unlocked.push((fd, before));
         Ok(())
+    }
+
+    /// Opens a directory to read it, and changes nothing where it is closed.
+    pub(crate) fn directory_as_it_is(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Whether there is a symbolic link.
+    pub(crate) fn is_link(&self, path: &[u8]) -> bool {
+        // A link that may not be followed is told by ELOOP.
+        self.at(path, OFlags::PATH).is_err_and(|errno| errno == Errno::LOOP)
     }
 
     /// The directory that holds a path, and the name in it.

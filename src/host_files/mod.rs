@@ -5,7 +5,7 @@
 
 mod aside;
 pub mod ask;
-mod beneath;
+pub(crate) mod beneath;
 pub mod compare;
 pub mod found;
 pub mod index;

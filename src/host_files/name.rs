@@ -16,7 +16,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Each may be meant as seen from `here`, from the project, or as it was printed.
+    /// Each is meant as it was listed: relative to the project. One that begins with `/`, `./` or `../`
+    /// is meant from the root, or from `here`.
     pub fn new(typed: &[OsString], project: &Path, here: &Path) -> Self {
         let below = |path: &Path| {
             let path = clean(path);
@@ -24,8 +25,11 @@ impl Wanted {
         };
         let ways = |typed: &OsString| {
             let path = Path::new(typed);
-            let ways = [below(&here.join(path)), below(&project.join(path))];
-            ways.into_iter().flatten().chain([typed.as_bytes().to_vec()]).collect()
+            let from_here =
+                ["/", "./", "../"].map(|way| typed.as_bytes().starts_with(way.as_bytes()));
+            let from = if from_here.contains(&true) { here } else { project };
+            // A name that does not print is typed as it was printed.
+            below(&from.join(path)).into_iter().chain([typed.as_bytes().to_vec()]).collect()
         };
         Self { paths: typed.iter().map(ways).collect() }
     }
@@ -68,15 +72,17 @@ mod tests {
     fn a_path_is_meant_from_here_or_from_the_project() {
         assert!(means(&[], "/x", b".envrc"));
         assert!(means(&[".envrc"], "/p", b".envrc"));
-        assert!(means(&[".envrc"], "/p/a", b"a/.envrc"));
+        assert!(means(&["./.envrc"], "/p/a", b"a/.envrc"));
         assert!(means(&["a/.envrc"], "/elsewhere", b"a/.envrc"));
-        assert!(means(&["./a/"], "/p", b"a/.envrc"), "everything below");
+        assert!(means(&["a/"], "/p/x", b"a/.envrc"), "everything below");
         assert!(means(&["/p/a/.envrc"], "/", b"a/.envrc"));
         assert!(means(&["../.envrc"], "/p/a", b".envrc"));
         assert!(means(&["x", ".envrc"], "/p", b".envrc"));
         assert!(means(&["odd\\x1b/.envrc"], "/p", b"odd\x1b/.envrc"), "as it was printed");
         assert!(!means(&[".envrc"], "/p", b"b/.envrc"));
         assert!(!means(&["a/.env"], "/p", b"a/.envrc"));
+        assert!(!means(&["./.envrc"], "/p/a", b".envrc"));
+        assert!(!means(&[".envrc"], "/p/a", b"a/.envrc"));
         assert!(!means(&["/etc"], "/p", b".envrc"));
     }
 }

@@ -284,7 +284,7 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
             "session {id} set aside nothing of that name; there is: {}",
             names.join(", ")
         ))
-        .hint("name it as it is listed, relative to the project"));
+        .hint("name it as it is listed, or from here: ./NAME"));
     }
     Ok(())
 }

@@ -201,6 +201,11 @@ pub fn may_match(name: &[u8]) -> bool {
     candidates(name).iter().copied().any(|line| ends(&line))
 }
 
+/// Whether a directory of this path can hold something of the table that is not the table's as a whole.
+pub fn is_on_the_way(path: &[u8]) -> bool {
+    find(path, What::Directory).is_none() && find(path, What::Link).is_some()
+}
+
 /// The shortest beginning of a path that is in the table, the path being that of a file, and its
 /// entry.
 pub fn unit(path: &[u8]) -> Option<(&[u8], &'static Entry)> {

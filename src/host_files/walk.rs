@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, RawDir, Stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, RawDir, Stat, statat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
@@ -223,6 +223,24 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The names in a directory of the project, some thousands at the most.
+pub(crate) fn names(project: &Beneath, path: &[u8]) -> Result<Vec<(Vec<u8>, What)>, Errno> {
+    let directory = project.directory_as_it_is(path)?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&directory)?.take(4096) {
+        let entry = entry?;
+        let what = match entry.file_type() {
+            FileType::Directory => What::Directory,
+            FileType::Symlink => What::Link,
+            _ => What::File,
+        };
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push((entry.file_name().to_bytes().to_vec(), what));
+        }
+    }
+    Ok(names)
 }
 
 /// What stands in a directory and makes it a repository, gitrepository-layout(5).
