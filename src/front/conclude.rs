@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::say;
+use super::{leftovers, say};
 use crate::error::{Error, Result, exit};
 use crate::host::Host;
 use crate::session::record::Status;
@@ -30,7 +30,9 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
     end_server(session, server);
     if let Some(status) = session.status() {
         session.remove_runtime();
-        return tell(session, &status);
+        let told = tell(session, &status);
+        leftovers::see_to(session);
+        return told;
     }
     if !ended {
         return Err(Error::launcher(format!(
@@ -39,6 +41,7 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
         .hint(format!("`claudebox log {id}` shows what it does")));
     }
     session.remove_runtime();
+    leftovers::see_to(session);
     Err(Error::launcher(format!("session {id} ended without a word: its supervisor was killed"))
         .hint(format!("everything inside ended with it; `claudebox log {id}` shows what ran")))
 }

@@ -8,9 +8,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::leftovers;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::host::Host;
+use crate::host_files::settle;
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::log::writer::{Limits, Writer};
@@ -40,7 +42,12 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     if status.message.is_none() && (begun.elapsed() < TOO_SOON || status.code != 0) {
         status.last_words = screen(host);
     }
-    finish(&session, &status, locks)?;
+    if !session.is_viewed() {
+        // Nobody is there who could be asked.
+        let _ = settle::conclude(&session, None, &mut io::sink());
+    }
+    finish(&session, &status)?;
+    drop(locks);
     outcome
 }
 
@@ -49,8 +56,11 @@ pub(super) fn in_users_terminal(session: &Session, plan: &Plan, locks: Locks) ->
     let process = std::process::id().to_string();
     lock::note(&locks.session, &process).tried(|| "note the supervisor of this session")?;
     let (status, outcome) = run(session, plan, Terminal::Users);
-    finish(session, &status, locks)?;
-    outcome
+    let finished = finish(session, &status);
+    // With the locks: no other session begins on what this one left.
+    leftovers::see_to(session);
+    drop(locks);
+    finished.and(outcome)
 }
 
 fn run(session: &Session, plan: &Plan, terminal: Terminal) -> (Status, Result<u8>) {
@@ -92,10 +102,9 @@ fn status_of(ended: &Ended, log: &Log) -> Status {
 
 /// The status stands before the locks are let go of and before the sockets are gone, so that
 /// nobody sees a session that is over and does not say how.
-fn finish(session: &Session, status: &Status, locks: Locks) -> Result<()> {
+fn finish(session: &Session, status: &Status) -> Result<()> {
     let written = session.write_status(status);
     session.remove_runtime();
-    drop(locks);
     written
 }
 

@@ -564,6 +564,32 @@ a shell was opened\x1b]0;x\x07
 }
 
 #[test]
+fn a_host_file_is_told_of_between_the_rows() {
+    let mut session = Session::new();
+    session.command(1, "/usr/bin/touch", &["touch", "x"], 0);
+    for (path, change, tracked) in
+        [("a b/\x1b[2J.envrc", "new", false), (".husky/x", "changed", true)]
+    {
+        session.events.push(Event::HostFile(HostFile {
+            t: session.t,
+            path: path.into(),
+            change: change.into(),
+            name: ".envrc".into(),
+            who: "direnv runs it".into(),
+            tracked,
+            seen: "live".into(),
+        }));
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+   0  <1ms   touch x
+new host file $'a b/\e[2J.envrc': direnv runs it
+changed host file .husky/x: direnv runs it
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
 fn a_log_that_breaks_off_says_so() {
     let mut view = View::new(options());
     let mut session = Session::new();
@@ -669,6 +695,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             }),
         1 => (any::<u64>(), any::<String>())
             .prop_map(|(t, text)| Event::Notice(Notice { t, kind: text.clone(), text })),
+        1 => (any::<u64>(), any::<String>(), bytes.clone(), any::<bool>()).prop_map(
+            |(t, odd, path, tracked)| Event::HostFile(HostFile {
+                t, path, change: odd.clone(), name: odd.clone(), who: odd.clone(), tracked, seen: odd,
+            })),
         1 => (any::<u64>(), any::<String>(), bytes).prop_map(|(t, odd, agent)| Event::Start(Start {
             t, session: odd.clone(), profile: odd.clone(), network: odd.clone(),
             agent: vec![agent.clone()], project: agent, weakened: vec![odd.clone()],

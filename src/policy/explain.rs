@@ -15,7 +15,7 @@ use super::environment::{From as Comes, Variable};
 use super::mount::{Access, Class, Mount, Step};
 use super::paths::place;
 use crate::bytes::Bytes;
-use crate::profile::schema::{ExecLog, Git};
+use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::compile::network_name;
 use crate::sandbox::plan::{Arg, Demand, FdSource, Plan, Prepare};
@@ -54,7 +54,7 @@ fn header(out: &mut String, policy: &Policy) {
 }
 
 /// The scalars, as a profile writes them.
-fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 5] {
+fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 6] {
     fn named<'p, T>(
         name: &'static str,
         value: &'p Settled<T>,
@@ -72,6 +72,11 @@ fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 5] {
         ExecLog::BestEffort => "best-effort",
         ExecLog::Required => "required",
     };
+    let host_files = match policy.host_files.value {
+        HostFiles::Ask => "ask",
+        HostFiles::Report => "report",
+        HostFiles::SetAside => "set-aside",
+    };
     let landlock = match policy.landlock.demand {
         Demand::Off => "off",
         Demand::BestEffort => "best-effort",
@@ -82,6 +87,7 @@ fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 5] {
         named("network", &policy.network, network_name(policy.network.value)),
         named("git", &policy.git, git),
         named("exec-log", &policy.exec_log, exec_log),
+        named("host-files", &policy.host_files, host_files),
         ("landlock", landlock.to_owned(), &policy.landlock_origin),
         named("nested-userns", &policy.nested_userns, nested),
     ]

@@ -176,7 +176,7 @@ fn check_mount_point(
 fn refused(step: &Step, problem: &str, node: Node) -> Refused {
     let destination = visible_path(step.mount.destination());
     let by = step.origin.as_ref().map_or_else(|| step.why.clone(), place);
-    if step.class == Class::Tools || step.class == Class::System {
+    if matches!(step.class, Class::Tools | Class::System | Class::HostFile) {
         return Refused::LeftOut(format!("{destination} ({by}): {problem}"));
     }
     let make = if node == Node::Directory { "mkdir -p" } else { "touch" };

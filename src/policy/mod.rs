@@ -11,6 +11,7 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod home;
+mod host_files;
 pub mod invocation;
 mod layout;
 pub mod mount;
@@ -27,7 +28,8 @@ use std::path::PathBuf;
 use crate::bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
-use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
+use crate::host_files::known::Known;
+use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::plan::{Landlock, Prepare};
 use crate::sandbox::program;
@@ -72,6 +74,10 @@ pub struct Policy {
     pub git: Settled<Git>,
     /// How execs are logged.
     pub exec_log: Settled<ExecLog>,
+    /// What happens to host-executable files that came or changed.
+    pub host_files: Settled<HostFiles>,
+    /// The host-executable files there are.
+    pub known: Known,
     /// The second layer.
     pub landlock: Landlock,
     /// Who asked for it.
@@ -109,6 +115,7 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
+    let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
 
     let argv = argv(settings, invocation)?;
@@ -116,6 +123,7 @@ pub fn resolve(
     let program = find_program(&mut draft, &argv, &path)?;
     layout::settle(&mut draft)?;
     copies::instead_of_mounts(&mut draft);
+    host_files::confirm(&draft, &mut known);
     check_program(&draft, &program)?;
 
     let environment = environment::settle(&mut draft, &path)?;
@@ -138,6 +146,8 @@ pub fn resolve(
         network: choices.network,
         git: choices.git,
         exec_log: choices.exec_log,
+        host_files: choices.host_files,
+        known,
         landlock,
         landlock_origin: choices.landlock.origin,
         nested_userns: choices.nested_userns,
@@ -153,6 +163,7 @@ pub(crate) struct Choices {
     pub(crate) network: Settled<NetworkMode>,
     pub(crate) git: Settled<Git>,
     pub(crate) exec_log: Settled<ExecLog>,
+    pub(crate) host_files: Settled<HostFiles>,
     pub(crate) landlock: Settled<Demand>,
     pub(crate) nested_userns: Settled<bool>,
 }
@@ -173,6 +184,8 @@ impl Choices {
             };
             Settled { value, origin: typed(option) }
         });
+        let host_files =
+            invocation.host_files.map(|value| Settled { value, origin: typed("--host-files") });
         let choices = Self {
             network: network
                 .or_else(|| settings.network.clone())
@@ -181,6 +194,9 @@ impl Choices {
             exec_log: exec_log
                 .or_else(|| settings.exec_log.clone())
                 .unwrap_or_else(|| default(ExecLog::Required)),
+            host_files: host_files
+                .or_else(|| settings.host_files.clone())
+                .unwrap_or_else(|| default(HostFiles::Ask)),
             landlock: settings.landlock.clone().unwrap_or_else(|| default(Demand::BestEffort)),
             nested_userns: settings.nested_userns.clone().unwrap_or_else(|| default(false)),
         };

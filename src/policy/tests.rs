@@ -758,6 +758,7 @@ fn explain_names_the_place_of_every_decision() {
     network        none                                     [--network]
     git            shared                                   [test.toml:4]
     exec-log       required                                 [default]
+    host-files     ask                                      [default]
     landlock       best-effort                              [default]
     nested-userns  false                                    [default]
     ");

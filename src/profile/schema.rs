@@ -13,7 +13,7 @@ use super::values::{
     Argv, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size, VariableName,
     VariablePattern,
 };
-pub use crate::sandbox::plan::{Demand, ExecLog};
+pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
 /// One profile file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct Profile {
     /// What of git works inside.
     #[schemars(with = "Option<Git>")]
     pub git: Option<Spanned<Git>>,
+    /// What happens at the end to files that programs of the host execute by themselves.
+    #[schemars(with = "Option<HostFiles>")]
+    pub host_files: Option<Spanned<HostFiles>>,
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,

@@ -137,6 +137,22 @@ pub enum ExecLog {
     Required,
 }
 
+/// What happens at the end to host-executable files that came or changed; see
+/// [`crate::host_files`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostFiles {
+    /// A person on a terminal decides about each; without one they are set aside.
+    #[default]
+    Ask,
+    /// They stay, and are named.
+    Report,
+    /// They are moved out of the project, into the session's directory.
+    SetAside,
+}
+
 /// How hard a second layer is demanded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -12,6 +12,7 @@ use super::{Found, Sessions, State, lookup};
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
 use crate::error::{Result, Tried as _};
+use crate::host_files;
 use crate::log::event::Micros;
 use crate::visible::visible;
 
@@ -38,6 +39,19 @@ pub(super) fn describe(found: &Found) -> String {
         visible(&record.command),
         visible(&record.project)
     )
+}
+
+/// The state, and what is open about a session that is over, or lies in its directory.
+fn state_and_files(found: &Found) -> String {
+    let state = state_name(&found.state);
+    if found.session.is_pending() {
+        return format!("{state}, host files pending");
+    }
+    let aside = host_files::found::Found::read(&found.session.directory);
+    match aside.map_or(0, |found| found.aside()) {
+        0 => state,
+        aside => format!("{state}, {aside} set aside"),
+    }
 }
 
 /// How a session's state is called everywhere.
@@ -74,7 +88,7 @@ fn row(found: &Found, now: Micros) -> [String; 7] {
     };
     [
         session.id.to_string(),
-        state_name(state),
+        state_and_files(found),
         age(now.saturating_sub(record.created)),
         visible(&record.profile),
         visible(&record.command),
@@ -114,6 +128,8 @@ struct Line<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execs: Option<u64>,
+    /// Nobody has seen yet to the host-executable files that it left behind.
+    host_files_pending: bool,
 }
 
 fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
@@ -141,6 +157,7 @@ fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
             code: status.map(|status| status.code),
             reason: status.map(|status| status.reason.as_str()),
             execs: status.map(|status| status.execs),
+            host_files_pending: session.is_pending(),
         };
         serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;

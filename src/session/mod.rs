@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! STATE/sessions/ID/   session.json, status.json, lock, the log
+//! STATE/pending/ID    an empty file until somebody has seen to what the session left behind
 //! STATE/locks/HASH     one lock a project, held as long as a session of it lives
 //! RUNTIME/ID/          sockets, tmux's configuration; removed at the end
 //! ```
@@ -10,6 +11,7 @@
 pub mod directory;
 pub mod handover;
 pub mod id;
+pub mod inside;
 pub mod list;
 pub mod lock;
 pub mod lookup;
@@ -31,6 +33,9 @@ use crate::visible::{visible, visible_path};
 
 /// The longest path of a socket, unix(7) `sun_path` without its NUL.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// See [`Session::pending_path`].
+const PENDING: &str = "pending";
 
 /// As long as the longest name of a socket in a runtime directory.
 const LONGEST_SOCKET: &str = "control.sock";
@@ -95,6 +100,18 @@ impl Session {
         self.directory.join("status.json")
     }
 
+    /// A file that is there until somebody has seen to the host-executable files that the session
+    /// left behind. All are in one directory, so that it costs nothing to ask for them.
+    pub fn pending_path(&self) -> PathBuf {
+        let state = self.directory.ancestors().nth(2).unwrap_or(Path::new("/"));
+        state.join(PENDING).join(self.id.as_str())
+    }
+
+    /// Whether nobody has, though the session is over.
+    pub fn is_pending(&self) -> bool {
+        self.pending_path().exists() && !self.is_alive()
+    }
+
     /// The socket of claudebox's own tmux server.
     pub fn tmux_socket(&self) -> PathBuf {
         self.runtime.join("tmux.sock")
@@ -108,6 +125,17 @@ impl Session {
     /// Whether a supervisor, or the front end before it, holds the session.
     pub fn is_alive(&self) -> bool {
         lock::is_held(&self.lock_path())
+    }
+
+    /// Says, for as long as the file is kept, that there is a terminal whose person can be asked about
+    /// what the session leaves behind.
+    pub fn view(&self) -> Option<File> {
+        lock::share(&self.directory.join("viewed")).ok()
+    }
+
+    /// Whether there is one.
+    pub fn is_viewed(&self) -> bool {
+        lock::is_shared(&self.directory.join("viewed"))
     }
 
     /// Writes how the session ended.
@@ -153,6 +181,11 @@ impl<'a> Sessions<'a> {
         Some(Session { runtime: record.runtime.into(), ..session })
     }
 
+    /// What is written down about a session's start.
+    pub fn record(self, id: &Id) -> Option<Record> {
+        record::read(&self.place(id).record_path())
+    }
+
     /// Every session that has a record, the latest first.
     pub fn all(self) -> Vec<Found> {
         let mut found: Vec<Found> = self.ids().iter().filter_map(|id| self.look_at(id)).collect();
@@ -189,6 +222,13 @@ impl<'a> Sessions<'a> {
         record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
         lock::note(&project, session.id.as_str()).tried(|| "note the session of this project")?;
         Ok((session, Locks { session: lock, project }))
+    }
+
+    /// Sessions that are over, with something pending.
+    pub fn pending(self) -> Vec<Session> {
+        let Ok(entries) = fs::read_dir(self.dirs.state.join(PENDING)) else { return Vec::new() };
+        let ids = entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?));
+        ids.map(|id| self.place(&id)).filter(Session::is_pending).collect()
     }
 
     /// Runtime directories that a dead session left behind.

@@ -8,6 +8,7 @@ pub mod execs;
 mod begin;
 mod control;
 mod events;
+mod host_files;
 mod refusal;
 mod serve;
 mod signals;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use self::control::Control;
 use self::events::Verdict;
+use self::host_files::Watch;
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -25,6 +27,7 @@ use crate::error::{Error, Kind, Result, Tried as _};
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
+use crate::session::inside;
 use crate::sys::fds;
 
 pub use self::control::shell;
@@ -101,10 +104,18 @@ fn observed(
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
     let (verdict, execs) = match begun {
         Ok((control, begun)) => {
+            inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
+            let mut host_files = Watch::begin(session.directory);
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let tty = tty.as_mut();
-            let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
+            let watch = host_files.as_mut();
+            let running =
+                Running { plan, sandbox, init, execs: &execs, signals, tty, control, watch };
             let verdict = running.serve();
+            // Everything inside is dead.
+            for event in host_files::at_the_end(session.directory, host_files) {
+                execs.note(event);
+            }
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
                 // The first error says more than one that came of it.

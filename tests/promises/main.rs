@@ -13,6 +13,8 @@ mod h_home;
 mod l_litter;
 mod n_network;
 mod outside;
+mod p_host_files;
+mod p_host_files_asked;
 mod w_writes;
 mod x_exit_codes;
 
