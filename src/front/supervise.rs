@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bytes::Bytes;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, Tried as _, say};
 use crate::host::Host;
 use crate::log::event::Event;
 use crate::log::sink::Sink;
@@ -40,8 +40,7 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     if status.message.is_none() && (begun.elapsed() < TOO_SOON || status.code != 0) {
         status.last_words = screen(host);
     }
-    finish(&session, &status, locks)?;
-    outcome
+    conclude(outcome, finish(&session, &status, locks))
 }
 
 /// Runs a session in the terminal that claudebox itself was started in.
@@ -49,7 +48,14 @@ pub(super) fn in_users_terminal(session: &Session, plan: &Plan, locks: Locks) ->
     let process = std::process::id().to_string();
     lock::note(&locks.session, &process).tried(|| "note the supervisor of this session")?;
     let (status, outcome) = run(session, plan, Terminal::Users);
-    finish(session, &status, locks)?;
+    conclude(outcome, finish(session, &status, locks))
+}
+
+/// How the session ended is what counts, also where word of it could not be left.
+fn conclude(outcome: Result<u8>, left_word: Result<()>) -> Result<u8> {
+    if let Err(error) = left_word {
+        say(error);
+    }
     outcome
 }
 
