@@ -283,6 +283,18 @@ fn a_killed_supervisor_is_125() {
 }
 
 #[test]
+fn a_session_whose_directory_is_removed_ends_and_says_so() {
+    as_everyone(|place| {
+        let terminal = agent(place, "echo here; while :; do /bin/true; done");
+        terminal.wait_for("here");
+        fs::remove_dir_all(session_directory(place)).unwrap();
+        let screen = terminal.wait_for("code=125.");
+        assert!(screen.contains("its directory"), "{screen}");
+        assert_no_litter(place);
+    });
+}
+
+#[test]
 fn the_end_of_the_tmux_server_ends_the_session() {
     as_everyone(|place| {
         let terminal = agent(place, "echo here; exec sleep 600");

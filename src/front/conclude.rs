@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::session::record::Status;
 use crate::session::{Session, Sessions};
 use crate::tmux::{Program, Server, argv};
+use crate::visible::visible_path;
 
 /// How long a supervisor may take to end everything, once its terminal is gone.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +43,11 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
     }
     session.remove_runtime();
     leftovers::see_to(session);
+    if !session.directory.exists() {
+        let directory = visible_path(&session.directory);
+        let gone = format!("session {id} was ended: its directory {directory} was removed");
+        return Err(Error::launcher(gone).hint("its log was there, and nothing may run unseen"));
+    }
     Err(Error::launcher(format!("session {id} ended without a word: its supervisor was killed"))
         .hint(format!("everything inside ended with it; `claudebox log {id}` shows what ran")))
 }

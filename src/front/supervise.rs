@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::leftovers;
 use crate::bytes::Bytes;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, Tried as _, say};
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::event::Event;
@@ -46,9 +46,9 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
         // Nobody is there who could be asked.
         let _ = settle::conclude(&session, None, &mut io::sink());
     }
-    finish(&session, &status)?;
+    let left_word = finish(&session, &status);
     drop(locks);
-    outcome
+    conclude(outcome, left_word)
 }
 
 /// Runs a session in the terminal that claudebox itself was started in.
@@ -56,11 +56,19 @@ pub(super) fn in_users_terminal(session: &Session, plan: &Plan, locks: Locks) ->
     let process = std::process::id().to_string();
     lock::note(&locks.session, &process).tried(|| "note the supervisor of this session")?;
     let (status, outcome) = run(session, plan, Terminal::Users);
-    let finished = finish(session, &status);
+    let left_word = finish(session, &status);
     // With the locks: no other session begins on what this one left.
     leftovers::see_to(session);
     drop(locks);
-    finished.and(outcome)
+    conclude(outcome, left_word)
+}
+
+/// How the session ended is what counts, also where word of it could not be left.
+fn conclude(outcome: Result<u8>, left_word: Result<()>) -> Result<u8> {
+    if let Err(error) = left_word {
+        say(error);
+    }
+    outcome
 }
 
 fn run(session: &Session, plan: &Plan, terminal: Terminal) -> (Status, Result<u8>) {

@@ -149,7 +149,7 @@ impl View {
     /// The log ends, and not with an [`Event::End`].
     pub fn broke_off(&mut self) {
         self.finish(false);
-        self.say("ended", "the supervisor died: the log has no end", ALARM);
+        self.say("ended", "the log has no end: the supervisor died or could not write it", ALARM);
     }
 
     fn start(&mut self, start: &Start) {

@@ -83,7 +83,8 @@ fn write_table(sessions: &[Found], now: Micros, out: &mut dyn Write) -> io::Resu
 fn row(found: &Found, now: Micros) -> [String; 7] {
     let Found { session, record, state } = found;
     let execs = match state {
-        State::Ended(status) => status.execs.to_string(),
+        // Without the end of its log nobody counted.
+        State::Ended(status) if status.head.is_some() => status.execs.to_string(),
         _ => "-".into(),
     };
     [

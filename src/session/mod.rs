@@ -2,7 +2,7 @@
 //! records hold no environment value, and no path in them is ever visible inside a sandbox.
 //!
 //! ```text
-//! STATE/sessions/ID/   session.json, status.json, lock, the log
+//! STATE/sessions/ID/   session.json, status.json (status.new until it ends), lock, the log
 //! STATE/pending/ID    an empty file until somebody has seen to what the session left behind
 //! STATE/locks/HASH     one lock a project, held as long as a session of it lives
 //! RUNTIME/ID/          sockets, tmux's configuration; removed at the end
@@ -141,7 +141,7 @@ impl Session {
     /// Writes how the session ended.
     pub fn write_status(&self, status: &Status) -> Result<()> {
         let path = self.status_path();
-        record::write(&path, status).tried(|| format!("write {}", visible_path(&path)))
+        record::write_reserved(&path, status).tried(|| format!("write {}", visible_path(&path)))
     }
 
     /// Removes the runtime directory. That it is gone already is what was wanted.
@@ -214,14 +214,19 @@ impl<'a> Sessions<'a> {
         directory::make_private(&self.dirs.runtime)?;
         let project = self.lock_project(&draft.project)?;
         let session = self.make_place()?;
-        let path = session.lock_path();
-        let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
-        directory::make_private(&session.runtime)?;
-        let record = draft.into_record(&session);
-        let path = session.record_path();
-        record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
-        lock::note(&project, session.id.as_str()).tried(|| "note the session of this project")?;
-        Ok((session, Locks { session: lock, project }))
+        match fill(&session, draft) {
+            Ok(lock) => {
+                let noted = lock::note(&project, session.id.as_str());
+                noted.tried(|| "note the session of this project")?;
+                Ok((session, Locks { session: lock, project }))
+            }
+            Err(error) => {
+                // Half a session is none.
+                let _ = fs::remove_dir_all(&session.directory);
+                session.remove_runtime();
+                Err(error)
+            }
+        }
     }
 
     /// Sessions that are over, with something pending.
@@ -278,6 +283,19 @@ impl<'a> Sessions<'a> {
             None => Err(second_session(project, &lock::noted(&path))),
         }
     }
+}
+
+/// Puts into a session's new directory what it begins with; answers with its lock.
+fn fill(session: &Session, draft: Draft) -> Result<File> {
+    let path = session.lock_path();
+    let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    directory::make_private(&session.runtime)?;
+    let path = session.status_path();
+    record::reserve(&path).tried(|| format!("reserve room for {}", visible_path(&path)))?;
+    let record = draft.into_record(session);
+    let path = session.record_path();
+    record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
+    Ok(lock)
 }
 
 /// What a session is made from.

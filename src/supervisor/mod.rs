@@ -118,6 +118,7 @@ fn observed(
             }
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
+                Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
                 // The first error says more than one that came of it.
                 Err(_) if verdict.error.is_some() || plan.exec_log != ExecLog::Required => 0,
                 Err(error) => return Err(error),
@@ -135,6 +136,13 @@ fn observed(
         Some(error) => Err(error),
         None => Ok(Ended { code: verdict.code, reason: verdict.reason.to_owned(), execs }),
     }
+}
+
+fn log_failed(cause: &Error, session: &Session<'_>) -> Error {
+    let directory = crate::visible::visible_path(session.directory);
+    Error::launcher(format!("{cause}; the session was ended, for nothing may run unseen"))
+        .hint(format!("the log is in {directory}: is there still room?"))
+        .hint("a profile with `exec-log = \"best-effort\"` would have gone on without it")
 }
 
 /// Which kind of failure an execve(2) of the agent is: what env(1) and a shell say.

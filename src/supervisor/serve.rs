@@ -234,12 +234,9 @@ impl Running<'_> {
     }
 
     fn log_failed(&self) -> Option<Verdict> {
-        (self.plan.exec_log == ExecLog::Required).then(|| {
-            Verdict::log_failed(
-                Error::launcher("the log cannot be written any more, so the session was ended")
-                    .hint("is the disk full? `exec-log = \"best-effort\"` would have gone on"),
-            )
-        })
+        // The cause is known when the log's own thread has ended.
+        (self.plan.exec_log == ExecLog::Required)
+            .then(|| Verdict::log_failed(Error::launcher("the log cannot be written any more")))
     }
 
     fn host_files(&mut self) {

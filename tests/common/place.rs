@@ -95,6 +95,11 @@ impl Place {
         Run::new(program, self.user, self.project(), self.environment())
     }
 
+    /// The same as whoever runs the tests, who may do more than the place's user.
+    pub(crate) fn command_as_caller(&self, program: impl AsRef<OsStr>) -> Run {
+        Run::new(program, User::Caller, self.project(), self.environment())
+    }
+
     /// git in the project, which must succeed; its output.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         self.command("git").args(arguments).run().code(0).stdout

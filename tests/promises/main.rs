@@ -7,6 +7,7 @@
 mod common;
 mod d_death;
 mod e_execs;
+mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
 mod h_home;
