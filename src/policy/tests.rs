@@ -682,6 +682,32 @@ fn an_agent_of_the_home_is_made_visible() {
 }
 
 #[test]
+fn the_users_shell_can_be_the_agent() {
+    let argv = |shell: &str, command: &[&str], typed: &[&str]| {
+        let case =
+            Case::debian().disk(|disk| disk.program("/usr/bin/zsh", "\x7fELF")).with(|case| {
+                case.host.environment.insert("SHELL".into(), shell.into());
+                let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+                case.settings.command = (!command.is_empty()).then(|| at(1, words(command)));
+                case.invocation.argv = typed.iter().map(Into::into).collect();
+            });
+        let policy = case.policy().unwrap();
+        (policy.argv, policy.shell)
+    };
+    let (agent, new_pane) = argv("/usr/bin/zsh", &["$SHELL", "-l"], &["x"]);
+    assert_eq!(
+        (agent, new_pane),
+        (argv_of(&["/usr/bin/zsh", "-l", "x"]), argv_of(&["/usr/bin/zsh"]))
+    );
+    let hidden = argv("/home/u/.nix-profile/bin/zsh", &["$SHELL"], &[]);
+    assert_eq!(hidden.0, argv_of(&["/bin/sh"]));
+}
+
+fn argv_of(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
+}
+
+#[test]
 fn what_the_machine_cannot_enforce_is_an_error() {
     let error = |change: fn(&mut Case)| Case::debian().with(change).error();
     let errors = [
