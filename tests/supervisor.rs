@@ -310,7 +310,11 @@ fn a_log_that_breaks_off_ends_the_session_only_where_it_is_required() {
         let output = supervisor.wait_with_output().unwrap();
         assert_eq!(code(&output), expected, "{log:?}: {}", stderr(&output));
         if log == ExecLog::Required {
-            assert!(stderr(&output).contains("cannot write the log: Broken pipe"), "{}", stderr(&output));
+            assert!(
+                stderr(&output).contains("cannot write the log: Broken pipe"),
+                "{}",
+                stderr(&output)
+            );
         }
     }
 }
