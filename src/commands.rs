@@ -68,7 +68,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
         let _ = writeln!(
             anstream::stderr(),
             "Seen from outside: nothing of it has changed anything on this host.\n\
-             `claudebox log {id}` shows the commands again, `claudebox verify {id}` checks the log."
+             `claudebox log --tree {id}` shows who started whom; `claudebox verify {id}` checks the log."
         );
         return Ok(code);
     }
@@ -99,8 +99,9 @@ pub(crate) fn shell(session: &str, host: &Host) -> Result<u8> {
 
 /// `claudebox ls`
 pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
-    let here = host.here();
-    crate::session::list::ls(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())?;
+    let columns = host.terminal.filter(|_| io::stdout().is_terminal()).map(|(columns, _)| columns);
+    let sessions = Sessions::new(&host.dirs);
+    crate::session::list::ls(args, sessions, &host.here(), columns, &mut anstream::stdout())?;
     Ok(0)
 }
 

@@ -357,5 +357,4 @@ fn time(event: &Event) -> Option<Micros> {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
 mod tests;

@@ -118,7 +118,7 @@ pub fn resolve(
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
 
-    let argv = argv(settings, invocation)?;
+    let argv = argv(&draft)?;
     let path = environment::host_path(host);
     let program = find_program(&mut draft, &argv, &path)?;
     layout::settle(&mut draft)?;
@@ -242,10 +242,18 @@ fn default<T>(value: T) -> Settled<T> {
     Settled { value, origin }
 }
 
+/// What a profile writes for the user's own shell, as the first word of a command.
+const SHELL: &str = "$SHELL";
+
 /// The agent's command with what was typed behind it; or what was typed.
-fn argv(settings: &Settings, invocation: &Invocation) -> Result<Vec<OsString>> {
+fn argv(draft: &Draft<'_>) -> Result<Vec<OsString>> {
+    let (settings, invocation) = (draft.settings, draft.invocation);
     let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
-    let argv: Vec<OsString> = command.chain(invocation.argv.iter().cloned()).collect();
+    let mut command: Vec<OsString> = command.collect();
+    if let Some(first) = command.first_mut().filter(|first| *first == SHELL) {
+        *first = environment::login_shell(draft);
+    }
+    let argv: Vec<OsString> = command.into_iter().chain(invocation.argv.iter().cloned()).collect();
     if argv.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::usage(format!(
             "the profile `{}` names no agent, and no command was given",

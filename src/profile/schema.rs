@@ -75,6 +75,7 @@ pub struct Profile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
+    /// `$SHELL` as the first word is the user's shell where it is visible inside, else bash or sh.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Argv>>,
     /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
@@ -86,7 +87,7 @@ pub struct Agent {
     /// Programs the agent runs for itself; the log pane folds them, with a count.
     #[schemars(with = "Option<Vec<String>>")]
     pub helpers: Option<Vec<Spanned<ProgramName>>>,
-    /// The shell a new pane opens, argv form.
+    /// The shell a new pane opens, argv form; the user's own if absent.
     #[schemars(with = "Option<Vec<String>>")]
     pub shell: Option<Spanned<Argv>>,
 }
