@@ -2,6 +2,7 @@
 //! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan`] is how
 //! one run gets from what was typed to what is done.
 
+mod bpf;
 pub mod bytes;
 pub mod cli;
 mod commands;

@@ -189,7 +189,7 @@ pub enum What {
 }
 
 /// The entry for what stands at this relative path. Only the path itself counts: what is in a
-/// directory of the table is not answered for, see [`unit`].
+/// directory of the table is not answered for, see [`unit()`].
 pub fn find(path: &[u8], what: What) -> Option<&'static Entry> {
     let name = path.rsplit(|byte| *byte == b'/').next()?;
     candidates(name).iter().copied().find(|line| line.matches(path, what)).map(|line| line.entry)

@@ -166,6 +166,19 @@ pub enum Demand {
     Required,
 }
 
+/// Which system calls fail inside (`docs/syscalls.md`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrnoFilter {
+    /// All of the table.
+    #[default]
+    All,
+    /// All but what a sandbox inside this one needs: namespaces and mounts.
+    Nesting,
+    /// None. No option leads here: a test does, to see an attack succeed without the filter.
+    Off,
+}
+
 /// What the inner stage reads from its sealed memory file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InnerPlan {
@@ -183,6 +196,8 @@ pub struct InnerPlan {
     pub shell: Vec<Bytes>,
     /// The second layer.
     pub landlock: Landlock,
+    /// The system calls that fail.
+    pub errno_filter: ErrnoFilter,
     /// Whether the notification filter is asked for.
     pub exec_log: ExecLog,
 }
