@@ -485,6 +485,18 @@ fn a_small_terminal_is_not_divided() {
 }
 
 #[test]
+fn a_terminal_that_does_not_know_its_size_is_taken_for_80x24() {
+    as_everyone(|place| {
+        let line = format!("{} run -- sh -c 'stty size >size'", place.executable().display());
+        // Without a terminal of its own, script(1) makes one of 0x0.
+        place.command("script").args(["-qec", &line, "/dev/null"]).run().code(0);
+        let size = fs::read_to_string(place.project().join("size")).unwrap();
+        let columns: u16 = size.trim().split(' ').next_back().unwrap().parse().unwrap();
+        assert!((40..=80).contains(&columns), "{size}");
+    });
+}
+
+#[test]
 fn a_terminal_that_tmux_cannot_use_is_an_error_before_anything_runs() {
     as_everyone(|place| {
         let keep = "export TERM=no-such-terminal; ".to_owned() + KEEP;

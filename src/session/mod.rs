@@ -274,13 +274,33 @@ impl<'a> Sessions<'a> {
         }
     }
 
+    /// Two agents in one directory would undo each other's work, and one log would tell half of it.
+    fn second_session(self, project: &Bytes, holder: &str) -> Error {
+        let project = visible(project);
+        let Some(Found { session, record, .. }) =
+            Id::parse(holder).and_then(|id| self.look_at(&id))
+        else {
+            return Error::launcher(format!("another session is starting in {project}"))
+                .hint("`claudebox ls` lists sessions");
+        };
+        let id = session.id;
+        let error = Error::launcher(format!("session {id} is already running in {project}"));
+        match record.mode {
+            record::Mode::Tmux => error
+                .hint(format!("`claudebox attach {id}` goes to it; `claudebox ls` lists sessions")),
+            record::Mode::UserTmux | record::Mode::Terminal => error.hint(format!(
+                "it is in another terminal; `claudebox log --follow {id}` shows what it runs"
+            )),
+        }
+    }
+
     fn lock_project(self, project: &Bytes) -> Result<File> {
         let directory = self.dirs.state.join("locks");
         directory::make_private(&directory)?;
         let path = directory.join(short_hash(&project.0));
         match lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))? {
             Some(file) => Ok(file),
-            None => Err(second_session(project, &lock::noted(&path))),
+            None => Err(self.second_session(project, &lock::noted(&path))),
         }
     }
 }
@@ -329,17 +349,6 @@ impl Draft {
             mode: self.mode,
             runtime: session.runtime.as_path().into(),
         }
-    }
-}
-
-/// Two agents in one directory would undo each other's work, and one log would tell half of it.
-fn second_session(project: &Bytes, holder: &str) -> Error {
-    let project = visible(project);
-    match Id::parse(holder) {
-        Some(id) => Error::launcher(format!("session {id} is already running in {project}"))
-            .hint(format!("`claudebox attach {id}` goes to it; `claudebox ls` lists sessions")),
-        None => Error::launcher(format!("another session is starting in {project}"))
-            .hint("`claudebox ls` lists sessions"),
     }
 }
 

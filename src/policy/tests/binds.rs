@@ -90,11 +90,11 @@ fn binds_that_are_refused() {
     --bind: /nowhere does not exist
     --bind: / is the whole machine, it is not shared
     --bind: /proc is not shared: the sandbox has a /proc and a /dev of its own
-    --bind: /home/u cannot be shared: claudebox keeps its own files in /home/u/.config/claudebox
+    --bind: /home/u is your home, which the sandbox is there to hide
     --bind: /home/u/.config/claudebox cannot be shared: claudebox keeps its own files in /home/u/.config/claudebox
     --bind: /home/u/.config cannot be shared: claudebox keeps its own files in /home/u/.config/claudebox
-    --bind: the destination relative is not an absolute path without `..`
-    --bind: the destination /a/../b is not an absolute path without `..`
+    --bind: the destination `relative` is not an absolute path without `..`
+    --bind: the destination `/a/../b` is not an absolute path without `..`
     --bind: /proc/x is the sandbox's own, nothing can be mounted there
     --bind: /run/claudebox is the sandbox's own, nothing can be mounted there
     --bind: /home/u/p is the sandbox's own, nothing can be mounted there
@@ -146,4 +146,27 @@ fn a_link_of_a_whole_etc_is_followed_to_what_root_made() {
         !mounts.contains("/srv/mine") && !mounts.contains("ro    /etc/resolv.conf "),
         "{mounts}"
     );
+}
+
+/// bwrap makes links where they are to appear: in a directory of the host that is bound there, they
+/// would stay.
+#[test]
+fn no_link_is_made_through_a_bind() {
+    let with_link = |argument: &str| {
+        with_bind(argument, true)
+            .disk(|disk| {
+                disk.file("/usr/lib/os-release", "")
+                    .link("/etc/os-release", "../usr/lib/os-release")
+            })
+            .with(|case| case.settings.system.extend(list(9, &["/etc/os-release"])))
+    };
+    assert!(with_link("/data").mounts().contains("link  /etc/os-release "));
+    let own = with_link("/etc");
+    assert!(!own.mounts().contains("os-release"), "{}", own.mounts());
+    let left_out = own.policy().unwrap().left_out;
+    assert!(left_out.contains(&"/etc/os-release: /etc is the host's own (--bind)".to_owned()));
+    insta::assert_snapshot!(with_link("/data:/etc").error(), @"
+    --bind: /etc cannot be covered: the sandbox has /etc/os-release in it
+    hint: give another destination: SRC:DEST
+    ");
 }
