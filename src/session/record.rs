@@ -117,8 +117,10 @@ impl Status {
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(&mut file, value)?;
-    file.write_all(b"\n")?;
+    // In one piece: the file is not buffered, and JSON comes in very small ones.
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    file.write_all(&text)?;
     file.persist(path)?;
     Ok(())
 }
