@@ -74,7 +74,12 @@ pub fn compare(
     index: Option<&Index>,
     content: &mut dyn FnMut(&Bytes, &Item) -> Option<String>,
 ) -> Findings {
-    let tracked = |path: &[u8]| index.is_some_and(|index| index.tracks(path));
+    let tracks = |path: &[u8]| index.is_some_and(|index| index.tracks(path));
+    // A repository that is tracked is tracked as a whole; the index tells of its `HEAD` only.
+    let tracked = |path: &Bytes, item: &Item| {
+        let whole = *item.entry == BARE && heads(path).any(|head| tracks(&head.0));
+        whole || tracks(&path.0)
+    };
     let mut findings = Findings { unseen: now.unseen, ..Findings::default() };
     let mut compare = Compare { record, now, content };
     // The last directory that is wholly new: what is below it goes with it.
@@ -88,10 +93,10 @@ pub fn compare(
             findings.in_packages += 1;
             continue;
         }
-        let tracked = tracked(&path.0);
+        let tracked = tracked(path, item);
         if item.kind == Kind::Directory {
             // With something tracked below it, each file in it is told of by itself.
-            if tracked || change == Change::Changed {
+            if tracks(&path.0) || change == Change::Changed {
                 continue;
             }
             whole = Some(path);
@@ -155,17 +160,13 @@ impl Compare<'_> {
         if *item.entry != BARE || path.0.ends_with(b"HEAD") {
             return false;
         }
-        let hooks = parent(&path.0);
-        let mut directories = [hooks, parent(hooks)].into_iter();
-        directories.any(|directory| {
-            let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-            let head = Bytes([directory, slash, b"HEAD"].concat());
+        heads(path).any(|head| {
             self.now.items.contains_key(&head) && !self.record.known.items.contains_key(&head)
         })
     }
 
     /// What was there and is not. Where not everything was looked at, nobody knows.
-    fn gone(&self, tracked: &dyn Fn(&[u8]) -> bool) -> Vec<Finding> {
+    fn gone(&self, tracked: &dyn Fn(&Bytes, &Item) -> bool) -> Vec<Finding> {
         if self.now.unseen > 0 {
             return Vec::new();
         }
@@ -175,12 +176,22 @@ impl Compare<'_> {
             let told = gone.last().is_some_and(|last| is_at_or_below(&path.0, &last.path.0));
             let missing = !self.now.items.contains_key(path) && !known.protects(&path.0);
             if missing && !told && !item.package && *item.entry != BARE {
-                let (path, entry, tracked) = (path.clone(), item.entry, tracked(&path.0));
+                let (path, entry, tracked) = (path.clone(), item.entry, tracked(path, item));
                 gone.push(Finding { path, entry, change: Change::Gone, tracked });
             }
         }
         gone
     }
+}
+
+/// The `HEAD` of the bare repository that a path may belong to: it is beside it, or beside the
+/// directory it is in (`hooks`).
+fn heads(path: &Bytes) -> impl Iterator<Item = Bytes> {
+    let directory = parent(&path.0);
+    [directory, parent(directory)].into_iter().map(|directory| {
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        Bytes([directory, slash, b"HEAD"].concat())
+    })
 }
 
 #[cfg(test)]
@@ -225,7 +236,7 @@ mod tests {
     }
 
     fn found(record: &Record, now: &Survey, tracked: &[(&str, u32)], content: &str) -> Vec<String> {
-        let index = index::read(&index::tests::index(tracked)).unwrap();
+        let index = index::read(&index::tests::index(tracked), &[]).unwrap();
         let findings = compare(record, now, Some(&index), &mut |_, _| Some(content.to_owned()));
         let line = |finding: &Finding| {
             let tracked = if finding.tracked { " tracked" } else { "" };
@@ -317,6 +328,9 @@ mod tests {
         assert_eq!(found(&record(&[], &[]), &now, &[], ""), ["new r/HEAD"]);
         let before = record(&[("r/HEAD", F, 100), ("r/config", F, 5)], &[]);
         assert_eq!(found(&before, &now, &[], "x"), ["changed r/config", "new r/hooks"]);
+        let tracked = [("r/HEAD", FILE)];
+        let expected = ["changed r/config tracked", "new r/hooks tracked"];
+        assert_eq!(found(&before, &now, &tracked, "x"), expected);
     }
 
     #[test]

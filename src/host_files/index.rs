@@ -7,7 +7,9 @@
 
 use std::fmt::Write as _;
 
-use super::table;
+use super::known::Target;
+use super::survey::{is_at_or_below, parent};
+use super::table::{self, What};
 
 /// No index is read beyond this: it holds some 600,000 files.
 pub const MAX_SIZE: usize = 64 << 20;
@@ -46,35 +48,63 @@ impl Index {
         self.shared = None;
     }
 
-    fn add(&mut self, path: &[u8], mode: u32) {
+    fn add(&mut self, path: &[u8], mode: u32, of: &mut OfTable<'_>) {
         match mode & 0o170_000 {
             0o160_000 => self.gitlinks.push(path.to_vec()),
             0o040_000 => self.collapsed.push(path.to_vec()),
-            _ if is_of_table(path) => self.tracked.push(path.to_vec()),
+            _ if of.holds(path) => self.tracked.push(path.to_vec()),
             _ => {}
         }
     }
 }
 
-/// In the table; or a file of a directory that could be a bare repository.
-fn is_of_table(path: &[u8]) -> bool {
-    table::unit(path).is_some() || path == b"HEAD" || path.ends_with(b"/HEAD")
+/// Whether files are in the table, asked for each of an index: neighbours share their directory, which
+/// is asked about once.
+struct OfTable<'a> {
+    targets: &'a [Target],
+    directory: Vec<u8>,
+    /// The directory is in the table, or below one that is.
+    inside: bool,
 }
 
-/// Reads an index; `None` where it is none, or of a kind that is not known.
-pub fn read(bytes: &[u8]) -> Option<Index> {
+impl OfTable<'_> {
+    /// In the table; or a file that could make its directory a bare repository.
+    fn holds(&mut self, path: &[u8]) -> bool {
+        let directory = parent(path);
+        if directory != self.directory {
+            self.directory = directory.to_vec();
+            // As if it held a file of no special name.
+            self.inside = table::unit(&[directory, b"/-"].concat()).is_some();
+            self.inside |= self.is_target(directory);
+        }
+        let name = &path[path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)..];
+        self.inside
+            || name == b"HEAD"
+            || (table::may_match(name) && table::find(path, What::File).is_some())
+            || self.is_target(path)
+    }
+
+    fn is_target(&self, path: &[u8]) -> bool {
+        self.targets.iter().any(|target| is_at_or_below(path, &target.path.0))
+    }
+}
+
+/// Reads an index; `None` where it is none, or of a kind that is not known. `targets` are paths that
+/// count although their names are not in the table.
+pub fn read(bytes: &[u8], targets: &[Target]) -> Option<Index> {
     // SHA-1 or SHA-256: the file does not say. With the wrong one it does not add up.
-    [20, 32].into_iter().find_map(|hash| read_with(bytes, hash))
+    [20, 32].into_iter().find_map(|hash| read_with(bytes, hash, targets))
 }
 
-fn read_with(bytes: &[u8], hash: usize) -> Option<Index> {
+fn read_with(bytes: &[u8], hash: usize, targets: &[Target]) -> Option<Index> {
     let mut rest = Rest(bytes.get(..bytes.len().checked_sub(hash)?)?);
     let (b"DIRC", version @ 2..=4) = (rest.take(4)?, rest.number()?) else { return None };
     let mut index = Index::default();
+    let mut of = OfTable { targets, directory: Vec::new(), inside: false };
     let mut path = Vec::new();
     for _ in 0..rest.number()? {
         let mode = rest.entry(version, hash, &mut path)?;
-        index.add(&path, mode);
+        index.add(&path, mode, &mut of);
     }
     while !rest.0.is_empty() {
         let name = rest.take(4)?;
@@ -221,9 +251,9 @@ pub(crate) mod tests {
             git(at, arguments);
         }
         let bytes = std::fs::read(at.join(".git/index")).unwrap();
-        let mut index = read(&bytes).unwrap();
+        let mut index = read(&bytes, &[]).unwrap();
         if let Some(shared) = index.shared.clone() {
-            index.join(read(&std::fs::read(at.join(".git").join(shared)).unwrap()).unwrap());
+            index.join(read(&std::fs::read(at.join(".git").join(shared)).unwrap(), &[]).unwrap());
         }
         index
     }
@@ -254,6 +284,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_path_that_counts_by_another_reason_is_tracked_too() {
+        let bytes = index(&[("conf/a/x", 0o100_644), ("conf/b", 0o100_644), ("hooks", 0o100_644)]);
+        let target = |path: &str| Target { path: path.into(), entry: &table::NESTED };
+        let index = read(&bytes, &[target("conf/a"), target("hooks")]).unwrap();
+        assert!(index.tracks(b"conf/a") && index.tracks(b"conf/a/x") && index.tracks(b"hooks"));
+        assert!(!index.tracks(b"conf/b"));
+    }
+
+    #[test]
     fn a_sparse_index_tracks_what_it_does_not_show() {
         let commit: &[&str] = &["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"];
         let sparse: &[&str] = &["sparse-checkout", "set", "--cone", "--sparse-index", "b"];
@@ -265,18 +304,31 @@ pub(crate) mod tests {
     #[test]
     fn what_does_not_add_up_is_not_believed() {
         let good = index(&[(".envrc", 0o100_644), ("a/.husky/x", 0o100_755)]);
-        assert!(read(&good).unwrap().tracks(b"a/.husky"));
+        assert!(read(&good, &[]).unwrap().tracks(b"a/.husky"));
         for length in 0..good.len() {
-            assert_eq!(read(&good[..length]), None, "cut at {length}");
+            assert_eq!(read(&good[..length], &[]), None, "cut at {length}");
         }
-        assert_eq!(read(&[good.as_slice(), b"x"].concat()), None);
-        assert_eq!(read(&index(&[(".envrc", 0o140_644)])), None);
+        assert_eq!(read(&[good.as_slice(), b"x"].concat(), &[]), None);
+        assert_eq!(read(&index(&[(".envrc", 0o140_644)]), &[]), None);
         let mut many = good;
         many[8..12].copy_from_slice(&u32::MAX.to_be_bytes());
-        assert_eq!(read(&many), None);
+        assert_eq!(read(&many, &[]), None);
     }
 
     proptest! {
+        #[test]
+        fn neighbours_change_nothing(
+            paths in proptest::collection::vec(
+                "(a|[.]vscode|[.]git|[.]claude|hooks|HEAD)(/(b|[.]envrc|x|hooks|settings[.]json|HEAD)){0,3}", 0..20),
+        ) {
+            let mut of = OfTable { targets: &[], directory: Vec::new(), inside: false };
+            for path in paths {
+                let path = path.as_bytes();
+                let head = path == b"HEAD" || path.ends_with(b"/HEAD");
+                prop_assert_eq!(of.holds(path), table::unit(path).is_some() || head);
+            }
+        }
+
         #[test]
         fn nothing_makes_it_fail_otherwise(
             at in 0_usize..200, byte: u8, tail in proptest::collection::vec(any::<u8>(), 0..40),
@@ -286,10 +338,10 @@ pub(crate) mod tests {
                 *place = byte;
             }
             bytes.extend(tail);
-            let _ = read(&bytes);
+            let _ = read(&bytes, &[]);
             for version in [3, 4] {
                 bytes[7] = version;
-                let _ = read(&bytes);
+                let _ = read(&bytes, &[]);
             }
         }
     }

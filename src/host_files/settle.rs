@@ -95,7 +95,7 @@ fn read_index(record: &Record, project: &mut Beneath) -> Option<Index> {
         };
         let mut bytes = Vec::new();
         file.take(index::MAX_SIZE as u64 + 1).read_to_end(&mut bytes).ok()?;
-        index::read(&bytes).filter(|_| bytes.len() <= index::MAX_SIZE)
+        index::read(&bytes, &record.known.targets).filter(|_| bytes.len() <= index::MAX_SIZE)
     };
     let mut index = read(b"index")?;
     if let Some(shared) = index.shared.clone() {

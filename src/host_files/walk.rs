@@ -164,7 +164,10 @@ impl Walk<'_> {
             _ => What::File,
         };
         // Most names are neither a directory nor in the table: they cost no memory.
-        if what == What::File && at.inside.is_none() && !table::may_match(name) && !self.has_extra()
+        if what == What::File
+            && at.inside.is_none()
+            && !table::may_match(name)
+            && !self.may_be_extra(name)
         {
             return;
         }
@@ -191,8 +194,9 @@ impl Walk<'_> {
         }
     }
 
-    fn has_extra(&self) -> bool {
-        !self.look.extra.is_empty()
+    /// Whether the name is the last of a path that counts although it is not in the table.
+    fn may_be_extra(&self, name: &[u8]) -> bool {
+        self.look.extra.keys().any(|path| path.0.ends_with(name))
     }
 
     /// The entry of this path itself.

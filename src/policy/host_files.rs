@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
+use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use crate::bytes::Bytes;
 use crate::error::Result;
@@ -17,7 +18,7 @@ use crate::host::FileKind;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::{Known, Target};
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey, is_at_or_below, parent};
-use crate::host_files::table::{BARE, Entry, NESTED};
+use crate::host_files::table::{self, BARE, Entry, NESTED};
 use crate::sandbox::project::GitEntry;
 use crate::visible::visible;
 
@@ -29,7 +30,7 @@ const MOST: usize = 64;
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory;
     let (survey, targets) = look(draft, own_git);
-    let index = if own_git { read_index(draft) } else { Some(Index::default()) };
+    let index = if own_git { read_index(draft, &targets) } else { Some(Index::default()) };
     if index.is_none() {
         draft.weakened.push(
             "host files: the index of git cannot be read, so all of them are writable inside"
@@ -82,11 +83,15 @@ pub(super) fn confirm(draft: &Draft<'_>, known: &mut Known) {
     });
 }
 
-/// Looks for them. A link cannot be protected, so what it leads to within the project is.
+/// Looks for them: also in the directory that the user's configuration of git takes hooks from. A link
+/// cannot be protected, so what it leads to within the project is.
 fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
     let root = &draft.project.root;
-    let nothing = BTreeMap::new();
-    let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &nothing });
+    let hooks = gitconfig::hooks_path(draft).filter(|_| own_git).map(Bytes::from);
+    let hooks = hooks.filter(|path| !is_at_or_below(&path.0, b".git"));
+    let hooks: BTreeMap<Bytes, &'static Entry> =
+        hooks.zip(table::by_pattern(".githooks/")).into_iter().collect();
+    let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &hooks });
     let target = |(path, item): (&Bytes, &Item)| {
         let real = draft.facts.canonicalize(&root.join(path.as_path()))?;
         let real = Bytes::from(real.strip_prefix(root).ok()?);
@@ -96,21 +101,24 @@ fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
         new.then_some((real, item.entry))
     };
     let links = survey.items.iter().filter(|(_, item)| item.kind == Kind::Link);
-    let extra: BTreeMap<Bytes, &'static Entry> = links.filter_map(target).collect();
-    if extra.is_empty() {
-        return (survey, Vec::new());
-    }
-    let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &extra });
+    let targets: BTreeMap<Bytes, &'static Entry> = links.filter_map(target).collect();
+    let again = !targets.is_empty();
+    let extra: BTreeMap<Bytes, &'static Entry> = hooks.into_iter().chain(targets).collect();
+    let survey = if again {
+        draft.facts.host_files(root, &FirstLook { own_git, extra: &extra })
+    } else {
+        survey
+    };
     (survey, extra.into_iter().map(|(path, entry)| Target { path, entry }).collect())
 }
 
 /// The project's index; `None` where there is one that cannot be read.
-fn read_index(draft: &Draft<'_>) -> Option<Index> {
+fn read_index(draft: &Draft<'_>, targets: &[Target]) -> Option<Index> {
     let git = draft.project.root.join(".git");
     let read = |path: PathBuf| {
         draft.facts.lstat(&path).filter(|found| found.kind == FileKind::File)?;
         let bytes = draft.facts.read_head(&path, index::MAX_SIZE + 1)?;
-        index::read(&bytes).filter(|_| bytes.len() <= index::MAX_SIZE)
+        index::read(&bytes, targets).filter(|_| bytes.len() <= index::MAX_SIZE)
     };
     let path = git.join("index");
     if draft.facts.lstat(&path).is_none() {
@@ -367,9 +375,35 @@ mod tests {
                 .link("/home/u/p/.zed", ".")
         });
         assert_eq!(mounts(&case), ["ro conf"]);
+        let tracked = [("conf/tasks.json", FILE)];
+        let case_of_git = with(&tracked, |disk| {
+            disk.file("/home/u/p/conf/tasks.json", "").link("/home/u/p/.vscode", "conf")
+        });
+        assert_eq!(mounts(&case_of_git), [""; 0]);
         assert_eq!(weakened(&case).len(), 3);
         let known = case.policy().unwrap().known;
         assert_eq!(known.targets[0].entry.pattern, ".vscode/");
+    }
+
+    #[test]
+    fn hooks_count_wherever_the_users_configuration_has_them() {
+        let hooks = |config: &'static str, file: &'static str| {
+            let case =
+                with(&[], |disk| disk.file(file, config).file("/home/u/p/scripts/hooks/x", ""));
+            (mounts(&case), case.policy().unwrap().known.targets.len())
+        };
+        let relative = "[core]\n\thooksPath = \"./scripts/hooks\"\n";
+        let expected = (vec!["rw scripts".to_owned(), "ro scripts/hooks".to_owned()], 1);
+        assert_eq!(hooks(relative, "/home/u/p/.git/config"), expected);
+        assert_eq!(hooks(relative, "/home/u/.gitconfig"), expected);
+        let absolute = "[core]\nhookspath=/home/u/p/scripts/hooks\n";
+        assert_eq!(hooks(absolute, "/home/u/p/.git/config"), expected);
+        for other in ["~/hooks", "/etc/hooks", ".", "../x", ".git/hooks", "scripts/../.."] {
+            let text = format!("[core]\nhooksPath = {other}\n").leak();
+            assert_eq!(hooks(text, "/home/u/p/.git/config").0, [""; 0], "{other}");
+        }
+        let new = with(&[], |disk| disk.file("/home/u/p/.git/config", "[core]\nhooksPath = new\n"));
+        assert_eq!(new.policy().unwrap().known.targets[0].path, "new".into());
     }
 
     #[test]
