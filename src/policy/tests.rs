@@ -69,7 +69,6 @@ fn a_plain_session() {
     link  /bin -> usr/bin                                    the system [test.toml:10]
     link  /lib -> usr/lib                                    the system [test.toml:10]
     tmpfs /dev/shm (512 MiB)                                 shared memory [default]
-    ro    /proc/sys                                          kernel settings, not to be set
     tmpfs /var/tmp (2 GiB)                                   scratch space, gone at the end [default]
     ro    /run/claudebox = /opt/claudebox                    the inner stage
     copy  /etc/passwd                                        the system [test.toml:10]
@@ -103,7 +102,6 @@ fn argv_on_debian() {
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
@@ -141,7 +139,6 @@ fn argv_with_an_old_bwrap() {
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
       --perms 1777 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --tmpfs /var/tmp \
       --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
@@ -182,7 +179,6 @@ fn argv_on_nixos() {
       --ro-bind /usr /usr \
       --ro-bind /bin /bin \
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --ro-bind /nix/store/claudebox/bin/claudebox /run/claudebox \
       --symlink /etc/static/passwd /etc/passwd \
