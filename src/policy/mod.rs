@@ -17,6 +17,7 @@ mod layout;
 pub mod mount;
 mod parts;
 pub mod paths;
+mod proc;
 mod sockets;
 mod state;
 mod system;

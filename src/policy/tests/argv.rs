@@ -20,7 +20,6 @@ fn argv_on_debian() {
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
@@ -58,7 +57,6 @@ fn argv_with_an_old_bwrap() {
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
       --perms 1777 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --tmpfs /var/tmp \
       --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
@@ -99,7 +97,6 @@ fn argv_on_nixos() {
       --ro-bind /usr /usr \
       --ro-bind /bin /bin \
       --perms 1777 --size 536870912 --tmpfs /dev/shm \
-      --ro-bind /proc/sys /proc/sys \
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --ro-bind /nix/store/claudebox/bin/claudebox /run/claudebox \
       --symlink /etc/static/passwd /etc/passwd \

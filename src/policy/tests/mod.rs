@@ -27,7 +27,6 @@ fn a_plain_session() {
     link  /bin -> usr/bin                                    the system [test.toml:10]
     link  /lib -> usr/lib                                    the system [test.toml:10]
     tmpfs /dev/shm (512 MiB)                                 shared memory [default]
-    ro    /proc/sys                                          kernel settings, not to be set
     tmpfs /var/tmp (2 GiB)                                   scratch space, gone at the end [default]
     ro    /run/claudebox = /opt/claudebox                    the inner stage
     copy  /etc/passwd                                        the system [test.toml:10]
