@@ -233,9 +233,9 @@ fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
         bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
     };
     for user in users() {
-        let place = Place::new(user);
         let option = ["--env", "SOME_TOKEN"];
         for (options, reaches_the_agent) in [(&[][..], false), (&option[..], true)] {
+            let place = Place::new(user);
             let inside = Asleep::new(&place, options, &[("SOME_TOKEN", SECRET)]);
             // bwrap itself sets this one, and pid 1 shows it to nobody inside.
             let environ = fs::read(format!("/proc/{}/environ", inside.init)).unwrap();
