@@ -225,6 +225,32 @@ fn promise_i_no_descriptor_is_inherited_but_the_three() {
 }
 
 #[test]
+fn promise_i_a_directory_is_no_standard_stream() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file("document", "of the home");
+        let claudebox = place.executable().to_str().unwrap();
+        let read = "cat /proc/self/fd/0/document; cat /proc/self/fd/1/document >&2";
+        let from_home = |redirection: &str, command: &[&str]| {
+            let script = format!("exec \"$@\" {redirection}");
+            let words = ["-c", &script, "bash"];
+            place.command("bash").args(words.iter().chain(command)).run()
+        };
+        for redirection in ["<\"$HOME\"", "1<\"$HOME\"", "2<\"$HOME\""] {
+            let run = ["run", "--no-monitor", "--", "sh", "-c", read];
+            let run: Vec<&str> = [claudebox].into_iter().chain(run).collect();
+            let run = from_home(redirection, &run);
+            assert_eq!(run.code, 125, "{run:?}");
+        }
+        // Control: bwrap hands the directory on, and nothing hides what is below.
+        let bare = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--tmpfs", "/var", "--proc"];
+        let bare: Vec<&str> = bare.into_iter().chain(["/proc", "sh", "-c", read]).collect();
+        from_home("<\"$HOME\"", &bare).says("of the home");
+    }
+}
+
+#[test]
 fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
     must_have_sandbox();
     const SECRET: &str = "hunter2-of-the-environment";
