@@ -14,7 +14,7 @@ use crate::common::place::Place;
 use crate::common::run::Started;
 use crate::common::{must_have_sandbox, user::users};
 use crate::hostile::{Hostile, Outcomes, expected, failed, outcomes};
-use crate::outside::{Marker, descendants};
+use crate::outside::{Marker, descendants, tree};
 use crate::script;
 use crate::supervised::{self, Room};
 
@@ -276,6 +276,11 @@ fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
             let everyone = below.into_iter().chain([inside.started.pid()]);
             let told: Vec<i32> = everyone.filter(|pid| holds(*pid, "cmdline")).collect();
             assert_eq!(told, [0; 0], "{user:?}");
+            for directory in [place.state(), place.root().join("run")] {
+                for (path, content) in tree(&directory) {
+                    assert!(!content.contains(SECRET), "{}", path.display());
+                }
+            }
             inside.end();
         }
     }
