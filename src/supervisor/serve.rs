@@ -74,6 +74,7 @@ impl Running<'_> {
     /// Serves to the end. When it returns, nothing lives inside.
     pub(super) fn serve(mut self) -> Verdict {
         let verdict = self.until_the_end();
+        self.execs.hurry();
         if verdict.leaves_it_running() {
             self.sandbox.kill();
         }
