@@ -161,7 +161,7 @@ fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
 }
 
 /// What the run itself said, with its hints.
-fn failure(stderr: &[u8]) -> Error {
+pub(crate) fn failure(stderr: &[u8]) -> Error {
     let text = String::from_utf8_lossy(stderr);
     let (hints, says): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("hint: "));

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::schema::{Agent, Environment, Files, Limits, Network, Profile};
+use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile};
 use super::values::Argv;
 
 /// One value and its place.
@@ -42,6 +42,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         network,
         sockets,
         limits,
+        assert,
     } = profile;
     let mut all = All::default();
     all.one("description", description.as_ref(), |text| quoted(text));
@@ -89,6 +90,11 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     if let Some(Limits { tmp_size, run_size }) = limits {
         all.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
         all.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+    }
+    if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
+        all.many("assert.must-not-read", must_not_read.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-write", must_write.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-not-reach", must_not_reach.as_deref(), |to| quoted(to.as_str()));
     }
     all.0
 }
@@ -142,7 +148,9 @@ mod tests {
             deny = [\"D\"] }\nnetwork = { mode = \"none\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
             dbus = true, pipewire = true, nix-daemon = true }\n\
-            limits = { tmp-size = \"1M\", run-size = \"1M\" }\n";
+            limits = { tmp-size = \"1M\", run-size = \"1M\" }\n\
+            assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
+            must-not-reach = [\"h:1\"] }\n";
         let profile: Profile = toml::from_str(text).unwrap();
         let schema = schemars::schema_for!(Profile).to_value();
         let keys = |table: &serde_json::Value| {
