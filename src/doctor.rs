@@ -107,7 +107,7 @@ fn landlock(host: &Host) -> Finding {
 }
 
 fn terminal(host: &Host) -> Finding {
-    match tmux::Program::find(&host.environment) {
+    match tmux::Program::find(host) {
         Ok(tmux) if tmux.support == tmux::version::Support::Full => {
             Finding::new(Level::Fine, "tmux", "shows the log beside the agent")
         }

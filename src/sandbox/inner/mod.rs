@@ -10,6 +10,7 @@ mod confine;
 mod errno;
 pub mod handshake;
 mod init;
+mod mounts;
 mod observe;
 
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
@@ -83,6 +84,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let orders = read_orders(plan)?;
     let InnerPlan { program, argv, env, cwd, shell, landlock, errno_filter, .. } = &orders.plan;
     confine::guard()?;
+    mounts::check(&orders.mounts)?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried(|| "open the root directory")?;
