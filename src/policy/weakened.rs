@@ -2,8 +2,8 @@
 //! weakening because it is usual.
 #![forbid(unsafe_code)]
 
-use super::Choices;
 use super::draft::Draft;
+use super::{Choices, Limits};
 use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
 use crate::sandbox::plan::Landlock;
 use crate::sandbox::project::GitEntry;
@@ -12,7 +12,12 @@ use crate::sandbox::project::GitEntry;
 const ABI_SCOPES: u32 = 6;
 
 /// The phrases, the widest hole first.
-pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) -> Vec<String> {
+pub(super) fn list(
+    draft: &Draft<'_>,
+    choices: &Choices,
+    landlock: &Landlock,
+    limits: &Limits,
+) -> Vec<String> {
     let mut list = Vec::new();
     let mut say = |condition: bool, phrase: &str| {
         if condition {
@@ -53,6 +58,7 @@ pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) ->
         say(!bwrap.has("--size"), "bwrap is too old to limit /tmp: it can fill half of the memory");
         say(!bwrap.has("--bind-fd"), "bwrap is too old to bind by descriptor");
     }
+    list.extend(limits.weakened.iter().cloned());
     list.extend(draft.weakened.iter().cloned());
     list
 }

@@ -1,19 +1,17 @@
-//! Making processes: a fork for a program with one thread, and a child with nothing of ours but
-//! what is meant for it. It must never fork a program with several threads and go on without an exec.
+//! Making processes, and what binds them to us: a fork for a program with one thread, death signals,
+//! keyrings, terminals. It must never fork a program with several threads and go on without an exec.
 #![expect(unsafe_code, reason = "fork, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
-use std::ffi::OsString;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid};
 
-use super::{fds, signals};
+use super::signals;
 
 /// A proof that this process had one thread when it was made, and its maker starts no other.
 #[derive(Debug)]
@@ -45,56 +43,6 @@ impl SingleThreaded {
                 unsafe { libc::_exit(i32::from(code)) }
             }
         }
-    }
-}
-
-/// A program to start with an empty environment and only the descriptors meant for it.
-#[derive(Debug)]
-pub struct Bare<'a> {
-    /// The program, absolute.
-    pub program: &'a Path,
-    /// `argv[0]`.
-    pub name: &'a str,
-    /// The arguments after `argv[0]`.
-    pub args: &'a [OsString],
-    /// The descriptors it inherits, under their numbers here.
-    pub inherit: &'a [BorrowedFd<'a>],
-    /// Its standard error.
-    pub stderr: BorrowedFd<'a>,
-}
-
-/// What a terminal sends to a whole process group. The supervisor decides what becomes of them,
-/// so the programs between it and the agent ignore them.
-const FROM_TERMINAL: [Signal; 6] = [
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGHUP,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-];
-
-impl Bare<'_> {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When it cannot be executed.
-    pub fn spawn(&self) -> io::Result<Child> {
-        let inherit: Vec<i32> = self.inherit.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
-        let mut command = Command::new(self.program);
-        command.arg0(self.name).args(self.args).env_clear();
-        command.stderr(Stdio::from(self.stderr.try_clone_to_owned()?));
-        let between = move || {
-            signals::ignore(&FROM_TERMINAL)?;
-            for number in &inherit {
-                // SAFETY: `self.inherit` borrows it until `spawn` returns, so it is open.
-                fds::inherit(unsafe { BorrowedFd::borrow_raw(*number) })?;
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
-        unsafe { command.pre_exec(between) };
-        command.spawn()
     }
 }
 
