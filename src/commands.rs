@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
 use crate::cli::{
-    ExplainArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions, TrustArgs, VerifyArgs,
+    ExplainArgs, KeepArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions, TrustArgs,
+    VerifyArgs,
 };
 use crate::demo;
 use crate::error::{Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
 use crate::host::{Disk, Host};
+use crate::host_files;
 use crate::log;
 use crate::policy::explain as explanation;
 use crate::policy::invocation::{Invocation, ProfileChoice};
@@ -45,8 +47,8 @@ pub(crate) fn run(args: &RunArgs, host: &Host) -> Result<u8> {
 
 /// One run, from what was typed to the agent's exit code.
 fn start(invocation: &Invocation, config: &Config, host: &Host) -> Result<u8> {
-    let (_, plan) = crate::plan(invocation, config, host)?;
-    front::run(&plan, invocation, host)
+    let (policy, plan) = crate::plan(invocation, config, host)?;
+    front::run(&policy, &plan, invocation, host)
 }
 
 /// The demo in its scratch project, and the look from outside afterwards.
@@ -66,7 +68,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
         let _ = writeln!(
             anstream::stderr(),
             "Seen from outside: nothing of it has changed anything on this host.\n\
-             `claudebox log {id}` shows the commands again, `claudebox verify {id}` checks the log."
+             `claudebox log --tree {id}` shows who started whom; `claudebox verify {id}` checks the log."
         );
         return Ok(code);
     }
@@ -97,8 +99,21 @@ pub(crate) fn shell(session: &str, host: &Host) -> Result<u8> {
 
 /// `claudebox ls`
 pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
-    let here = host.here();
-    crate::session::list::ls(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())?;
+    let columns = host.terminal.filter(|_| io::stdout().is_terminal()).map(|(columns, _)| columns);
+    let sessions = Sessions::new(&host.dirs);
+    crate::session::list::ls(args, sessions, &host.here(), columns, &mut anstream::stdout())?;
+    Ok(0)
+}
+
+/// `claudebox keep`
+pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
+    let Found { session, record, state } = find(args.session.as_deref(), host)?;
+    if matches!(state, State::Starting | State::Running) {
+        return Err(Error::usage(format!("session {} still runs", session.id))
+            .hint("what it leaves behind is seen to when it ends"));
+    }
+    let wanted = host_files::name::Wanted::new(&args.paths, record.project.as_path(), &host.here());
+    host_files::settle::keep(&session, &|path| wanted.means(path), &mut anstream::stderr())?;
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 //! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan`] is how
 //! one run gets from what was typed to what is done.
 
+mod bpf;
 pub mod bytes;
 pub mod cli;
 mod commands;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod front;
 pub mod generated;
 pub mod host;
+pub mod host_files;
 pub mod log;
 pub mod policy;
 pub mod profile;
@@ -58,6 +60,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<u8> {
     let host = Host::probe()?;
+    if sees_to_pending(cli.command.as_ref()) {
+        front::see_to_pending(&host);
+    }
     match cli.command {
         None => commands::bare(&cli.run, &cli.agent_args, &host),
         Some(Command::Run(args)) => commands::run(&args, &host),
@@ -66,6 +71,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Shell { session }) => commands::shell(&session, &host),
         Some(Command::Ls(args)) => commands::ls(&args, &host),
         Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
+        Some(Command::Keep(args)) => commands::keep(&args, &host),
         Some(Command::Log(args)) => commands::log(&args, &host),
         Some(Command::Verify(args)) => commands::verify(&args, &host),
         Some(Command::Profile(command)) => commands::profile(&command, &host),
@@ -76,6 +82,23 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Schema) => commands::schema(),
         // Answered in `run`, before the host is looked at.
         Some(Command::Inner { .. } | Command::Demo) => Ok(error::exit::USAGE),
+    }
+}
+
+/// Whether a command first sees to what killed sessions left behind. `ls` only shows that there is
+/// something; panes and scripts of a shell are no place for it.
+fn sees_to_pending(command: Option<&Command>) -> bool {
+    match command {
+        Some(Command::Log(args)) => !args.follow,
+        Some(
+            Command::Ls(_)
+            | Command::Supervise { .. }
+            | Command::Shell { .. }
+            | Command::Completions { .. }
+            | Command::Man
+            | Command::Schema,
+        ) => false,
+        _ => true,
     }
 }
 

@@ -24,7 +24,8 @@ fn every_attempt_is_refused() {
         let output = place.claudebox(["run", "--no-monitor", "demo"]).run().code(0);
         let output = output.says("All 5 attempts were refused.");
         assert!(!output.stdout.contains("FAKE KEY"), "{output:?}");
-        let named = output.stderr.split('`').find_map(|text| text.strip_prefix("claudebox log "));
+        let named =
+            output.stderr.split('`').find_map(|text| text.strip_prefix("claudebox verify "));
         place.claudebox(["log", named.unwrap()]).run().code(0).says("ls no-such-file");
         place.claudebox(["verify", named.unwrap()]).run().code(0);
         assert_eq!(entries(place.project()), 1, "it plays in a project of its own");

@@ -19,8 +19,18 @@ fn a_wrong_command_line_says_what_is_wrong() {
     for user in users() {
         let place = Place::new(user);
         let twice = ["--bind", "/etc:/x", "--ro-bind", "/opt:/x", "--", "true"];
-        let cases: [(&[&str], &str); 8] = [
+        let home = place.home();
+        let home = home.to_str().unwrap();
+        place.home_file(".config/claudebox/config.toml", "");
+        let own = format!("{home}/.config");
+        let cases: [(&[&str], &str); 14] = [
             (&["--bind", "/no/such", "--", "true"], "/no/such does not exist"),
+            (&["--bind", "no/such", "--", "true"], "project/no/such does not exist"),
+            (&["--bind", "/opt:rel", "--", "true"], "`rel` is not an absolute path"),
+            (&["--bind", home, "--", "true"], "is your home, which the sandbox is there to hide"),
+            (&["--bind", &own, "--", "true"], "claudebox keeps its own files"),
+            (&["--bind", "/opt:/etc", "--", "true"], "/etc cannot be covered"),
+            (&["--bind", "/opt:/run", "--", "true"], "/run is the sandbox's own"),
             (&["--bind", "/", "--", "true"], "the whole machine"),
             (&twice, "/x is asked for twice"),
             (&["--env", "NO_SUCH_NAME", "--", "true"], "NO_SUCH_NAME is not set"),
@@ -32,6 +42,13 @@ fn a_wrong_command_line_says_what_is_wrong() {
         for (arguments, says) in cases {
             run(&place, arguments).run().code(2).complains(says);
         }
+        // What is relative, or in the home, and may be had.
+        place.home_file("notes/mine", "");
+        place.project_file("sub/own", "");
+        let notes = format!("{home}/notes");
+        let had = run(&place, &["--bind", &notes, "--ro-bind", "sub", "--", "ls", &notes, "sub"]);
+        had.run().code(0).says("mine\n").says("own\n");
+        run(&place, &["--ro-bind", "/etc", "--", "true"]).run().code(0);
         place.claudebox(["codex"]).run().code(2).complains("claudebox run -- codex");
         place.claudebox(["claude"]).run().code(2).complains("claudebox run claude");
         place.claudebox(["log", "zzz"]).run().code(2).complains("no session begins with `zzz`");
@@ -101,6 +118,26 @@ fn what_is_no_error() {
 }
 
 #[test]
+fn an_ambiguous_session_is_told_apart() {
+    common::must_have_sandbox();
+    let place = Place::new(users()[0]);
+    let sessions = place.state().join("sessions");
+    for _ in 0..2 {
+        run(&place, &["--", "true"]).run().code(0);
+    }
+    let ids: Vec<_> = fs::read_dir(&sessions).unwrap().map(|entry| entry.unwrap()).collect();
+    let id = ids[0].file_name().into_string().unwrap();
+    let twin = format!("{}{}", &id[..7], if id.ends_with('2') { '3' } else { '2' });
+    let record = fs::read_to_string(ids[0].path().join("session.json")).unwrap();
+    fs::create_dir(sessions.join(&twin)).unwrap();
+    fs::write(sessions.join(&twin).join("session.json"), record.replace(&id, &twin)).unwrap();
+    place.user().own(&sessions.join(&twin));
+    place.user().own(&sessions.join(&twin).join("session.json"));
+    let refused = place.claudebox(["log", &id[..7]]).run().code(2);
+    refused.complains("2 sessions begin with").complains(&id).complains(&twin);
+}
+
+#[test]
 fn a_second_session_in_one_project_is_refused() {
     common::must_have_sandbox();
     for user in users() {
@@ -111,7 +148,8 @@ fn a_second_session_in_one_project_is_refused() {
             assert!(std::time::Instant::now() < until, "the first session never came up");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        run(&place, &["--", "true"]).run().code(125).complains("claudebox attach");
+        let second = run(&place, &["--", "true"]).run().code(125);
+        second.complains("is already running in").complains("claudebox log --follow");
         first.signal(nix::sys::signal::Signal::SIGTERM);
         first.wait().code(143);
     }

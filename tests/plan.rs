@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use claudebox::bytes::Bytes;
 use claudebox::host::{Dirs, Disk, Host};
 use claudebox::policy::invocation::{BindArgument, Invocation};
+use claudebox::policy::mount::{Access, Class, Mount};
 use claudebox::policy::{Policy, resolve};
 use claudebox::profile::schema::{Git, NetworkMode};
 use claudebox::profile::settings::{LayerKind, Origin, Settings, Settled};
@@ -285,6 +286,32 @@ fn git_works_and_what_git_outside_would_run_stays() {
     let outside =
         Command::new("git").args(["log", "--oneline"]).current_dir(&scene.project).output();
     assert!(outside.unwrap().status.success());
+}
+
+/// The attack on what the host executes, with and without the mounts that are made for it.
+#[test]
+fn host_executable_files_are_protected_by_their_mounts() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.project.join("a/b/.vscode")).unwrap();
+    fs::write(scene.project.join("a/b/.vscode/tasks.json"), "mine").unwrap();
+    let tasks = scene.project.join("a/b/.vscode/tasks.json");
+    let attack = "cd ..; echo evil > a/b/.vscode/tasks.json; mv a x; mkdir -p a/b/.vscode
+        echo evil > a/b/.vscode/tasks.json";
+    let without = |mounts: fn(&Mount) -> bool| {
+        let (mut policy, _) = scene.policy(attack);
+        policy.mounts.retain(|step| step.class != Class::HostFile || !mounts(&step.mount));
+        start(&compile::plan(&policy, &scene.host()).unwrap());
+        fs::read_to_string(&tasks).ok()
+    };
+    assert_eq!(without(|_| false).as_deref(), Some("mine"));
+    // Control: without the directories on the way the mount moves away with them.
+    let way = |mount: &Mount| matches!(mount, Mount::Bind { access: Access::Write, .. });
+    assert_eq!(without(way).as_deref(), Some("evil\n"));
+    fs::remove_dir_all(scene.project.join("a")).unwrap();
+    fs::rename(scene.project.join("x"), scene.project.join("a")).unwrap();
+    assert_eq!(fs::read_to_string(&tasks).unwrap(), "mine");
+    // Control: without any, the first line of the attack is enough.
+    assert_ne!(without(|_| true).as_deref(), Some("mine"));
 }
 
 #[test]

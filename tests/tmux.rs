@@ -283,6 +283,18 @@ fn a_killed_supervisor_is_125() {
 }
 
 #[test]
+fn a_session_whose_directory_is_removed_ends_and_says_so() {
+    as_everyone(|place| {
+        let terminal = agent(place, "echo here; while :; do /bin/true; done");
+        terminal.wait_for("here");
+        fs::remove_dir_all(session_directory(place)).unwrap();
+        let screen = terminal.wait_for("code=125.");
+        assert!(screen.contains("its directory"), "{screen}");
+        assert_no_litter(place);
+    });
+}
+
+#[test]
 fn the_end_of_the_tmux_server_ends_the_session() {
     as_everyone(|place| {
         let terminal = agent(place, "echo here; exec sleep 600");
@@ -321,6 +333,8 @@ fn a_new_window_opens_a_shell_in_the_sandbox_and_never_the_hosts() {
             let panes = inner_tmux(place, &["list-panes"]);
             (panes.lines().count() == 1).then_some(())
         });
+        let windows = inner_tmux(place, &["list-windows", "-F", "#W"]);
+        assert_eq!(windows, "agent\nshell\n");
         terminal.type_text("readlink /proc/self/ns/pid >shell.new; mv shell.new shell");
         terminal.press("Enter");
         let read = |name: &str| fs::read_to_string(place.project().join(name)).ok();
@@ -467,6 +481,18 @@ fn a_small_terminal_is_not_divided() {
         assert_eq!(inner_tmux(place, &["list-panes"]).lines().count(), 1);
         let screen = terminal.wait_for("code=2.");
         assert!(screen.replace('\n', "").contains("too small for a log pane"), "{screen}");
+    });
+}
+
+#[test]
+fn a_terminal_that_does_not_know_its_size_is_taken_for_80x24() {
+    as_everyone(|place| {
+        let line = format!("{} run -- sh -c 'stty size >size'", place.executable().display());
+        // Without a terminal of its own, script(1) makes one of 0x0.
+        place.command("script").args(["-qec", &line, "/dev/null"]).run().code(0);
+        let size = fs::read_to_string(place.project().join("size")).unwrap();
+        let columns: u16 = size.trim().split(' ').next_back().unwrap().parse().unwrap();
+        assert!((40..=80).contains(&columns), "{size}");
     });
 }
 

@@ -71,3 +71,44 @@ fn strace_follows_children() {
         "1\n",
     );
 }
+
+#[test]
+fn python_starts_pools_of_every_kind() {
+    let script = "import multiprocessing as m\nif __name__ == '__main__':\n    \
+        for kind in ('fork', 'spawn', 'forkserver'):\n        \
+        with m.get_context(kind).Pool(2) as pool: print(kind, pool.map(abs, [-7]))\n";
+    works(
+        &format!("cat >pools.py <<'EOF'\n{script}EOF\npython3 pools.py | sort | tr '\\n' ' '"),
+        "fork [7] forkserver [7] spawn [7]",
+    );
+}
+
+#[test]
+fn node_starts_threads() {
+    works(
+        "node -e 'new (require(\"worker_threads\").Worker)(\"console.log(6 * 7)\", {eval: true})'",
+        "42",
+    );
+}
+
+#[test]
+fn a_program_runs_without_randomised_addresses() {
+    works(
+        "gcc -o hello hello.c; setarch -R ./hello; setarch -R cat /proc/self/personality",
+        "00040000",
+    );
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_32_bit_program_runs() {
+    works("gcc -m32 -o hello hello.c; ./hello", "hi\n");
+}
+
+#[test]
+fn a_terminal_multiplexer_has_terminals_of_its_own() {
+    works(
+        "tmux -L inside new-session -d 'tty >out; sleep 60'; while [ ! -s out ]; do sleep 0.1; done; cat out; tmux -L inside kill-server",
+        "/dev/pts/",
+    );
+}

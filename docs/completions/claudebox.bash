@@ -43,6 +43,9 @@ _claudebox() {
             claudebox,help)
                 cmd="claudebox__subcmd__help"
                 ;;
+            claudebox,keep)
+                cmd="claudebox__subcmd__keep"
+                ;;
             claudebox,log)
                 cmd="claudebox__subcmd__log"
                 ;;
@@ -93,6 +96,9 @@ _claudebox() {
                 ;;
             claudebox__subcmd__help,help)
                 cmd="claudebox__subcmd__help__subcmd__help"
+                ;;
+            claudebox__subcmd__help,keep)
+                cmd="claudebox__subcmd__help__subcmd__keep"
                 ;;
             claudebox__subcmd__help,log)
                 cmd="claudebox__subcmd__help__subcmd__log"
@@ -167,7 +173,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -195,6 +201,10 @@ _claudebox() {
                     ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-files)
+                    COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -303,7 +313,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__explain)
-            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -337,6 +347,10 @@ _claudebox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --host-files)
+                    COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -345,7 +359,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help)
-            opts="run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
+            opts="run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -471,6 +485,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__keep)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -641,6 +669,20 @@ _claudebox() {
         claudebox__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__keep)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -853,7 +895,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__run)
-            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -885,6 +927,10 @@ _claudebox() {
                     ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-files)
+                    COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_claudebox_global_optspecs
-    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
+    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log host-files= v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
 end
 
 function __fish_claudebox_needs_command
@@ -33,6 +33,9 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_needs_command" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l host-files -d 'What happens at the end to new files that programs of the host execute by themselves' -r -f -a "ask\t'A person on a terminal decides about each; without one they are set aside'
+report\t'They stay, and are named'
+set-aside\t'They are moved out of the project, into the session\'s directory'"
 complete -c claudebox -n "__fish_claudebox_needs_command" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
 complete -c claudebox -n "__fish_claudebox_needs_command" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
 complete -c claudebox -n "__fish_claudebox_needs_command" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
@@ -53,6 +56,7 @@ complete -c claudebox -n "__fish_claudebox_needs_command" -a "run" -d 'Run an ag
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "explain" -d 'Show what `run` would do with the same arguments, and where each value comes from'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "ls" -d 'List sessions'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "attach" -d 'Attach to a running session'
+complete -c claudebox -n "__fish_claudebox_needs_command" -a "keep" -d 'Bring back what was set aside when a session ended'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "log" -d 'Show the commands that a session executed'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "verify" -d 'Check that a session\'s log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify)'
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "profile" -d 'List, show and check profiles'
@@ -76,6 +80,9 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l host-files -d 'What happens at the end to new files that programs of the host execute by themselves' -r -f -a "ask\t'A person on a terminal decides about each; without one they are set aside'
+report\t'They stay, and are named'
+set-aside\t'They are moved out of the project, into the session\'s directory'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-tmux-config -d 'Do not load the user\'s tmux configuration [opposite: --tmux-config]'
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow-ssh-agent -d 'Let the agent use your ssh-agent [opposite: --no-allow-ssh-agent]'
@@ -101,6 +108,9 @@ host\t'The host\'s, all of it. Shown as weakened'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l env -d 'Pass an environment variable, or set it' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l host-files -d 'What happens at the end to new files that programs of the host execute by themselves' -r -f -a "ask\t'A person on a terminal decides about each; without one they are set aside'
+report\t'They stay, and are named'
+set-aside\t'They are moved out of the project, into the session\'s directory'"
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bwrap -d 'Print the bwrap command'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l json -d 'Print everything as JSON'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l no-monitor -d 'Run in this terminal, without tmux and the log pane [opposite: --monitor]'
@@ -122,6 +132,7 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s a -l all -d '
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -l json -d 'One JSON object a line'
 complete -c claudebox -n "__fish_claudebox_using_subcommand ls" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c claudebox -n "__fish_claudebox_using_subcommand keep" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l grep -d 'Only commands that match this regular expression' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -s f -l follow -d 'Keep showing what comes'
 complete -c claudebox -n "__fish_claudebox_using_subcommand log" -l json -d 'The events as they stand in the log, one JSON object a line'
@@ -156,23 +167,24 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand __inner" -s h -l hel
 complete -c claudebox -n "__fish_claudebox_using_subcommand __demo" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand __supervise" -s h -l help -d 'Print help'
 complete -c claudebox -n "__fish_claudebox_using_subcommand __shell" -s h -l help -d 'Print help'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "run" -d 'Run an agent, or any command, in the sandbox'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "explain" -d 'Show what `run` would do with the same arguments, and where each value comes from'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "ls" -d 'List sessions'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "attach" -d 'Attach to a running session'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "log" -d 'Show the commands that a session executed'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "verify" -d 'Check that a session\'s log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify)'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "profile" -d 'List, show and check profiles'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "trust" -d 'Trust a project\'s `.claudebox.toml` as it stands now'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "doctor" -d 'Say what this machine can do, and what to do where it cannot'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "completions" -d 'Print a completion script'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "man" -d 'Print the manual page'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "schema" -d 'Print the JSON schema of a profile'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__inner" -d 'The inner stage, started by bwrap'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__demo" -d 'The scripted agent of the demo, inside the sandbox'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__supervise" -d 'The supervisor, started in the agent pane'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
-complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "run" -d 'Run an agent, or any command, in the sandbox'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "explain" -d 'Show what `run` would do with the same arguments, and where each value comes from'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "ls" -d 'List sessions'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "attach" -d 'Attach to a running session'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "keep" -d 'Bring back what was set aside when a session ended'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "log" -d 'Show the commands that a session executed'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "verify" -d 'Check that a session\'s log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify)'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "profile" -d 'List, show and check profiles'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "trust" -d 'Trust a project\'s `.claudebox.toml` as it stands now'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "doctor" -d 'Say what this machine can do, and what to do where it cannot'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "completions" -d 'Print a completion script'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "man" -d 'Print the manual page'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "schema" -d 'Print the JSON schema of a profile'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__inner" -d 'The inner stage, started by bwrap'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__demo" -d 'The scripted agent of the demo, inside the sandbox'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__supervise" -d 'The supervisor, started in the agent pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "__shell" -d 'A shell in a running session\'s sandbox, started by a new pane'
+complete -c claudebox -n "__fish_claudebox_using_subcommand help; and not __fish_seen_subcommand_from run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "list" -d 'List the profiles there are'
 complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "show" -d 'Print a profile\'s file, comments and all'
 complete -c claudebox -n "__fish_claudebox_using_subcommand help; and __fish_seen_subcommand_from profile" -f -a "check" -d 'Check a profile and everything it extends'

@@ -63,6 +63,8 @@ pub enum Command {
     Ls(LsArgs),
     /// Attach to a running session.
     Attach(SessionArg),
+    /// Bring back what was set aside when a session ended.
+    Keep(KeepArgs),
     /// Show the commands that a session executed.
     Log(LogArgs),
     /// Check that a session's log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify).
@@ -155,6 +157,16 @@ pub struct LsArgs {
 pub struct SessionArg {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
+}
+
+/// `claudebox keep`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeepArgs {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+    /// What to bring back, as it was listed, with everything below; all of it if absent.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<OsString>,
 }
 
 /// `claudebox log`.

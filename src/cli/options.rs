@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::profile::schema::NetworkMode;
+use crate::profile::schema::{HostFiles, NetworkMode};
 
 /// The options of a run.
 #[derive(Clone, Debug, Default, Args)]
@@ -51,6 +51,9 @@ pub struct RunOptions {
     /// [opposite: --exec-log].
     #[arg(long, overrides_with_all = ["no_exec_log", "exec_log"])]
     no_exec_log: bool,
+    /// What happens at the end to new files that programs of the host execute by themselves.
+    #[arg(long, value_name = "MODE")]
+    pub host_files: Option<HostFiles>,
     /// Say more about what claudebox does; twice: everything [opposite: --no-verbose].
     #[arg(short, long, action = ArgAction::Count, overrides_with = "no_verbose")]
     verbose: u8,

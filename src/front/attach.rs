@@ -27,6 +27,7 @@ pub fn attach(prefix: Option<&str>, host: &Host) -> Result<u8> {
         say("this is a tmux inside a tmux: type the prefix twice to reach the inner one");
     }
     let program = Program::find(&host.environment)?;
+    let _viewing = found.session.view();
     let socket = found.session.tmux_socket();
     let server = program.private(&socket, None, &host.environment);
     let client = Client::open(&server, &argv::attach())?;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::say;
+use super::{leftovers, say};
 use crate::error::{Error, Result, exit};
 use crate::host::Host;
 use crate::session::record::Status;
 use crate::session::{Session, Sessions};
 use crate::tmux::{Program, Server, argv};
+use crate::visible::visible_path;
 
 /// How long a supervisor may take to end everything, once its terminal is gone.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -30,7 +31,9 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
     end_server(session, server);
     if let Some(status) = session.status() {
         session.remove_runtime();
-        return tell(session, &status);
+        let told = tell(session, &status);
+        leftovers::see_to(session);
+        return told;
     }
     if !ended {
         return Err(Error::launcher(format!(
@@ -39,6 +42,12 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
         .hint(format!("`claudebox log {id}` shows what it does")));
     }
     session.remove_runtime();
+    leftovers::see_to(session);
+    if !session.directory.exists() {
+        let directory = visible_path(&session.directory);
+        let gone = format!("session {id} was ended: its directory {directory} was removed");
+        return Err(Error::launcher(gone).hint("its log was there, and nothing may run unseen"));
+    }
     Err(Error::launcher(format!("session {id} ended without a word: its supervisor was killed"))
         .hint(format!("everything inside ended with it; `claudebox log {id}` shows what ran")))
 }

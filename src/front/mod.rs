@@ -6,11 +6,13 @@
 mod attach;
 mod client;
 mod conclude;
+mod leftovers;
 mod private;
 mod supervise;
 mod users;
 
 pub use attach::attach;
+pub use leftovers::see_to_pending;
 pub use supervise::supervise;
 
 use std::ffi::{OsStr, OsString};
@@ -19,9 +21,11 @@ use std::io::IsTerminal as _;
 use crate::bytes::Bytes;
 use crate::error::{Result, say};
 use crate::host::Host;
+use crate::host_files::settle;
+use crate::policy::Policy;
 use crate::policy::invocation::Invocation;
 use crate::sandbox::plan::Plan;
-use crate::session::record::Mode;
+use crate::session::record::{Mode, Status, now};
 use crate::session::{Draft, Locks, Session, Sessions};
 use crate::tmux::Program;
 
@@ -51,11 +55,18 @@ enum Place {
 
 /// Runs a session from its beginning until it ends or is detached from; answers with the code to
 /// exit with.
-pub fn run(plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
+pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
     let place = choose_place(invocation, host)?;
     let sessions = Sessions::new(&host.dirs);
     conclude::remove_stale(sessions, host);
+    leftovers::refuse_pending(sessions, &plan.summary.project)?;
     let (session, locks) = sessions.create(draft(plan, host, &place))?;
+    let (mode, known) = (policy.host_files.value, policy.known.clone());
+    if let Err(error) = settle::begin(&session, &policy.project.root, mode, known) {
+        let _ = session.write_status(&Status::of_failure(&error, now()));
+        session.remove_runtime();
+        return Err(error);
+    }
     let start = Start { plan, invocation, host, session: &session };
     match place {
         Place::Here { note } => here(&start, note, locks),

@@ -29,6 +29,7 @@ pub(super) fn run(start: &Start<'_>, program: &Program, size: Size, locks: Locks
     if program.support == Support::Passthrough {
         say("tmux 3.2 lets programs write to your terminal past it; 3.3 does not");
     }
+    let _viewing = start.session.view();
     let socket = start.session.tmux_socket();
     let config = before_path(start.session);
     let server = program.private(&socket, Some(&config), &start.host.environment);

@@ -8,9 +8,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::leftovers;
 use crate::bytes::Bytes;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, Tried as _, say};
 use crate::host::Host;
+use crate::host_files::settle;
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::log::writer::{Limits, Writer};
@@ -40,8 +42,13 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     if status.message.is_none() && (begun.elapsed() < TOO_SOON || status.code != 0) {
         status.last_words = screen(host);
     }
-    finish(&session, &status, locks)?;
-    outcome
+    if !session.is_viewed() {
+        // Nobody is there who could be asked.
+        let _ = settle::conclude(&session, None, &mut io::sink());
+    }
+    let left_word = finish(&session, &status);
+    drop(locks);
+    conclude(outcome, left_word)
 }
 
 /// Runs a session in the terminal that claudebox itself was started in.
@@ -49,7 +56,18 @@ pub(super) fn in_users_terminal(session: &Session, plan: &Plan, locks: Locks) ->
     let process = std::process::id().to_string();
     lock::note(&locks.session, &process).tried(|| "note the supervisor of this session")?;
     let (status, outcome) = run(session, plan, Terminal::Users);
-    finish(session, &status, locks)?;
+    let left_word = finish(session, &status);
+    // With the locks: no other session begins on what this one left.
+    leftovers::see_to(session);
+    drop(locks);
+    conclude(outcome, left_word)
+}
+
+/// How the session ended is what counts, also where word of it could not be left.
+fn conclude(outcome: Result<u8>, left_word: Result<()>) -> Result<u8> {
+    if let Err(error) = left_word {
+        say(error);
+    }
     outcome
 }
 
@@ -92,10 +110,9 @@ fn status_of(ended: &Ended, log: &Log) -> Status {
 
 /// The status stands before the locks are let go of and before the sockets are gone, so that
 /// nobody sees a session that is over and does not say how.
-fn finish(session: &Session, status: &Status, locks: Locks) -> Result<()> {
+fn finish(session: &Session, status: &Status) -> Result<()> {
     let written = session.write_status(status);
     session.remove_runtime();
-    drop(locks);
     written
 }
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::{Facts, FileFacts, FileKind};
+use crate::host_files::survey::{FirstLook, Survey};
+use crate::host_files::walk::{Limits, Look, walk};
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +36,14 @@ impl Facts for Disk {
         let max = u64::try_from(max).unwrap_or(u64::MAX);
         file.take(max).read_to_end(&mut head).ok()?;
         Some(head)
+    }
+
+    fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey {
+        // The hooks of the repository itself are read-only inside, so nothing is asked about them.
+        let into = |path: &[u8]| !(look.own_git && path == b".git/hooks");
+        let FirstLook { own_git, extra } = *look;
+        let look = Look { limits: Limits::START, own_git, packages: false, extra, into: &into };
+        walk(project, &look).unwrap_or(Survey { unseen: 1, ..Survey::default() })
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Facts, FileFacts, FileKind};
+use crate::bytes::Bytes;
+use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
+use crate::host_files::table::{self, What};
 
 /// What stands at a path.
 #[derive(Clone, Debug)]
@@ -46,6 +49,10 @@ impl FakeDisk {
 
     pub(crate) fn file(self, path: impl AsRef<Path>, content: &str) -> Self {
         self.put(path, Node::File { content: content.into(), mode: 0o644 })
+    }
+
+    pub(crate) fn bytes(self, path: impl AsRef<Path>, content: Vec<u8>) -> Self {
+        self.put(path, Node::File { content, mode: 0o644 })
     }
 
     pub(crate) fn program(self, path: impl AsRef<Path>, content: &str) -> Self {
@@ -128,6 +135,41 @@ impl Facts for FakeDisk {
             Node::File { content, .. } => Some(content[..content.len().min(max)].to_vec()),
             _ => None,
         }
+    }
+
+    fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey {
+        let mut survey = Survey::default();
+        let below = |node: &'_ PathBuf| Some(Bytes::from(node.strip_prefix(project).ok()?));
+        for (path, node) in self.nodes.iter().filter_map(|(path, node)| Some((below(path)?, node)))
+        {
+            if path.0.is_empty() || (look.own_git && path.0 == b".git") {
+                continue;
+            }
+            let (what, kind) = match node {
+                Node::Directory => (What::Directory, Kind::Directory),
+                Node::Symlink(_) => (What::Link, Kind::Link),
+                Node::File { .. } | Node::Socket => (What::File, Kind::File),
+            };
+            let unit = table::find(&path.0, what).or_else(|| look.extra.get(&path).copied());
+            let above = path.as_path().ancestors().skip(1);
+            let mut above = above;
+            let above = above.find_map(|above| survey.items.get(&Bytes::from(above)));
+            if let Some(entry) = above.map(|item: &Item| item.entry).or(unit) {
+                let unit = above.is_none();
+                let item = Item {
+                    entry,
+                    unit,
+                    package: false,
+                    kind,
+                    ino: 0,
+                    mode: 0,
+                    size: 0,
+                    ctime: (0, 0),
+                };
+                survey.items.insert(path, item);
+            }
+        }
+        survey
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub use cgroup::Cgroups;
 pub use disk::Disk;
 
+use crate::host_files::survey::{FirstLook, Survey};
+
 /// The machine and the caller, as found at start.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
@@ -136,6 +138,9 @@ pub trait Facts {
     fn canonicalize(&self, path: &Path) -> Option<PathBuf>;
     /// The first `max` bytes of a regular file.
     fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>>;
+    /// The host-executable files of a project, as far as a start may look for them. `own_git`:
+    /// its `.git` is its own repository.
+    fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
 }

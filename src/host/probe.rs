@@ -85,10 +85,12 @@ fn logical_cwd(environment: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
     same(&fs::metadata(&logical).ok()?, &fs::metadata(".").ok()?).then_some(logical)
 }
 
-/// The size of the terminal on standard input.
+/// The size of the terminal on standard input. A line that does not know its size (a serial console,
+/// `script`) says 0, and is taken for what a terminal always was.
 fn terminal() -> Option<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(std::io::stdin()).ok()?;
-    Some((size.ws_col, size.ws_row))
+    let known = |size: u16, otherwise| if size == 0 { otherwise } else { size };
+    Some((known(size.ws_col, 80), known(size.ws_row, 24)))
 }
 
 /// The variable, if it is set and absolute: the XDG base directory specification says to ignore

@@ -33,6 +33,8 @@ pub enum Event {
     Exit(Exit),
     /// Something about the session itself that the reader of the log must know.
     Notice(Notice),
+    /// A file that programs of the host execute by themselves came or changed.
+    HostFile(HostFile),
     /// A later segment begins; its chain continues the one before.
     Segment(Segment),
     /// The session is over. Always the last line.
@@ -269,6 +271,26 @@ pub struct Notice {
     pub kind: String,
     /// The words for a person.
     pub text: String,
+}
+
+/// See [`Event::HostFile`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFile {
+    /// When it was seen.
+    pub t: Micros,
+    /// Where, relative to the project.
+    pub path: Bytes,
+    /// `new`, `changed` or `gone`, against the start of the session.
+    pub change: String,
+    /// The line of the table (`docs/host-files.md`) that it matches.
+    pub name: String,
+    /// Who executes it, for a person.
+    pub who: String,
+    /// Git tracks it; only told at the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tracked: bool,
+    /// `live`: as it happened; `end`: by the look at the end.
+    pub seen: String,
 }
 
 /// See [`Event::Segment`].

@@ -4,13 +4,16 @@
 //! number of commands, however long the log and whatever is in it.
 #![forbid(unsafe_code)]
 
+mod describe;
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::command::{self, Command, Places};
+use self::describe::is_doubtful;
+use super::command::Places;
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
-use super::node::{Node, draw};
+use super::node::Node;
 use super::row::{Layout, Row, State};
-use super::unwrap::basename;
 use crate::bytes::Bytes;
 use crate::visible::visible;
 
@@ -285,66 +288,6 @@ impl Tree {
         self.deadlines.insert((node.deadline, key));
     }
 
-    /// Works out what is shown for a node.
-    fn describe(&mut self, key: ExecId) {
-        let Some(node) = self.nodes.get(&key) else { return };
-        let raw = self.rules.raw;
-        let familiar = self.places.know(&node.exec);
-        let shown = command::command(&node.exec, node.ran.as_ref(), familiar, raw);
-        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
-        let pid = node.exec.pid;
-        let chained = above.filter(|above| above.exec.pid == pid);
-        // A chain of execs in one process: the one just before counts, too.
-        let current = chained
-            .and_then(|_| self.processes.get(&pid))
-            .filter(|process| process.current != key)
-            .and_then(|process| self.nodes.get(&process.current));
-        let said = !raw
-            && !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
-            && [above, current].into_iter().flatten().any(|above| {
-                self.layout.shows_all_of(&above.command.text, above.depth)
-                    && command::says(
-                        (&above.exec, &above.command),
-                        (&node.exec, &shown),
-                        chained.is_some(),
-                    )
-            });
-        let helper = self.helper(&node.exec, &shown);
-        if node.exec.depth == 0 && self.agent.is_none() {
-            self.agent = Some(node.exec.path.clone());
-        }
-        if let Some(node) = self.nodes.get_mut(&key) {
-            (node.command, node.said, node.helper) = (shown, said, helper);
-        }
-    }
-
-    /// The name under which a command counts as the agent's own housekeeping.
-    fn helper(&self, exec: &Exec, shown: &Command) -> Option<String> {
-        // The agent can leave the marker away and call itself anything; so a helper must be a
-        // program of that name in a familiar place, or the agent's own.
-        if self.rules.raw || !self.rules.marked || exec.tool || !shown.familiar || exec.depth == 0 {
-            return None;
-        }
-        let own = self.agent.as_ref() == Some(&exec.path);
-        let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
-        let name = std::str::from_utf8(basename(name)).ok()?;
-        self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
-    }
-
-    /// Works out how deep a node is shown.
-    fn place(&mut self, key: ExecId) {
-        let Some(node) = self.nodes.get(&key) else { return };
-        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
-        let depth = match above {
-            Some(above) => above.depth + usize::from(above.is_shown() && above.exec.depth > 0),
-            // What is below the agent stands at the margin, like the agent.
-            None => usize::try_from(node.exec.depth.saturating_sub(1)).unwrap_or(0),
-        };
-        if let Some(node) = self.nodes.get_mut(&key) {
-            node.depth = depth;
-        }
-    }
-
     /// Keeps the number of nodes bounded: shows the oldest that waits, forgets the oldest shown.
     fn bound(&mut self) {
         if self.nodes.len() <= MOST {
@@ -360,78 +303,6 @@ impl Tree {
         }
     }
 
-    /// Shows that a command runs; what it started no longer waits for it.
-    fn start(&mut self, key: ExecId) {
-        let Some(node) = self.nodes.get_mut(&key) else { return };
-        node.started = true;
-        let children = std::mem::take(&mut node.children);
-        if node.is_shown() && node.helper.is_none() {
-            self.rows.push(Row { t: node.t, ..node.row(self.rules.verifies) });
-            self.places.learn(&node.exec);
-        }
-        for child in children {
-            match self.nodes.get(&child).map(|child| &child.state) {
-                Some(State::Running) => self.await_until(child, PATIENCE),
-                Some(State::NotExecuted(_) | State::Gone) => self.await_until(child, NEXT_PLACE),
-                Some(_) => self.flush(child),
-                None => {}
-            }
-        }
-    }
-
-    /// Shows a command that ended, and what it started.
-    fn flush(&mut self, key: ExecId) {
-        let parent = self.nodes.get(&key).and_then(|node| node.parent);
-        let answers = parent.and_then(|parent| {
-            let (parent, node) = (self.nodes.get(&parent)?, self.nodes.get(&key)?);
-            Some(parent.state == State::Running && parent.is_answer_for(node))
-        });
-        let mut rows = Vec::new();
-        self.collect(key, None, &mut rows);
-        if answers == Some(true)
-            && rows.first().is_some_and(|row| row.state.is_bad())
-            && let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(&parent))
-        {
-            // What a shell was asked to run has failed; the shell's own end will say so.
-            parent.owed = Some(Box::new(rows.remove(0)));
-        }
-        if self.rules.whole {
-            draw(&mut rows);
-        }
-        self.rows.append(&mut rows);
-    }
-
-    /// Moves an ended node and everything below it into rows.
-    fn collect(&mut self, key: ExecId, above: Option<&Node>, rows: &mut Vec<Row>) {
-        let Some(mut node) = self.remove(key) else { return };
-        if !node.state.is_bad() {
-            rows.extend(node.owed.take().map(|row| *row));
-        }
-        if matches!(node.state, State::NotExecuted(_)) {
-            self.failed += 1;
-        }
-        let told = node.said
-            && above.is_some_and(|above| above.state == node.state && above.is_answer_for(&node));
-        let shown = node.is_shown() && !told;
-        if shown {
-            rows.push(node.row(self.rules.verifies));
-        }
-        if shown && !matches!(node.state, State::NotExecuted(_)) {
-            self.places.learn(&node.exec);
-        }
-        for child in std::mem::take(&mut node.children) {
-            let Some(below) = self.nodes.get_mut(&child) else { continue };
-            below.depth = node.depth + usize::from(shown && node.exec.depth > 0);
-            if below.state == State::Running {
-                below.parent = None;
-                let deadline = (below.deadline, child);
-                self.deadlines.insert(deadline);
-            } else {
-                self.collect(child, Some(&node), rows);
-            }
-        }
-    }
-
     fn remove(&mut self, key: ExecId) -> Option<Node> {
         let node = self.nodes.remove(&key)?;
         self.ids.remove(&node.exec.id);
@@ -441,11 +312,4 @@ impl Tree {
         }
         Some(node)
     }
-}
-
-/// Whether it is not certain that what the caller showed is what ran, although it could be.
-fn is_doubtful(ran: &Ran, verifies: bool) -> bool {
-    ran.argv.is_some()
-        || ran.outcome == Outcome::Changed
-        || (ran.outcome == Outcome::Unverified && verifies)
 }

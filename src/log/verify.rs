@@ -140,15 +140,14 @@ impl Log {
             }
             self.check_segment(directory, number)?;
         }
-        self.check_recorded(directory, live)?;
+        let recorded = self.check_recorded(directory, live)?;
+        let why = if recorded { "it could not be written" } else { "its supervisor died" };
         match (self.ended, self.torn, live) {
             (true, false, _) => Ok(()),
             (true, true, _) => Err(Finding::broken("something follows the end of the log")),
             (false, _, true) => Err(incomplete("the session is still running")),
-            (false, true, false) => {
-                Err(incomplete("the log ends in half a line: its supervisor died"))
-            }
-            (false, false, false) => Err(incomplete("the log has no end: its supervisor died")),
+            (false, true, false) => Err(incomplete(&format!("the log ends in half a line: {why}"))),
+            (false, false, false) => Err(incomplete(&format!("the log has no end: {why}"))),
         }
     }
 
@@ -221,18 +220,19 @@ impl Log {
     }
 
     /// Compares with the head that the supervisor recorded: the chain alone cannot tell a log that
-    /// was cut after a whole line, or written anew, from a whole one.
-    fn check_recorded(&self, directory: &Path, live: bool) -> Result<(), Finding> {
+    /// was cut after a whole line, or written anew, from a whole one. Answers whether the supervisor
+    /// lived to record anything.
+    fn check_recorded(&self, directory: &Path, live: bool) -> Result<bool, Finding> {
         let read = segment::read_beside(directory, "status.json", 1 << 20)
             .map_err(|err| Finding::unverifiable(format!("status.json cannot be read: {err}")))?;
-        let Some(bytes) = read else { return Ok(()) };
+        let Some(bytes) = read else { return Ok(false) };
         let recorded: Recorded = serde_json::from_slice(&bytes).map_err(|err| {
             let err = visible(err.to_string());
             Finding::unverifiable(format!("status.json cannot be read: {err}"))
         })?;
         // While the session runs the log may already be ahead of what was recorded.
         let (Some(events), Some(head), false) = (recorded.events, recorded.head, live) else {
-            return Ok(());
+            return Ok(true);
         };
         if events != self.chain.events {
             return Err(Finding::broken(format!(
@@ -243,7 +243,7 @@ impl Log {
         if Hash::parse(head.as_bytes()) != Some(self.chain.head) {
             return Err(Finding::broken("the head of the log is not the one in status.json"));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -375,6 +375,15 @@ mod tests {
         assert_eq!(said(&dir).0, 2);
         change(&dir, 2, |lines| lines.push("{\"h\":\"00".into()));
         insta::assert_snapshot!(said(&dir).1, @"incomplete: the log ends in half a line: its supervisor died; unchanged so far: 13 events");
+        assert_eq!(said(&dir).0, 2);
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_written_to_its_end_is_incomplete() {
+        let dir = log();
+        change(&dir, 2, |lines| drop(lines.pop()));
+        fs::write(dir.path().join("status.json"), r#"{"code":125,"events":0}"#).unwrap();
+        insta::assert_snapshot!(said(&dir).1, @"incomplete: the log has no end: it could not be written; unchanged so far: 13 events");
         assert_eq!(said(&dir).0, 2);
     }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use regex_lite::Regex;
 
-use super::event::{Confined, End, Event, ExecLogStatus, Micros, Notice, Start};
+use super::event::{Confined, End, Event, ExecLogStatus, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
 use super::row::{Beside, Layout, Row, State};
 use super::tree::{Rules, Tree};
@@ -104,6 +104,7 @@ impl View {
             Event::Ran(ran) => self.tree.ran(ran),
             Event::Exit(exit) => self.tree.exit(&exit),
             Event::Notice(notice) => self.notice(&notice),
+            Event::HostFile(file) => self.host_file(&file),
             Event::End(end) => self.end(&end),
             Event::Segment(_) | Event::Unknown => {}
         }
@@ -148,7 +149,7 @@ impl View {
     /// The log ends, and not with an [`Event::End`].
     pub fn broke_off(&mut self) {
         self.finish(false);
-        self.say("ended", "the supervisor died: the log has no end", ALARM);
+        self.say("ended", "the log has no end: the supervisor died or could not write it", ALARM);
     }
 
     fn start(&mut self, start: &Start) {
@@ -211,6 +212,15 @@ impl View {
         self.interrupt();
         let time = self.time(notice.t);
         self.layout.words(&time, &visible(&notice.text), WARNING, &mut self.out);
+    }
+
+    fn host_file(&mut self, file: &HostFile) {
+        self.interrupt();
+        let time = self.time(file.t);
+        let (path, who) = (quote::word(&file.path.0), visible(&file.who));
+        let words = format!("{} host file {path}: {who}", visible(&file.change));
+        let style = if file.tracked || file.change == "gone" { WARNING } else { ALARM };
+        self.layout.words(&time, &words, style, &mut self.out);
     }
 
     fn end(&mut self, end: &End) {
@@ -339,6 +349,7 @@ fn time(event: &Event) -> Option<Micros> {
         Event::Ran(it) => it.t,
         Event::Exit(it) => it.t,
         Event::Notice(it) => it.t,
+        Event::HostFile(it) => it.t,
         Event::Segment(it) => it.t,
         Event::End(it) => it.t,
         Event::Unknown => return None,
@@ -346,5 +357,4 @@ fn time(event: &Event) -> Option<Micros> {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
 mod tests;

@@ -1,9 +1,10 @@
 //! Writes the log of one session: lines, chain, segments. The supervisor owns the only writer.
-//! It must never leave a line half written, drop an event that it accepted, or touch a line that
-//! is already there.
+//! It must never leave a line half written, drop an event that it accepted, touch a line that is
+//! already there, or go on writing into a file that nobody can find any more.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,7 +43,7 @@ pub struct Writer {
     directory: PathBuf,
     session: String,
     limits: Limits,
-    _lock: Flock<File>,
+    lock: Flock<File>,
     lines: WholeLines<File>,
     segment: u32,
     /// Bytes in the segments before this one.
@@ -62,7 +63,7 @@ impl Writer {
             directory: directory.to_owned(),
             session: session.to_owned(),
             limits,
-            _lock: lock,
+            lock,
             lines: WholeLines::new(file),
             segment: 0,
             earlier: 0,
@@ -143,7 +144,11 @@ impl Sink for Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.lines.flush()
+        self.lines.flush()?;
+        if self.lock.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed"));
+        }
+        Ok(())
     }
 
     fn shorten(&self) -> bool {
@@ -209,6 +214,17 @@ mod tests {
         assert!(Writer::create(dir.path(), "s", Limits::default()).is_err());
         drop(writer);
         assert!(Flock::lock(file, FlockArg::LockSharedNonblock).is_ok());
+    }
+
+    #[test]
+    fn a_log_that_was_removed_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path(), "s", Limits::default()).unwrap();
+        writer.write(&exec(1)).unwrap();
+        writer.flush().unwrap();
+        std::fs::remove_file(segment::path(dir.path(), 0)).unwrap();
+        writer.write(&exec(1)).unwrap();
+        assert!(writer.flush().unwrap_err().to_string().contains("was removed"));
     }
 
     #[test]

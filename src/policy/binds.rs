@@ -94,7 +94,7 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
     let up = destination.components().any(|component| component == Component::ParentDir);
     if !destination.is_absolute() || up {
         return Err(Error::usage(format!(
-            "{option}: the destination {} is not an absolute path without `..`",
+            "{option}: the destination `{}` is not an absolute path without `..`",
             visible_path(&destination)
         ))
         .hint(format!("write {option} {}:/PATH/INSIDE", visible_path(&argument.source))));
@@ -114,6 +114,15 @@ fn check(draft: &Draft<'_>, source: &Path, destination: &Path, origin: &Origin) 
             "{place}: {} is not shared: the sandbox has a /proc and a /dev of its own",
             visible_path(source)
         )));
+    }
+    let home = &draft.host.home;
+    if home.starts_with(source) {
+        let what = if home == source { "is your home" } else { "holds your home" };
+        let shown = visible_path(source);
+        return Err(Error::usage(format!(
+            "{place}: {shown} {what}, which the sandbox is there to hide"
+        ))
+        .hint("name the directories that are needed, one by one"));
     }
     draft.refuse_own_files(source, origin)?;
     let kept = [

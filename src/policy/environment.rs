@@ -148,7 +148,7 @@ fn path_inside(draft: &Draft<'_>, path: &[PathBuf]) -> OsString {
 }
 
 /// The caller's shell, or what there is inside.
-fn login_shell(draft: &Draft<'_>) -> OsString {
+pub(super) fn login_shell(draft: &Draft<'_>) -> OsString {
     let view = View::of(&draft.steps, draft.facts);
     let theirs = draft.host.environment.get(OsStr::new("SHELL")).map(PathBuf::from);
     let candidates = theirs.into_iter().chain(["/bin/bash", "/bin/sh"].map(PathBuf::from));

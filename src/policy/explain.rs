@@ -15,7 +15,7 @@ use super::environment::{From as Comes, Variable};
 use super::mount::{Access, Class, Mount, Step};
 use super::paths::place;
 use crate::bytes::Bytes;
-use crate::profile::schema::{ExecLog, Git};
+use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::compile::network_name;
 use crate::sandbox::limits;
@@ -73,6 +73,11 @@ fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
         ExecLog::BestEffort => "best-effort",
         ExecLog::Required => "required",
     };
+    let host_files = match policy.host_files.value {
+        HostFiles::Ask => "ask",
+        HostFiles::Report => "report",
+        HostFiles::SetAside => "set-aside",
+    };
     let demand = |demand| match demand {
         Demand::Off => "off",
         Demand::BestEffort => "best-effort",
@@ -85,6 +90,7 @@ fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
         named("network", &policy.network, network_name(policy.network.value)),
         named("git", &policy.git, git),
         named("exec-log", &policy.exec_log, exec_log),
+        named("host-files", &policy.host_files, host_files),
         ("landlock", landlock.to_owned(), &policy.landlock_origin),
         named("nested-userns", &policy.nested_userns, nested),
         named("limits", &limits.demand, demand(limits.demand.value)),

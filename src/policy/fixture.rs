@@ -35,7 +35,6 @@ impl Case {
     /// Debian: merged /usr, a user with a project.
     pub(crate) fn debian() -> Self {
         let disk = FakeDisk::of(1000)
-            .dir("/proc/sys")
             .program("/usr/bin/sh", "\x7fELF")
             .program("/usr/bin/env", "\x7fELF")
             .dir("/usr/lib")
@@ -44,6 +43,7 @@ impl Case {
             .file("/etc/passwd", "")
             .link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")
             .file("/run/systemd/resolve/stub-resolv.conf", "")
+            .dir("/proc/sys")
             .program("/opt/claudebox", "\x7fELF");
         Self::on(disk)
     }
@@ -52,7 +52,6 @@ impl Case {
     pub(crate) fn nixos() -> Self {
         let system = "/nix/store/abc-system";
         let disk = FakeDisk::of(1000)
-            .dir("/proc/sys")
             .program("/nix/store/sh/bin/sh", "\x7fELF")
             .link("/bin/sh", "/nix/store/sh/bin/sh")
             .link("/usr/bin/env", "/nix/store/env/bin/env")

@@ -4,8 +4,9 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Component, PathBuf};
 
 use super::draft::Draft;
 
@@ -43,15 +44,35 @@ const SAFE_KEYS: [&str; 27] = [
 /// A configuration that is larger is not one.
 const MAX_CONFIG: usize = 1 << 20;
 
-/// The text of `~/.gitconfig` inside. Includes are not followed: what they lead to is often there
-/// because it differs from the rest.
-pub(super) fn for_inside(draft: &Draft<'_>) -> Vec<u8> {
+/// The caller's configuration files, the last to be obeyed last.
+fn files(draft: &Draft<'_>) -> [PathBuf; 2] {
     let xdg = draft.host.environment.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
     let config =
         xdg.filter(|dir| dir.is_absolute()).unwrap_or_else(|| draft.host.home.join(".config"));
-    let files = [config.join("git/config"), draft.host.home.join(".gitconfig")];
+    [config.join("git/config"), draft.host.home.join(".gitconfig")]
+}
+
+/// The directory in the project from which git outside takes its hooks, `core.hooksPath`, as far as
+/// the caller's and the project's own configuration say it without includes.
+pub(super) fn hooks_path(draft: &Draft<'_>) -> Option<PathBuf> {
+    let root = &draft.project.root;
+    let mut path = None;
+    for file in files(draft).into_iter().chain([root.join(".git/config")]) {
+        let text = draft.facts.read_head(&file, MAX_CONFIG).unwrap_or_default();
+        let said = parse(&text).into_iter().filter(|(key, _)| key == b"core.hookspath");
+        path = said.map(|(_, value)| value).next_back().or(path);
+    }
+    let path = PathBuf::from(OsString::from_vec(path?));
+    let inside = root.join(path).strip_prefix(root).ok()?.components().collect::<PathBuf>();
+    let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
+    (plain && !inside.as_os_str().is_empty()).then_some(inside)
+}
+
+/// The text of `~/.gitconfig` inside. Includes are not followed: what they lead to is often there
+/// because it differs from the rest.
+pub(super) fn for_inside(draft: &Draft<'_>) -> Vec<u8> {
     let mut kept = BTreeMap::new();
-    for file in files {
+    for file in files(draft) {
         let text = draft.facts.read_head(&file, MAX_CONFIG).unwrap_or_default();
         for (key, value) in parse(&text) {
             if let Some(key) = SAFE_KEYS.iter().find(|safe| safe.as_bytes() == key) {

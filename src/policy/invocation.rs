@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cli::{RunArgs, RunOptions, SplitDirection};
 use crate::error::{Error, Result};
 use crate::profile::config::Config;
-use crate::profile::schema::NetworkMode;
+use crate::profile::schema::{HostFiles, NetworkMode};
 use crate::visible::visible;
 
 /// Which profile was asked for.
@@ -59,6 +59,8 @@ pub struct Invocation {
     pub allow_xdg_runtime: Option<bool>,
     /// `--exec-log`
     pub exec_log: Option<bool>,
+    /// `--host-files`
+    pub host_files: Option<HostFiles>,
     /// Use tmux and the log pane.
     pub monitor: bool,
     /// `--split-direction`
@@ -116,6 +118,7 @@ impl Invocation {
             allow_gpg_agent: options.allow_gpg_agent(),
             allow_xdg_runtime: options.allow_xdg_runtime(),
             exec_log: options.exec_log(),
+            host_files: options.host_files,
             monitor: options.monitor().unwrap_or(config.monitor()),
             split_direction: options
                 .split_direction

@@ -68,13 +68,18 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
     let destination = step.mount.destination();
     let node = match &step.mount {
         Mount::Bind { node, .. } => *node,
-        Mount::Mask { .. } | Mount::Copy { .. } => Node::File,
+        Mount::Mask { .. } | Mount::Copy { .. } | Mount::Symlink { .. } => Node::File,
         Mount::Tmpfs { .. } | Mount::Directory { .. } => Node::Directory,
-        Mount::Symlink { .. } | Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => {
-            return Ok(Vec::new());
-        }
+        Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => return Ok(Vec::new()),
     };
-    let Some((base, holder)) = holder(&draft.steps, destination) else { return Ok(Vec::new()) };
+    let Some(above) = holder(&draft.steps, destination) else { return Ok(Vec::new()) };
+    let Mount::Bind { source, destination: holder, .. } = &above.mount else {
+        return Ok(Vec::new());
+    };
+    if let Mount::Symlink { .. } = step.mount {
+        return Err(link_in_a_bind(&source.path(), above, step));
+    }
+    let (base, holder) = (source.path(), holder.clone());
     let rest = destination.strip_prefix(&holder).unwrap_or(destination).to_owned();
     let host = base.join(&rest);
     if let Ok(relative) = host.strip_prefix(&draft.private_home) {
@@ -85,19 +90,29 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
     Ok(Vec::new())
 }
 
-/// The bind that holds the mount point: its source and its destination. `None` where the mount
-/// point is in memory, and bwrap may make it.
-fn holder(steps: &[Step], destination: &Path) -> Option<(PathBuf, PathBuf)> {
-    let above = steps
+/// The mount that holds the mount point. Where it is no bind, or there is none, the mount point is
+/// in memory, and bwrap may make it.
+fn holder<'s>(steps: &'s [Step], destination: &Path) -> Option<&'s Step> {
+    steps
         .iter()
         .filter(|step| step.mount.destination() != destination)
         .filter(|step| is_below(destination, step.mount.destination()))
         .filter(|step| !matches!(step.mount, Mount::Symlink { .. } | Mount::Directory { .. }))
-        .max_by_key(|step| step.mount.destination().as_os_str().len())?;
-    match &above.mount {
-        Mount::Bind { source, destination, .. } => Some((source.path(), destination.clone())),
-        _ => None,
+        .max_by_key(|step| step.mount.destination().as_os_str().len())
+}
+
+/// A link is made by bwrap, not mounted: below a bind it would make it in the host's own directory.
+fn link_in_a_bind(source: &Path, above: &Step, step: &Step) -> Refused {
+    let (over, link) = (above.mount.destination(), step.mount.destination());
+    let by = above.origin.as_ref().map_or_else(|| above.why.clone(), place);
+    let (shown, link) = (visible_path(over), visible_path(link));
+    if source == over {
+        return Refused::LeftOut(format!("{link}: {shown} is the host's own ({by})"));
     }
+    Refused::Error(
+        Error::usage(format!("{by}: {shown} cannot be covered: the sandbox has {link} in it"))
+            .hint("give another destination: SRC:DEST"),
+    )
 }
 
 /// In the private home the mount point is made before bwrap starts, without following a link. Each
@@ -176,7 +191,7 @@ fn check_mount_point(
 fn refused(step: &Step, problem: &str, node: Node) -> Refused {
     let destination = visible_path(step.mount.destination());
     let by = step.origin.as_ref().map_or_else(|| step.why.clone(), place);
-    if step.class == Class::Tools || step.class == Class::System {
+    if matches!(step.class, Class::Tools | Class::System | Class::HostFile) {
         return Refused::LeftOut(format!("{destination} ({by}): {problem}"));
     }
     let make = if node == Node::Directory { "mkdir -p" } else { "touch" };

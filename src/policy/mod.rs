@@ -11,12 +11,14 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod home;
+mod host_files;
 pub mod invocation;
 pub mod limits;
 mod layout;
 pub mod mount;
 mod parts;
 pub mod paths;
+mod proc;
 mod sockets;
 mod state;
 mod system;
@@ -28,7 +30,8 @@ use std::path::PathBuf;
 use crate::bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
-use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
+use crate::host_files::known::Known;
+use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::plan::{Landlock, Prepare};
 use crate::sandbox::program;
@@ -74,6 +77,10 @@ pub struct Policy {
     pub git: Settled<Git>,
     /// How execs are logged.
     pub exec_log: Settled<ExecLog>,
+    /// What happens to host-executable files that came or changed.
+    pub host_files: Settled<HostFiles>,
+    /// The host-executable files there are.
+    pub known: Known,
     /// The second layer.
     pub landlock: Landlock,
     /// Who asked for it.
@@ -114,13 +121,15 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
+    let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
 
-    let argv = argv(settings, invocation)?;
+    let argv = argv(&draft)?;
     let path = environment::host_path(host);
     let program = find_program(&mut draft, &argv, &path)?;
     layout::settle(&mut draft)?;
     copies::instead_of_mounts(&mut draft);
+    host_files::confirm(&draft, &mut known);
     check_program(&draft, &program)?;
 
     let environment = environment::settle(&mut draft, &path)?;
@@ -143,6 +152,8 @@ pub fn resolve(
         network: choices.network,
         git: choices.git,
         exec_log: choices.exec_log,
+        host_files: choices.host_files,
+        known,
         landlock,
         landlock_origin: choices.landlock.origin,
         limits,
@@ -159,6 +170,7 @@ pub(crate) struct Choices {
     pub(crate) network: Settled<NetworkMode>,
     pub(crate) git: Settled<Git>,
     pub(crate) exec_log: Settled<ExecLog>,
+    pub(crate) host_files: Settled<HostFiles>,
     pub(crate) landlock: Settled<Demand>,
     pub(crate) nested_userns: Settled<bool>,
 }
@@ -179,6 +191,8 @@ impl Choices {
             };
             Settled { value, origin: typed(option) }
         });
+        let host_files =
+            invocation.host_files.map(|value| Settled { value, origin: typed("--host-files") });
         let choices = Self {
             network: network
                 .or_else(|| settings.network.clone())
@@ -187,6 +201,9 @@ impl Choices {
             exec_log: exec_log
                 .or_else(|| settings.exec_log.clone())
                 .unwrap_or_else(|| default(ExecLog::Required)),
+            host_files: host_files
+                .or_else(|| settings.host_files.clone())
+                .unwrap_or_else(|| default(HostFiles::Ask)),
             landlock: settings.landlock.clone().unwrap_or_else(|| default(Demand::BestEffort)),
             nested_userns: settings.nested_userns.clone().unwrap_or_else(|| default(false)),
         };
@@ -232,10 +249,18 @@ fn default<T>(value: T) -> Settled<T> {
     Settled { value, origin }
 }
 
+/// What a profile writes for the user's own shell, as the first word of a command.
+const SHELL: &str = "$SHELL";
+
 /// The agent's command with what was typed behind it; or what was typed.
-fn argv(settings: &Settings, invocation: &Invocation) -> Result<Vec<OsString>> {
+fn argv(draft: &Draft<'_>) -> Result<Vec<OsString>> {
+    let (settings, invocation) = (draft.settings, draft.invocation);
     let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
-    let argv: Vec<OsString> = command.chain(invocation.argv.iter().cloned()).collect();
+    let mut command: Vec<OsString> = command.collect();
+    if let Some(first) = command.first_mut().filter(|first| *first == SHELL) {
+        *first = environment::login_shell(draft);
+    }
+    let argv: Vec<OsString> = command.into_iter().chain(invocation.argv.iter().cloned()).collect();
     if argv.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::usage(format!(
             "the profile `{}` names no agent, and no command was given",

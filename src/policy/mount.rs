@@ -164,6 +164,8 @@ pub enum Class {
     Project,
     /// `.git` and the parts of it that are read-only.
     Git,
+    /// Host-executable files of the project, and the directories on the way to them.
+    HostFile,
     /// `--bind` and `--ro-bind`.
     CommandLine,
     /// `files.hide`

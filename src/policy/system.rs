@@ -47,30 +47,19 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     };
     let fixed =
         |mount, why: &str| Step { mount, class: Class::Own, why: why.to_owned(), origin: None };
-    let trusted = |source: &Path, destination: &str, node| Mount::Bind {
-        source: Source::Trusted(source.to_owned()),
-        destination: destination.into(),
-        access: Access::Read,
-        node,
-    };
     draft.add(fixed(Mount::Dev, "null, zero, random, tty and a devpts of its own"))?;
     draft.add(tmpfs("/dev/shm", 0o1777, &run, "shared memory"))?;
-    draft.add(fixed(Mount::Proc, "the processes inside, no others"))?;
-    // Root keeps write access to sysctls as their owner, without any capability: a core_pattern
-    // written inside would be run by the host's kernel.
-    for (path, node) in [("/proc/sys", Node::Directory), ("/proc/sysrq-trigger", Node::File)] {
-        if draft.facts.lstat(Path::new(path)).is_some() {
-            draft.add(fixed(
-                trusted(Path::new(path), path, node),
-                "kernel settings, not to be set",
-            ))?;
-        }
-    }
+    super::proc::mounts(draft)?;
     draft.add(tmpfs("/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/var/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/run", 0o755, &run, "none of the host's sockets"))?;
-    let program = draft.host.executable.clone();
-    draft.add(fixed(trusted(&program, OWN_PROGRAM, Node::File), "the inner stage"))
+    let program = Mount::Bind {
+        source: Source::Trusted(draft.host.executable.clone()),
+        destination: OWN_PROGRAM.into(),
+        access: Access::Read,
+        node: Node::File,
+    };
+    draft.add(fixed(program, "the inner stage"))
 }
 
 fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {

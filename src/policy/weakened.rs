@@ -40,7 +40,11 @@ pub(super) fn list(
         draft.project.git == GitEntry::Absent,
         "git: the project is no repository; git outside would trust one that the agent makes",
     );
-    say(choices.nested_userns.value, "user namespaces can be made inside (nested-userns)");
+    say(
+        choices.nested_userns.value,
+        "nested-userns: namespaces and mounts can be made inside, and much more of the kernel \
+         attacked",
+    );
     if choices.landlock.value == Demand::Off {
         say(true, "landlock: off, the mounts are the only layer");
     } else if draft.host.landlock_abi == 0 {

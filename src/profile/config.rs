@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::library;
 use super::merge::Layer;
-use super::schema::{ExecLog, Network, NetworkMode, Profile, Sockets};
+use super::schema::{ExecLog, HostFiles, Network, NetworkMode, Profile, Sockets};
 use super::settings::LayerKind;
 use super::source::Source;
 use super::values::{Assignment, ProfileName};
@@ -50,6 +50,8 @@ struct Keys {
     allow_xdg_runtime: Option<Spanned<bool>>,
     #[schemars(with = "Option<ExecLog>")]
     exec_log: Option<Spanned<ExecLog>>,
+    #[schemars(with = "Option<HostFiles>")]
+    host_files: Option<Spanned<HostFiles>>,
     /// How often `--verbose` is given.
     verbose: Option<u8>,
 }
@@ -137,8 +139,15 @@ impl Config {
     /// of it.
     pub(super) fn layer(&self) -> Option<Layer> {
         let source = self.source.clone()?;
-        let Keys { network, exec_log, allow_ssh_agent, allow_gpg_agent, allow_xdg_runtime, .. } =
-            self.keys.clone();
+        let Keys {
+            network,
+            exec_log,
+            host_files,
+            allow_ssh_agent,
+            allow_gpg_agent,
+            allow_xdg_runtime,
+            ..
+        } = self.keys.clone();
         let sockets = Sockets {
             ssh_agent: allow_ssh_agent,
             gpg_agent: allow_gpg_agent,
@@ -148,6 +157,7 @@ impl Config {
         let profile = Profile {
             network: Some(Network { mode: network }),
             exec_log,
+            host_files,
             sockets: Some(sockets),
             ..Profile::default()
         };

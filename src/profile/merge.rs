@@ -62,6 +62,7 @@ impl Saying<'_> {
             landlock,
             nested_userns,
             git,
+            host_files,
             tools,
             state,
             state_readonly,
@@ -79,6 +80,7 @@ impl Saying<'_> {
         self.scalar(&mut to.landlock, landlock.as_ref(), |value| *value);
         self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
+        self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());

@@ -14,7 +14,7 @@ use super::values::{
     Argv, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size, VariableName,
     VariablePattern,
 };
-pub use crate::sandbox::plan::{Demand, ExecLog};
+pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
 /// One profile file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -38,6 +38,9 @@ pub struct Profile {
     /// What of git works inside.
     #[schemars(with = "Option<Git>")]
     pub git: Option<Spanned<Git>>,
+    /// What happens at the end to files that programs of the host execute by themselves.
+    #[schemars(with = "Option<HostFiles>")]
+    pub host_files: Option<Spanned<HostFiles>>,
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,
@@ -73,6 +76,7 @@ pub struct Profile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
+    /// `$SHELL` as the first word is the user's shell where it is visible inside, else bash or sh.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Argv>>,
     /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
@@ -84,7 +88,7 @@ pub struct Agent {
     /// Programs the agent runs for itself; the log pane folds them, with a count.
     #[schemars(with = "Option<Vec<String>>")]
     pub helpers: Option<Vec<Spanned<ProgramName>>>,
-    /// The shell a new pane opens, argv form.
+    /// The shell a new pane opens, argv form; the user's own if absent.
     #[schemars(with = "Option<Vec<String>>")]
     pub shell: Option<Spanned<Argv>>,
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::amounts::{Limit, Memory};
-use super::schema::{Demand, ExecLog, Git, NetworkMode};
+use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 
 /// Where a value was said. Layers are ranked in this order; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +70,8 @@ pub struct Settings {
     pub nested_userns: Option<Settled<bool>>,
     /// See [`super::schema::Profile::git`].
     pub git: Option<Settled<Git>>,
+    /// See [`super::schema::Profile::host_files`].
+    pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].
     pub tools: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state`].

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::plan::{Arg, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
+use super::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Bwrap, Host};
@@ -125,6 +125,11 @@ fn inner(policy: &Policy) -> InnerPlan {
         shell: policy.shell.iter().map(|arg| Bytes::from(arg.as_os_str())).collect(),
         landlock: policy.landlock.clone(),
         rlimits: policy.limits.each,
+        errno_filter: if policy.nested_userns.value {
+            ErrnoFilter::Nesting
+        } else {
+            ErrnoFilter::All
+        },
         exec_log: policy.exec_log.value,
     }
 }

@@ -140,6 +140,22 @@ pub enum ExecLog {
     Required,
 }
 
+/// What happens at the end to host-executable files that came or changed; see
+/// [`crate::host_files`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostFiles {
+    /// A person on a terminal decides about each; without one they are set aside.
+    #[default]
+    Ask,
+    /// They stay, and are named.
+    Report,
+    /// They are moved out of the project, into the session's directory.
+    SetAside,
+}
+
 /// How hard a second layer is demanded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -151,6 +167,19 @@ pub enum Demand {
     BestEffort,
     /// Fully, or the session does not start.
     Required,
+}
+
+/// Which system calls fail inside (`docs/syscalls.md`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrnoFilter {
+    /// All of the table.
+    #[default]
+    All,
+    /// All but what a sandbox inside this one needs: namespaces and mounts.
+    Nesting,
+    /// None. No option leads here: a test does, to see an attack succeed without the filter.
+    Off,
 }
 
 /// What the inner stage reads from its sealed memory file.
@@ -172,6 +201,8 @@ pub struct InnerPlan {
     pub landlock: Landlock,
     /// What each process may take of the machine.
     pub rlimits: Rlimits,
+    /// The system calls that fail.
+    pub errno_filter: ErrnoFilter,
     /// Whether the notification filter is asked for.
     pub exec_log: ExecLog,
 }

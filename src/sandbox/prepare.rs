@@ -169,7 +169,7 @@ fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Opens a directory to read and change it, also where an agent took our right to.
-fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     match openat(at, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -206,7 +206,7 @@ fn is_directory(at: impl AsFd, name: &CStr) -> Result<bool, Errno> {
 }
 
 /// Removes whatever stands there, with everything below it.
-fn remove(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+pub(crate) fn remove(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     match unlinkat(at, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) if is_directory(at, name)? => {
             empty(&open_directory(at, name)?)?;

@@ -218,9 +218,9 @@ fn not_found(name: &OsStr, path: &[PathBuf]) -> Error {
         return error.hint("a relative path is taken from the current directory");
     }
     let searched: Vec<String> = path.iter().map(|dir| visible_path(dir)).collect();
-    error.hint(format!("PATH was searched: {}", searched.join(":"))).hint(format!(
-        "install it, or start a program that is there: claudebox run -- COMMAND (not `{shown}`)"
-    ))
+    error
+        .hint(format!("PATH was searched: {}", searched.join(":")))
+        .hint("install it, or run something else: claudebox run -- COMMAND")
 }
 
 #[cfg(test)]

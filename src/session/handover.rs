@@ -152,7 +152,7 @@ fn receive(stream: &UnixStream) -> Result<(Plan, Locks)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::plan::{ExecLog, InnerPlan, Landlock, Summary};
+    use crate::sandbox::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
     use crate::session::tests::{dirs, draft};
     use crate::session::{Sessions, State};
 
@@ -171,6 +171,7 @@ mod tests {
                 cwd: "/".into(),
                 shell: Vec::new(),
                 landlock: Landlock::default(),
+                errno_filter: ErrnoFilter::All,
                 exec_log: ExecLog::Off,
             },
             exec_log: ExecLog::Off,

@@ -12,16 +12,28 @@ use super::{Found, Sessions, State, lookup};
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
 use crate::error::{Result, Tried as _};
+use crate::host_files;
 use crate::log::event::Micros;
 use crate::visible::visible;
 
-/// Prints the sessions of the project that `here` (canonical) is in, or all.
-pub fn ls(args: &LsArgs, sessions: Sessions<'_>, here: &Path, out: &mut dyn Write) -> Result<()> {
+/// Prints the sessions of the project that `here` (canonical) is in, or all. `columns` is how wide
+/// the terminal is, where it is one.
+pub fn ls(
+    args: &LsArgs,
+    sessions: Sessions<'_>,
+    here: &Path,
+    columns: Option<u16>,
+    out: &mut dyn Write,
+) -> Result<()> {
     let mut found = sessions.all();
     if !args.all {
         found.retain(|found| lookup::is_of(found, here));
     }
-    let written = if args.json { write_json(&found, out) } else { write_table(&found, now(), out) };
+    let written = if args.json {
+        write_json(&found, out)
+    } else {
+        write_table(&found, now(), columns.map(usize::from), out)
+    };
     match written {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.tried(|| "write the list of sessions"),
@@ -40,6 +52,19 @@ pub(super) fn describe(found: &Found) -> String {
     )
 }
 
+/// The state, and what is open about a session that is over, or lies in its directory.
+fn state_and_files(found: &Found) -> String {
+    let state = state_name(&found.state);
+    if found.session.is_pending() {
+        return format!("{state}, host files pending");
+    }
+    let aside = host_files::found::Found::read(&found.session.directory);
+    match aside.map_or(0, |found| found.aside()) {
+        0 => state,
+        aside => format!("{state}, {aside} set aside"),
+    }
+}
+
 /// How a session's state is called everywhere.
 pub fn state_name(state: &State) -> String {
     match state {
@@ -50,14 +75,32 @@ pub fn state_name(state: &State) -> String {
     }
 }
 
-fn write_table(sessions: &[Found], now: Micros, out: &mut dyn Write) -> io::Result<()> {
-    let head = ["ID", "STATE", "AGE", "PROFILE", "COMMAND", "EXECS", "PROJECT"];
-    let mut rows = vec![head.map(str::to_owned)];
+const HEAD: [&str; 7] = ["ID", "STATE", "AGE", "PROFILE", "COMMAND", "EXECS", "PROJECT"];
+
+/// What a narrow terminal goes without, in this order.
+const SPARED: [&str; 3] = ["EXECS", "PROFILE", "AGE"];
+
+fn write_table(
+    sessions: &[Found],
+    now: Micros,
+    columns: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(sessions.iter().map(|found| row(found, now)));
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    for row in &rows {
-        let (last, cells) = row.split_last().unwrap_or((&row[0], &[]));
+    let mut table: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
+    for name in SPARED {
+        let at = table[0].iter().position(|head| head == name);
+        let (Some(at), Some(columns)) = (at, columns) else { continue };
+        if widths(&table).iter().map(|width| width + 2).sum::<usize>() > columns + 2 {
+            for row in &mut table {
+                row.remove(at);
+            }
+        }
+    }
+    let widths = widths(&table);
+    for row in &table {
+        let Some((last, cells)) = row.split_last() else { continue };
         for (cell, width) in cells.iter().zip(&widths) {
             write!(out, "{cell}{:gap$}", "", gap = width - cell.width() + 2)?;
         }
@@ -66,15 +109,21 @@ fn write_table(sessions: &[Found], now: Micros, out: &mut dyn Write) -> io::Resu
     Ok(())
 }
 
+fn widths(table: &[Vec<String>]) -> Vec<usize> {
+    let width = |at: usize| table.iter().map(|row| row[at].width()).max().unwrap_or(0);
+    (0..table[0].len()).map(width).collect()
+}
+
 fn row(found: &Found, now: Micros) -> [String; 7] {
     let Found { session, record, state } = found;
     let execs = match state {
-        State::Ended(status) => status.execs.to_string(),
+        // Without the end of its log nobody counted.
+        State::Ended(status) if status.head.is_some() => status.execs.to_string(),
         _ => "-".into(),
     };
     [
         session.id.to_string(),
-        state_name(state),
+        state_and_files(found),
         age(now.saturating_sub(record.created)),
         visible(&record.profile),
         visible(&record.command),
@@ -114,6 +163,8 @@ struct Line<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execs: Option<u64>,
+    /// Nobody has seen yet to the host-executable files that it left behind.
+    host_files_pending: bool,
 }
 
 fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
@@ -141,6 +192,7 @@ fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
             code: status.map(|status| status.code),
             reason: status.map(|status| status.reason.as_str()),
             execs: status.map(|status| status.execs),
+            host_files_pending: session.is_pending(),
         };
         serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;
@@ -156,7 +208,7 @@ mod tests {
 
     fn listed(args: &LsArgs, sessions: Sessions<'_>, here: &str) -> String {
         let mut out = Vec::new();
-        ls(args, sessions, Path::new(here), &mut out).unwrap();
+        ls(args, sessions, Path::new(here), None, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -171,6 +223,35 @@ mod tests {
         ID        STATE     AGE  PROFILE  COMMAND  EXECS  PROJECT
         4k7xq2ab  starting  0s   claude   claude   -      /p\x1b[2J
         ");
+    }
+
+    #[test]
+    fn a_narrow_terminal_goes_without_the_less_important_columns() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (_session, _locks) = sessions.create(draft("/home/me/project")).unwrap();
+        let heads = |columns: u16| {
+            let mut out = Vec::new();
+            ls(
+                &LsArgs { all: true, json: false },
+                sessions,
+                Path::new("/"),
+                Some(columns),
+                &mut out,
+            )
+            .unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(
+                text.lines().all(|line| line.width() <= usize::from(columns.max(47))),
+                "{text}"
+            );
+            text.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(heads(70), "ID STATE AGE PROFILE COMMAND EXECS PROJECT");
+        assert_eq!(heads(65), "ID STATE AGE PROFILE COMMAND PROJECT");
+        assert_eq!(heads(55), "ID STATE AGE COMMAND PROJECT");
+        assert_eq!(heads(40), "ID STATE COMMAND PROJECT");
     }
 
     #[test]

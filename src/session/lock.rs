@@ -28,6 +28,19 @@ pub fn try_take(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Takes a lock that several may hold together.
+pub fn share(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared))?;
+    Ok(file)
+}
+
+/// Whether anybody holds such a lock.
+pub fn is_shared(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+}
+
 /// Whether somebody holds a lock. A lock that is not there is held by nobody.
 pub fn is_held(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
@@ -78,6 +91,18 @@ mod tests {
         drop(copy);
         assert!(!is_held(&path));
         assert!(try_take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_shared_lock_is_held_until_the_last_lets_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("viewed");
+        assert!(!is_shared(&path));
+        let (first, second) = (share(&path).unwrap(), share(&path).unwrap());
+        drop(first);
+        assert!(is_shared(&path));
+        drop(second);
+        assert!(!is_shared(&path));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! records hold no environment value, and no path in them is ever visible inside a sandbox.
 //!
 //! ```text
-//! STATE/sessions/ID/   session.json, status.json, lock, the log
+//! STATE/sessions/ID/   session.json, status.json (status.new until it ends), lock, the log
+//! STATE/pending/ID    an empty file until somebody has seen to what the session left behind
 //! STATE/locks/HASH     one lock a project, held as long as a session of it lives
 //! RUNTIME/ID/          sockets, tmux's configuration; removed at the end
 //! ```
@@ -10,6 +11,7 @@
 pub mod directory;
 pub mod handover;
 pub mod id;
+pub mod inside;
 pub mod list;
 pub mod lock;
 pub mod lookup;
@@ -31,6 +33,9 @@ use crate::visible::{visible, visible_path};
 
 /// The longest path of a socket, unix(7) `sun_path` without its NUL.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// See [`Session::pending_path`].
+const PENDING: &str = "pending";
 
 /// As long as the longest name of a socket in a runtime directory.
 const LONGEST_SOCKET: &str = "control.sock";
@@ -95,6 +100,18 @@ impl Session {
         self.directory.join("status.json")
     }
 
+    /// A file that is there until somebody has seen to the host-executable files that the session
+    /// left behind. All are in one directory, so that it costs nothing to ask for them.
+    pub fn pending_path(&self) -> PathBuf {
+        let state = self.directory.ancestors().nth(2).unwrap_or(Path::new("/"));
+        state.join(PENDING).join(self.id.as_str())
+    }
+
+    /// Whether nobody has, though the session is over.
+    pub fn is_pending(&self) -> bool {
+        self.pending_path().exists() && !self.is_alive()
+    }
+
     /// The socket of claudebox's own tmux server.
     pub fn tmux_socket(&self) -> PathBuf {
         self.runtime.join("tmux.sock")
@@ -110,10 +127,21 @@ impl Session {
         lock::is_held(&self.lock_path())
     }
 
+    /// Says, for as long as the file is kept, that there is a terminal whose person can be asked about
+    /// what the session leaves behind.
+    pub fn view(&self) -> Option<File> {
+        lock::share(&self.directory.join("viewed")).ok()
+    }
+
+    /// Whether there is one.
+    pub fn is_viewed(&self) -> bool {
+        lock::is_shared(&self.directory.join("viewed"))
+    }
+
     /// Writes how the session ended.
     pub fn write_status(&self, status: &Status) -> Result<()> {
         let path = self.status_path();
-        record::write(&path, status).tried(|| format!("write {}", visible_path(&path)))
+        record::write_reserved(&path, status).tried(|| format!("write {}", visible_path(&path)))
     }
 
     /// Removes the runtime directory. That it is gone already is what was wanted.
@@ -153,6 +181,11 @@ impl<'a> Sessions<'a> {
         Some(Session { runtime: record.runtime.into(), ..session })
     }
 
+    /// What is written down about a session's start.
+    pub fn record(self, id: &Id) -> Option<Record> {
+        record::read(&self.place(id).record_path())
+    }
+
     /// Every session that has a record, the latest first.
     pub fn all(self) -> Vec<Found> {
         let mut found: Vec<Found> = self.ids().iter().filter_map(|id| self.look_at(id)).collect();
@@ -181,14 +214,26 @@ impl<'a> Sessions<'a> {
         directory::make_private(&self.dirs.runtime)?;
         let project = self.lock_project(&draft.project)?;
         let session = self.make_place()?;
-        let path = session.lock_path();
-        let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
-        directory::make_private(&session.runtime)?;
-        let record = draft.into_record(&session);
-        let path = session.record_path();
-        record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
-        lock::note(&project, session.id.as_str()).tried(|| "note the session of this project")?;
-        Ok((session, Locks { session: lock, project }))
+        match fill(&session, draft) {
+            Ok(lock) => {
+                let noted = lock::note(&project, session.id.as_str());
+                noted.tried(|| "note the session of this project")?;
+                Ok((session, Locks { session: lock, project }))
+            }
+            Err(error) => {
+                // Half a session is none.
+                let _ = fs::remove_dir_all(&session.directory);
+                session.remove_runtime();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sessions that are over, with something pending.
+    pub fn pending(self) -> Vec<Session> {
+        let Ok(entries) = fs::read_dir(self.dirs.state.join(PENDING)) else { return Vec::new() };
+        let ids = entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?));
+        ids.map(|id| self.place(&id)).filter(Session::is_pending).collect()
     }
 
     /// Runtime directories that a dead session left behind.
@@ -229,15 +274,48 @@ impl<'a> Sessions<'a> {
         }
     }
 
+    /// Two agents in one directory would undo each other's work, and one log would tell half of it.
+    fn second_session(self, project: &Bytes, holder: &str) -> Error {
+        let project = visible(project);
+        let Some(Found { session, record, .. }) =
+            Id::parse(holder).and_then(|id| self.look_at(&id))
+        else {
+            return Error::launcher(format!("another session is starting in {project}"))
+                .hint("`claudebox ls` lists sessions");
+        };
+        let id = session.id;
+        let error = Error::launcher(format!("session {id} is already running in {project}"));
+        match record.mode {
+            record::Mode::Tmux => error
+                .hint(format!("`claudebox attach {id}` goes to it; `claudebox ls` lists sessions")),
+            record::Mode::UserTmux | record::Mode::Terminal => error.hint(format!(
+                "it is in another terminal; `claudebox log --follow {id}` shows what it runs"
+            )),
+        }
+    }
+
     fn lock_project(self, project: &Bytes) -> Result<File> {
         let directory = self.dirs.state.join("locks");
         directory::make_private(&directory)?;
         let path = directory.join(short_hash(&project.0));
         match lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))? {
             Some(file) => Ok(file),
-            None => Err(second_session(project, &lock::noted(&path))),
+            None => Err(self.second_session(project, &lock::noted(&path))),
         }
     }
+}
+
+/// Puts into a session's new directory what it begins with; answers with its lock.
+fn fill(session: &Session, draft: Draft) -> Result<File> {
+    let path = session.lock_path();
+    let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    directory::make_private(&session.runtime)?;
+    let path = session.status_path();
+    record::reserve(&path).tried(|| format!("reserve room for {}", visible_path(&path)))?;
+    let record = draft.into_record(session);
+    let path = session.record_path();
+    record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
+    Ok(lock)
 }
 
 /// What a session is made from.
@@ -271,17 +349,6 @@ impl Draft {
             mode: self.mode,
             runtime: session.runtime.as_path().into(),
         }
-    }
-}
-
-/// Two agents in one directory would undo each other's work, and one log would tell half of it.
-fn second_session(project: &Bytes, holder: &str) -> Error {
-    let project = visible(project);
-    match Id::parse(holder) {
-        Some(id) => Error::launcher(format!("session {id} is already running in {project}"))
-            .hint(format!("`claudebox attach {id}` goes to it; `claudebox ls` lists sessions")),
-        None => Error::launcher(format!("another session is starting in {project}"))
-            .hint("`claudebox ls` lists sessions"),
     }
 }
 

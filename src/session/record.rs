@@ -1,10 +1,13 @@
 //! What is written down about a session: `session.json` when it begins, `status.json` when it
 //! ends. Neither may ever hold an environment value; the command is kept as a name only.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +127,38 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     Ok(())
 }
 
+/// How much room [`reserve`] takes, in bytes: more than any status needs, last words and all.
+const RESERVED: u64 = 64 << 10;
+
+/// Takes the room for what [`write_reserved`] will write: on a disk that is full by then, there is
+/// none to be had.
+pub fn reserve(path: &Path) -> io::Result<()> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(reserved(path))?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVED) {
+        // Some file systems cannot promise room (fallocate(2)); there it is left to luck.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// As [`write()`], into the room that was reserved.
+pub fn write_reserved(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    let new = reserved(path);
+    let fill = || {
+        let mut file = File::options().write(true).open(&new)?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)?;
+        fs::rename(&new, path)
+    };
+    fill().or_else(|_| write(path, value))
+}
+
+fn reserved(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 /// Reads what [`write()`] wrote; `None` where there is nothing or it cannot be understood.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -150,6 +185,22 @@ mod tests {
         assert_eq!(again.kind(), Kind::NotFound);
         assert_eq!(again.to_string(), error.to_string());
         assert_eq!(again.hints(), error.hints());
+    }
+
+    #[test]
+    fn what_was_reserved_becomes_the_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.json");
+        reserve(&path).unwrap();
+        assert_eq!(read::<Status>(&path), None, "it is none yet");
+        let error = Error::launcher("x");
+        let status = Status::of_failure(&error, 7);
+        write_reserved(&path, &status).unwrap();
+        assert_eq!(read(&path), Some(status.clone()));
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        // And without a reserve, as for a session of an earlier version.
+        write_reserved(&path, &status).unwrap();
+        assert_eq!(read(&path), Some(status));
     }
 
     #[test]

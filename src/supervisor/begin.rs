@@ -35,7 +35,7 @@ const PROBE: Duration = Duration::from_secs(2);
 /// An inner stage that waits for [`Order::Proceed`].
 pub(super) struct Begun {
     sandbox: Sandbox,
-    init: Init,
+    pub(super) init: Init,
     ready: Ready,
     kernel: Option<Kernel>,
     /// The listener and the sandbox's root.

@@ -50,6 +50,10 @@ impl Verdict {
         Self::failed(LOG_FAILED, error)
     }
 
+    pub(super) fn is_log_failed(&self) -> bool {
+        self.reason == LOG_FAILED
+    }
+
     /// Whether the inner stage is to be ended, because it does not end by itself.
     pub(super) fn leaves_it_running(&self) -> bool {
         !matches!(self.reason, AGENT_EXITED | AGENT_SIGNALED | NOT_EXECUTED)

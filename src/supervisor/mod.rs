@@ -8,6 +8,7 @@ pub mod execs;
 mod begin;
 mod control;
 mod events;
+mod host_files;
 mod refusal;
 mod serve;
 mod signals;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use self::control::Control;
 use self::events::Verdict;
+use self::host_files::Watch;
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -25,6 +27,7 @@ use crate::error::{Error, Kind, Result, Tried as _};
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
+use crate::session::inside;
 use crate::sys::fds;
 
 pub use self::control::shell;
@@ -101,12 +104,21 @@ fn observed(
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
     let (verdict, execs) = match begun {
         Ok((control, begun)) => {
+            inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
+            let mut host_files = Watch::begin(session.directory);
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let tty = tty.as_mut();
-            let running = Running { plan, sandbox, init, execs: &execs, signals, tty, control };
+            let watch = host_files.as_mut();
+            let running =
+                Running { plan, sandbox, init, execs: &execs, signals, tty, control, watch };
             let verdict = running.serve();
+            // Everything inside is dead.
+            for event in host_files::at_the_end(session.directory, host_files) {
+                execs.note(event);
+            }
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
+                Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
                 // The first error says more than one that came of it.
                 Err(_) if verdict.error.is_some() || plan.exec_log != ExecLog::Required => 0,
                 Err(error) => return Err(error),
@@ -124,6 +136,13 @@ fn observed(
         Some(error) => Err(error),
         None => Ok(Ended { code: verdict.code, reason: verdict.reason.to_owned(), execs }),
     }
+}
+
+fn log_failed(cause: &Error, session: &Session<'_>) -> Error {
+    let directory = crate::visible::visible_path(session.directory);
+    Error::launcher(format!("{cause}; the session was ended, for nothing may run unseen"))
+        .hint(format!("the log is in {directory}: is there still room?"))
+        .hint("a profile with `exec-log = \"best-effort\"` would have gone on without it")
 }
 
 /// Which kind of failure an execve(2) of the agent is: what env(1) and a shell say.

@@ -14,6 +14,8 @@ pub(super) struct Userns {
     pub(super) clone_off: bool,
     /// `user.max_user_namespaces` is 0.
     pub(super) none_allowed: bool,
+    /// This is inside of a sandbox of ours, which sets `CLAUDEBOX`.
+    pub(super) nested: bool,
 }
 
 impl Userns {
@@ -25,6 +27,7 @@ impl Userns {
             apparmor: is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
             clone_off: is("/proc/sys/kernel/unprivileged_userns_clone", "0"),
             none_allowed: is("/proc/sys/user/max_user_namespaces", "0"),
+            nested: std::env::var_os("CLAUDEBOX").is_some(),
         }
     }
 }
@@ -63,6 +66,12 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
 }
 
 fn namespaces(error: Error, userns: Userns) -> Error {
+    if userns.nested {
+        return error.hint(
+            "this is inside of a sandbox of claudebox already: `nested-userns = true` in its \
+             profile would let another be made in it",
+        );
+    }
     if userns.apparmor {
         return error.hint(
             "Ubuntu's AppArmor forbids user namespaces to programs it does not know: install \
@@ -130,6 +139,8 @@ mod tests {
         assert!(off.contains("unprivileged_userns_clone=1"));
         let none = shown(words, Userns { none_allowed: true, ..Userns::default() });
         assert!(none.contains("max_user_namespaces="));
+        let nested = shown(words, Userns { nested: true, ..Userns::default() });
+        assert!(nested.contains("nested-userns"));
         assert!(shown(words, Userns::default()).contains("container"));
     }
 

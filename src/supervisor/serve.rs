@@ -15,6 +15,7 @@ use super::begin::Init;
 use super::control::{Control, Request};
 use super::events::{self, Verdict};
 use super::execs::Execs;
+use super::host_files::Watch;
 use super::signals::Signals;
 use super::spawn::{Sandbox, ends_within};
 use super::terminal::Tty;
@@ -38,6 +39,7 @@ pub(super) struct Running<'a> {
     pub(super) signals: &'a Signals,
     pub(super) tty: Option<&'a mut Tty>,
     pub(super) control: Control,
+    pub(super) watch: Option<&'a mut Watch>,
 }
 
 /// What is known of the agent so far.
@@ -60,6 +62,8 @@ enum Wake {
     LogFailed,
     Knock,
     Client(u64),
+    /// Something happened to host-executable files.
+    HostFiles,
     /// The agent's time is over.
     Late,
 }
@@ -108,6 +112,10 @@ impl Running<'_> {
                     self.client(id);
                     None
                 }
+                Wake::HostFiles => {
+                    self.host_files();
+                    None
+                }
                 Wake::Late => agent.asked.map(|(signal, _)| Verdict::terminated(signal as i32)),
             };
             if let Some(verdict) = over {
@@ -132,7 +140,9 @@ impl Running<'_> {
                 self.execs.failure(),
             ];
             let fixed = &fixed[..if watch_log { 5 } else { 4 }];
-            let all = fixed.iter().chain(clients.iter().map(|(_, fd)| fd));
+            let host_files = self.watch.as_ref().map(|watch| watch.as_fd());
+            let clients_end = fixed.len() + clients.len();
+            let all = fixed.iter().chain(clients.iter().map(|(_, fd)| fd)).chain(&host_files);
             let mut ready: Vec<PollFd<'_>> =
                 all.map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
             match poll(&mut ready, timeout.as_ref()) {
@@ -154,6 +164,7 @@ impl Running<'_> {
                 }
                 Some(3) => return Ok(Wake::Knock),
                 Some(4) if watch_log => return Ok(Wake::LogFailed),
+                Some(index) if index >= clients_end => return Ok(Wake::HostFiles),
                 Some(index) => return Ok(Wake::Client(clients[index - fixed.len()].0)),
                 None => {}
             }
@@ -223,12 +234,18 @@ impl Running<'_> {
     }
 
     fn log_failed(&self) -> Option<Verdict> {
-        (self.plan.exec_log == ExecLog::Required).then(|| {
-            Verdict::log_failed(
-                Error::launcher("the log cannot be written any more, so the session was ended")
-                    .hint("is the disk full? `exec-log = \"best-effort\"` would have gone on"),
-            )
-        })
+        // The cause is known when the log's own thread has ended.
+        (self.plan.exec_log == ExecLog::Required)
+            .then(|| Verdict::log_failed(Error::launcher("the log cannot be written any more")))
+    }
+
+    fn host_files(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        match watch.read() {
+            Ok(events) => events.into_iter().for_each(|event| self.execs.note(event)),
+            // The look at the end finds everything.
+            Err(_) => self.watch = None,
+        }
     }
 
     /// A new pane asks for a shell, or one whose shell runs was closed.

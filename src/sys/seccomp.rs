@@ -15,6 +15,11 @@ pub const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 /// Lets the call pass.
 pub const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
+/// Lets the call fail with this errno(3), unseen by the kernel's own code.
+pub const fn refuse(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno.cast_unsigned() & libc::SECCOMP_RET_DATA
+}
+
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of linux/seccomp.h.
 const SYNC_WAKE_UP: u64 = 1;
 
@@ -47,6 +52,15 @@ pub fn install(program: &[Instruction]) -> io::Result<Listener> {
     // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(Listener { fd, killable })
+}
+
+/// Installs a filter that only allows and refuses, on the calling thread and everything it will
+/// start. It cannot be removed. Sets `no_new_privs`, which an unprivileged filter demands.
+///
+/// # Errors
+/// EINVAL: the kernel does not take the program.
+pub fn apply(program: &[Instruction]) -> io::Result<()> {
+    set_filter(program, 0).map(drop)
 }
 
 fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> io::Result<i32> {

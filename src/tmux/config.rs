@@ -40,7 +40,8 @@ pub fn before(facts: &Facts<'_>) -> String {
          set -as terminal-features '*:extkeys'\n\
          set -s focus-events on\n\
          set -g mouse on\n\
-         bind m set -g mouse\n"
+         bind m set -g mouse\n\
+         bind c new-window -n shell\n"
     )
 }
 
@@ -192,6 +193,7 @@ mod tests {
         set -s focus-events on
         set -g mouse on
         bind m set -g mouse
+        bind c new-window -n shell
         ");
     }
 

@@ -27,7 +27,7 @@ fn supervise(mut words: impl Iterator<Item = OsString>) -> Result<u8> {
     let config = Config::load(&host)?;
     let mut invocation = Invocation::of_run(&args, &config)?;
     invocation.monitor = false;
-    let (_, mut plan) = claudebox::plan(&invocation, &config, &host)?;
+    let (policy, mut plan) = claudebox::plan(&invocation, &config, &host)?;
     plan.verify = false;
-    front::run(&plan, &invocation, &host)
+    front::run(&policy, &plan, &invocation, &host)
 }

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -35,7 +36,11 @@ impl Place {
         }
         if !reachable(&place.executable) {
             place.executable = place.root.path().join("claudebox");
-            fs::copy(CLAUDEBOX, &place.executable).unwrap();
+            // By another process: a descriptor open for writing here, even for a moment, would be
+            // inherited by what another thread starts just then, and a program that is open for
+            // writing cannot be executed.
+            let copied = Command::new("cp").arg(CLAUDEBOX).arg(&place.executable).status();
+            assert!(copied.unwrap().success());
         }
         place.git(&["init", "--quiet", "--initial-branch=main"]);
         place
@@ -93,6 +98,11 @@ impl Place {
     /// A run of any program in the project, with the same environment and user.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Run {
         Run::new(program, self.user, self.project(), self.environment())
+    }
+
+    /// The same as whoever runs the tests, who may do more than the place's user.
+    pub(crate) fn command_as_caller(&self, program: impl AsRef<OsStr>) -> Run {
+        Run::new(program, User::Caller, self.project(), self.environment())
     }
 
     /// git in the project, which must succeed; its output.

@@ -7,12 +7,15 @@
 mod common;
 mod d_death;
 mod e_execs;
+mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
 mod h_home;
 mod l_litter;
 mod n_network;
 mod outside;
+mod p_host_files;
+mod p_host_files_asked;
 mod w_writes;
 mod x_exit_codes;
 

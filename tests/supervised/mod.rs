@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,7 +17,7 @@ use claudebox::bytes::Bytes;
 use claudebox::log::event::Event;
 use claudebox::sandbox::inner::PROGRAM;
 use claudebox::sandbox::plan::{
-    Arg, Demand, ExecLog, InnerPlan, Landlock, PLAN_VERSION, Plan, Summary,
+    Arg, Demand, ErrnoFilter, ExecLog, InnerPlan, Landlock, PLAN_VERSION, Plan, Summary,
 };
 
 /// How long anything may take on a machine that is busy.
@@ -28,7 +28,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
     let isolate = "--unshare-all --unshare-user --cap-drop ALL --as-pid-1";
     let mounts = "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib \
                   --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp";
-    let ours = ["--ro-bind", env!("CARGO_BIN_EXE_claudebox"), PROGRAM];
+    let ours = ["--ro-bind", claudebox().to_str().unwrap(), PROGRAM];
     let words = isolate.split_whitespace().chain(mounts.split_whitespace()).chain(ours);
     let list = |list: &[&str]| list.iter().map(|word| Bytes::from(*word)).collect::<Vec<_>>();
     let argv = list(argv);
@@ -51,6 +51,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
                 read: list(&["/"]),
                 write: list(&["/tmp", "/dev", "/proc"]),
             },
+            errno_filter: ErrnoFilter::All,
             exec_log: ExecLog::Required,
         },
         exec_log: ExecLog::Required,
@@ -60,6 +61,35 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
 
 fn bwrap() -> PathBuf {
     which::which("bwrap").expect("bubblewrap is installed")
+}
+
+/// The program under test, where every user can execute it.
+pub(crate) fn claudebox() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| reachable(Path::new(env!("CARGO_BIN_EXE_claudebox"))))
+}
+
+/// The path itself, or a copy: a checkout may be in a closed home such as /root.
+fn reachable(program: &Path) -> PathBuf {
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 1 != 0);
+    if program.ancestors().skip(1).all(open) {
+        return program.to_owned();
+    }
+    // One for each checkout, since nobody removes it.
+    let directory = Path::new("/var/tmp/claudebox-test-programs");
+    fs::create_dir_all(directory).unwrap();
+    let built = fs::metadata(program).unwrap();
+    let name = program.file_name().unwrap().to_str().unwrap();
+    let checkout = fs::metadata(program.parent().unwrap()).unwrap().ino();
+    let copy = directory.join(format!("{name}-{checkout}"));
+    let fresh = |copy: fs::Metadata| copy.len() == built.len() && copy.mtime() >= built.mtime();
+    if !fs::metadata(&copy).is_ok_and(fresh) {
+        let new = tempfile::NamedTempFile::new_in(directory).unwrap().into_temp_path();
+        // Not by fs::copy: what another thread starts just then would inherit the open file.
+        assert!(Command::new("cp").arg(program).arg(&new).status().unwrap().success());
+        new.persist(&copy).unwrap();
+    }
+    copy
 }
 
 /// The program that runs a plan. `cargo test --test NAME` does not build examples, so this does.
@@ -73,7 +103,7 @@ pub(crate) fn program() -> &'static Path {
             build.arg("--release");
         }
         assert!(build.status().unwrap().success());
-        bin.join("examples/supervise")
+        reachable(&bin.join("examples/supervise"))
     })
 }
 

@@ -12,8 +12,9 @@ use rustix::process::{DumpableBehavior, Signal};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::sandbox::plan::{Demand, Landlock};
+use crate::sandbox::plan::{Demand, ErrnoFilter, Landlock};
 use crate::sys::process::leave_session_keyring;
+use crate::sys::seccomp;
 
 /// The newest Landlock whose every right was tried: ioctl(2) on devices came with 5, the scopes
 /// for signals and abstract sockets with 6 (Linux 6.12).
@@ -40,14 +41,14 @@ pub(super) fn guard() -> Result<()> {
 }
 
 /// Everything that holds for the inner stage and all that descends from it.
-pub(super) fn confine(landlock: &Landlock) -> Result<Restricted> {
+pub(super) fn confine(landlock: &Landlock, filter: ErrnoFilter) -> Result<Restricted> {
     leave_session_keyring().tried(|| "leave the session keyring")?;
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).tried(|| "set no_new_privs")?;
     let restricted = restrict_files(landlock)?;
-    let filter = super::errno::program()
-        .map_err(|why| Error::launcher(format!("cannot build the errno filter: {why}")))?;
-    seccompiler::apply_filter(&filter).tried(|| "install the errno filter")?;
+    if let Some(program) = super::errno::program(filter) {
+        seccomp::apply(&program).tried(|| "install the errno filter")?;
+    }
     Ok(restricted)
 }
 

@@ -81,14 +81,14 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     // sent through it, and so the word of what failed (ECONNRESET).
     let Some(Order::Observe(stops)) = next(supervisor)? else { return Err(supervisor_gone()) };
     let orders = read_orders(plan)?;
-    let InnerPlan { program, argv, env, cwd, shell, landlock, .. } = &orders.plan;
+    let InnerPlan { program, argv, env, cwd, shell, landlock, errno_filter, .. } = &orders.plan;
     confine::guard()?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried(|| "open the root directory")?;
     let agent = Program::new(program, argv, env)?;
     let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
-    let restricted = confine::confine(landlock)?;
+    let restricted = confine::confine(landlock, *errno_filter)?;
     let (listener, observed) = observed(&single, supervisor, stops)?;
     // From here on standard error is the agent's.
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls::{Kind, Row, TABLE};
+use crate::bpf::{ARCH, NR, answer, argument, if_equal, load};
 use crate::sys::seccomp::{ALLOW, Instruction, NOTIFY};
 
 /// What is to be stopped besides every execve(2) and execveat(2). Inner stage and supervisor must
@@ -18,11 +19,6 @@ pub struct Stops {
     pub exits: bool,
 }
 
-/// Offsets in `struct seccomp_data`; registers are little-endian on all four architectures.
-const NR: u32 = 0;
-const ARCH: u32 = 4;
-const ARG0_LOW: u32 = 16;
-
 /// The program for these stops. It is the same on every machine; a kernel meets only the
 /// architectures it can run.
 pub fn program(stops: Stops) -> Vec<Instruction> {
@@ -32,7 +28,7 @@ pub fn program(stops: Stops) -> Vec<Instruction> {
         let len = rest.iter().take_while(|row| row.arch == first.arch).count();
         let (group, tail) = rest.split_at(len);
         let block = block(group.iter().filter(|row| wanted(row.kind, stops)));
-        program.push(unless_equal(first.arch, block.len()));
+        program.push(if_equal(first.arch, 0, block.len()));
         program.extend(block);
         rest = tail;
     }
@@ -53,11 +49,11 @@ fn block<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Instruction> {
     let mut block = vec![load(NR)];
     for row in rows {
         match row.arg0 {
-            None => block.extend([unless_equal(row.nr, 1), answer(NOTIFY)]),
+            None => block.extend([if_equal(row.nr, 0, 1), answer(NOTIFY)]),
             Some(value) => block.extend([
-                unless_equal(row.nr, 4),
-                load(ARG0_LOW),
-                unless_equal(value, 1),
+                if_equal(row.nr, 0, 4),
+                load(argument(0)),
+                if_equal(value, 0, 1),
                 answer(NOTIFY),
                 answer(ALLOW),
             ]),
@@ -67,55 +63,13 @@ fn block<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Instruction> {
     block
 }
 
-fn load(offset: u32) -> Instruction {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset)
-}
-
-/// Goes on if the loaded word has this value, else passes over `skip` instructions.
-fn unless_equal(value: u32, skip: usize) -> Instruction {
-    // A block is some twenty instructions; the tests run every path of every program.
-    let skip = u8::try_from(skip).unwrap_or(u8::MAX);
-    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value)
-}
-
-fn answer(action: u32) -> Instruction {
-    instruction(libc::BPF_RET | libc::BPF_K, 0, action)
-}
-
-fn instruction(code: u32, jf: u8, k: u32) -> Instruction {
-    // Opcodes are below 256.
-    Instruction { code: u16::try_from(code).unwrap_or(u16::MAX), jt: 0, jf, k }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::calls::{self, Call, I386, X86_64};
     use super::*;
+    use crate::bpf::run;
     use crate::sys::seccomp::Notification;
     use proptest::prelude::*;
-
-    /// Runs a program as the kernel would, for the instructions it uses; anything else panics.
-    fn run(program: &[Instruction], call: &Notification) -> u32 {
-        let mut data = Vec::new();
-        data.extend(call.nr.to_le_bytes());
-        data.extend(call.arch.to_le_bytes());
-        data.extend([0; 8]);
-        call.args.iter().for_each(|arg| data.extend(arg.to_le_bytes()));
-        let (mut at, mut loaded) = (0, 0);
-        loop {
-            let Instruction { code, jt, jf, k } = program[at];
-            at += 1;
-            match code {
-                0x20 => {
-                    let word = &data[k as usize..k as usize + 4];
-                    loaded = u32::from_le_bytes(word.try_into().unwrap());
-                }
-                0x15 => at += usize::from(if loaded == k { jt } else { jf }),
-                0x06 => return k,
-                other => panic!("instruction {other:#x}"),
-            }
-        }
-    }
 
     fn expected(stops: Stops, call: &Notification) -> u32 {
         let stop = match calls::decode(call) {

@@ -1,0 +1,397 @@
+//! Moves what was found out of the project, and back. An agent wrote what is moved and every name on
+//! the way to it: it goes by descriptors, follows no link, replaces nothing, and across file systems
+//! it is copied within bounds. A move that was interrupted can be done again. It must never lose the
+//! only copy.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, chmodat, fchmod, fstat, mkdirat,
+    openat, readlinkat, renameat, renameat_with, statat, symlinkat,
+};
+use rustix::io::Errno;
+
+use super::beneath::Beneath;
+use crate::sandbox::prepare;
+
+/// What may be copied where it cannot be renamed: bytes, files, and directories in each other.
+const MOST_BYTES: u64 = 256 << 20;
+const MOST_FILES: u64 = 50_000;
+const DEEPEST: u64 = 100;
+
+/// The place in a session's directory.
+#[derive(Debug)]
+pub(super) struct Aside {
+    directory: OwnedFd,
+}
+
+impl Aside {
+    /// Opens it, and makes it if it is not there.
+    pub(super) fn open(session: &Path) -> io::Result<Self> {
+        let path = session.join("aside");
+        crate::session::directory::make_new(&path)
+            .map_err(|err| io::Error::other(err.to_string()))?;
+        Ok(Self { directory: openat(CWD, &path, DIRECTORY, Mode::empty())? })
+    }
+
+    /// Moves a path of the project here. `false`: there is nothing.
+    pub(super) fn take(&self, project: &mut Beneath, path: &[u8], number: u32) -> io::Result<bool> {
+        let name = name(number)?;
+        let (from, last) = match project.place(path) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(exists(&self.directory, &name)?),
+            other => other?,
+        };
+        let last = CString::new(last)?;
+        let copied = CString::new(format!("{number}.copied"))?;
+        if exists(&self.directory, &name)? {
+            return Ok(true);
+        }
+        if exists(&self.directory, &copied)? {
+            return self.replace_by_copy((&from, &last), &copied, &name);
+        }
+        if !exists(&from, &last)? {
+            return Ok(false);
+        }
+        let moved = match rename(&from, &last, &self.directory, &name) {
+            Err(Errno::ACCESS | Errno::PERM) => {
+                // To move a directory one must be allowed to change it: its `..` is another then.
+                project.unlock(super::survey::parent(path))?;
+                let _ = project.unlock(path);
+                rename(&from, &last, &self.directory, &name)
+            }
+            other => other,
+        };
+        match moved {
+            Ok(()) => Ok(true),
+            Err(Errno::XDEV) => {
+                let part = CString::new(format!("{number}.part"))?;
+                prepare::remove(&self.directory, &part)?;
+                copy_across((&from, &last), (&self.directory, &part))?;
+                rename(&self.directory, &part, &self.directory, &copied)?;
+                self.replace_by_copy((&from, &last), &copied, &name)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The copy is whole, so what was copied may go; only then it gets the name that says so.
+    fn replace_by_copy(
+        &self,
+        from: (&OwnedFd, &CStr),
+        copied: &CStr,
+        name: &CStr,
+    ) -> io::Result<bool> {
+        prepare::remove(from.0, from.1)?;
+        rename(&self.directory, copied, &self.directory, name)?;
+        Ok(true)
+    }
+
+    /// Moves it back; an error where something is in its place.
+    pub(super) fn give(&self, project: &mut Beneath, path: &[u8], number: u32) -> io::Result<()> {
+        let name = name(number)?;
+        make_ways(project, path)?;
+        let (to, last) = project.place(path)?;
+        let last = CString::new(last)?;
+        match rename(&self.directory, &name, &to, &last) {
+            Err(Errno::XDEV) if exists(&to, &last)? => Err(Errno::EXIST.into()),
+            Err(Errno::XDEV) => {
+                copy_across((&self.directory, &name), (&to, &last))?;
+                prepare::remove(&self.directory, &name)?;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn name(number: u32) -> io::Result<CString> {
+    Ok(CString::new(number.to_string())?)
+}
+
+fn exists(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
+    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn rename(from: &OwnedFd, old: &CStr, to: &OwnedFd, new: &CStr) -> Result<(), Errno> {
+    match renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+        // A file system that does not know the flag.
+        Err(Errno::INVAL | Errno::NOSYS) if exists(to, new)? => Err(Errno::EXIST),
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(from, old, to, new),
+        other => other,
+    }
+}
+
+/// Makes the directories that were there when it was taken.
+fn make_ways(project: &mut Beneath, path: &[u8]) -> io::Result<()> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    for (end, _) in ends {
+        let way = &path[..end];
+        if project.directory(way).is_err_and(|errno| errno == Errno::NOENT) {
+            let (at, last) = project.place(way)?;
+            mkdirat(at, last, Mode::from_raw_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies to another file system; what was begun is taken away again where it fails.
+fn copy_across(from: (&OwnedFd, &CStr), to: (&OwnedFd, &CStr)) -> io::Result<()> {
+    let mut copy = Copy { bytes: MOST_BYTES, files: MOST_FILES };
+    copy.any(from, to, 0).inspect_err(|_| {
+        let _ = prepare::remove(to.0, to.1);
+    })
+}
+
+/// What may still be copied.
+struct Copy {
+    bytes: u64,
+    files: u64,
+}
+
+impl Copy {
+    fn any(
+        &mut self,
+        from: (&OwnedFd, &CStr),
+        to: (&OwnedFd, &CStr),
+        depth: u64,
+    ) -> io::Result<()> {
+        let stat = statat(from.0, from.1, AtFlags::SYMLINK_NOFOLLOW)?;
+        self.files = self.files.checked_sub(1).filter(|_| depth <= DEEPEST).ok_or_else(too_much)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.directory(from, to, depth),
+            FileType::RegularFile => self.file(from, to),
+            FileType::Symlink => {
+                let target = readlinkat(from.0, from.1, Vec::new())?;
+                Ok(symlinkat(target, to.0, to.1)?)
+            }
+            // A socket or a FIFO holds nothing.
+            _ => Ok(()),
+        }
+    }
+
+    fn directory(
+        &mut self,
+        from: (&OwnedFd, &CStr),
+        to: (&OwnedFd, &CStr),
+        depth: u64,
+    ) -> io::Result<()> {
+        let source = prepare::open_directory(from.0, from.1)?;
+        mkdirat(to.0, to.1, Mode::RWXU)?;
+        let target = openat(to.0, to.1, DIRECTORY, Mode::empty())?;
+        for entry in Dir::read_from(&source)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                self.any((&source, name), (&target, name), depth + 1)?;
+            }
+        }
+        Ok(fchmod(&target, mode(&fstat(&source)?))?)
+    }
+
+    fn file(&mut self, from: (&OwnedFd, &CStr), to: (&OwnedFd, &CStr)) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let source = match openat(from.0, from.1, flags, Mode::empty()) {
+            Err(Errno::ACCESS) => {
+                let_read(from.0, from.1)?;
+                openat(from.0, from.1, flags, Mode::empty())?
+            }
+            other => other?,
+        };
+        let stat = fstat(&source)?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let target = openat(to.0, to.1, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut limited = io::Read::take(std::fs::File::from(source), self.bytes + 1);
+        let mut target = std::fs::File::from(target);
+        let copied = io::copy(&mut limited, &mut target)?;
+        self.bytes = self.bytes.checked_sub(copied).ok_or_else(too_much)?;
+        target.sync_all()?;
+        Ok(fchmod(&target, mode(&stat))?)
+    }
+}
+
+/// Gives its owner the right to read a file.
+fn let_read(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(at, name, flags, Mode::empty())?;
+    // By the descriptor: by its name, a link could have taken its place.
+    let by_fd = format!("/proc/self/fd/{}", file.as_raw_fd());
+    chmodat(CWD, by_fd, mode(&fstat(&file)?) | Mode::RUSR, AtFlags::empty())
+}
+
+fn mode(stat: &Stat) -> Mode {
+    Mode::from_raw_mode(stat.st_mode & 0o7777)
+}
+
+fn too_much() -> io::Error {
+    io::Error::other(
+        "it is too much to be copied to the file system of claudebox's state directory",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    /// A project and a session's directory, on one file system or on two.
+    struct Scene {
+        project: tempfile::TempDir,
+        session: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new(across: bool) -> Self {
+            let project = tempfile::tempdir().unwrap();
+            let session = if across {
+                tempfile::tempdir_in("/dev/shm").unwrap()
+            } else {
+                tempfile::tempdir().unwrap()
+            };
+            let device = |dir: &tempfile::TempDir| fs::metadata(dir.path()).unwrap().dev();
+            assert_eq!(device(&project) != device(&session), across, "/tmp is not /dev/shm");
+            Self { project, session }
+        }
+
+        fn file(&self, path: &str, text: &str) {
+            let path = self.project.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        fn take(&self, path: &str, number: u32) -> io::Result<bool> {
+            let mut project = Beneath::open(self.project.path()).unwrap();
+            Aside::open(self.session.path())?.take(&mut project, path.as_bytes(), number)
+        }
+
+        fn give(&self, path: &str, number: u32) -> io::Result<()> {
+            let mut project = Beneath::open(self.project.path()).unwrap();
+            Aside::open(self.session.path())?.give(&mut project, path.as_bytes(), number)
+        }
+
+        fn aside(&self, path: &str) -> std::path::PathBuf {
+            self.session.path().join("aside").join(path)
+        }
+    }
+
+    #[test]
+    fn what_is_moved_comes_back_as_it_was() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            scene.file("a/.vscode/tasks.json", "{}");
+            let tasks = scene.project.path().join("a/.vscode/tasks.json");
+            fs::set_permissions(&tasks, Permissions::from_mode(0o754)).unwrap();
+            symlink("/etc/passwd", scene.project.path().join("a/.vscode/link")).unwrap();
+            assert!(scene.take("a/.vscode", 1).unwrap());
+            assert!(!scene.project.path().join("a/.vscode").exists());
+            assert_eq!(fs::read(scene.aside("1/tasks.json")).unwrap(), b"{}");
+            assert!(scene.take("a/.vscode", 1).unwrap(), "it is there already");
+            fs::remove_dir(scene.project.path().join("a")).unwrap();
+            scene.give("a/.vscode", 1).unwrap();
+            assert_eq!(fs::metadata(&tasks).unwrap().mode() & 0o7777, 0o754);
+            let link = scene.project.path().join("a/.vscode/link");
+            assert_eq!(fs::read_link(link).unwrap().to_str(), Some("/etc/passwd"));
+            assert_eq!(fs::read_dir(scene.session.path().join("aside")).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn no_link_leads_anywhere_else() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            let victim = tempfile::tempdir().unwrap();
+            fs::write(victim.path().join("key"), "secret").unwrap();
+            symlink(victim.path(), scene.project.path().join("a")).unwrap();
+            symlink(victim.path().join("key"), scene.project.path().join(".envrc")).unwrap();
+            assert!(scene.take("a/key", 1).is_err());
+            assert!(scene.take(".envrc", 2).unwrap());
+            assert_eq!(fs::read_link(scene.aside("2")).unwrap(), victim.path().join("key"));
+            assert!(scene.give("a/key", 2).is_err());
+            symlink(victim.path().join("new"), scene.project.path().join(".envrc")).unwrap();
+            assert!(scene.give(".envrc", 2).is_err(), "something is there");
+            assert_eq!(fs::read(victim.path().join("key")).unwrap(), b"secret");
+            assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn nothing_is_replaced_and_nothing_is_lost() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            scene.file(".envrc", "agent's");
+            scene.take(".envrc", 1).unwrap();
+            scene.file(".envrc", "mine");
+            assert!(scene.give(".envrc", 1).is_err());
+            assert!(scene.take(".envrc", 1).unwrap(), "done before: what came since stays");
+            assert_eq!(fs::read(scene.project.path().join(".envrc")).unwrap(), b"mine");
+            assert_eq!(fs::read(scene.aside("1")).unwrap(), b"agent's");
+            assert!(!scene.take("gone", 2).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_copy_that_was_interrupted_is_finished() {
+        let scene = Scene::new(true);
+        scene.file(".envrc", "whole");
+        fs::create_dir(scene.session.path().join("aside")).unwrap();
+        fs::write(scene.aside("1.part"), "half").unwrap();
+        assert!(scene.take(".envrc", 1).unwrap());
+        assert_eq!(fs::read(scene.aside("1")).unwrap(), b"whole");
+        scene.file("b/.envrc", "whole");
+        fs::write(scene.aside("2.copied"), "whole").unwrap();
+        assert!(scene.take("b/.envrc", 2).unwrap());
+        assert!(!scene.project.path().join("b/.envrc").exists() && scene.aside("2").exists());
+    }
+
+    #[test]
+    fn permissions_are_no_hindrance() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            scene.file("a/.husky/_/run", "x");
+            let at = |path: &str| scene.project.path().join(path);
+            for (path, mode) in
+                [("a/.husky/_/run", 0), ("a/.husky/_", 0), ("a/.husky", 0o555), ("a", 0o555)]
+            {
+                fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
+            }
+            assert!(scene.take("a/.husky", 1).unwrap());
+            assert!(!at("a/.husky").exists());
+            assert_eq!(fs::metadata(at("a")).unwrap().mode() & 0o777, 0o555);
+            fs::set_permissions(at("a"), Permissions::from_mode(0o755)).unwrap();
+            let below = scene.aside("1/_");
+            fs::set_permissions(below.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+            fs::set_permissions(&below, Permissions::from_mode(0o755)).unwrap();
+            assert!(below.join("run").exists());
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_copied_stays() {
+        let scene = Scene::new(true);
+        scene.file(".vscode/a", "");
+        let large = scene.project.path().join(".vscode/large");
+        fs::File::create(&large).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        let why = scene.take(".vscode", 1).unwrap_err().to_string();
+        assert!(why.contains("too much"), "{why}");
+        assert!(large.exists());
+        assert_eq!(fs::read_dir(scene.session.path().join("aside")).unwrap().count(), 0);
+        let mut deep = scene.project.path().join(".idea");
+        for _ in 0..=DEEPEST {
+            deep.push("d");
+        }
+        fs::create_dir_all(&deep).unwrap();
+        assert!(scene.take(".idea", 2).is_err() && deep.exists());
+    }
+}

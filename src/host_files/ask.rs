@@ -1,0 +1,135 @@
+//! The question to a person: keep it, set it aside, or see it first. No answer, and none that is
+//! understood, sets it aside. What a terminal types by itself in answer to escape sequences is no
+//! answer: a line must be exactly one of the words.
+
+use std::io::{BufRead, Write};
+
+use super::compare::Finding;
+use crate::visible::visible;
+
+/// What a person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// It stays where it is.
+    Keep,
+    /// It is moved into the session's directory.
+    Aside,
+}
+
+/// Who decides.
+pub trait Person {
+    /// Asks about one; `show` tells what it holds.
+    fn choose(&mut self, finding: &Finding, show: &dyn Fn() -> Vec<String>) -> Choice;
+}
+
+/// How often somebody who answers nonsense is asked again.
+const PATIENCE: usize = 100;
+/// No answer is longer, in bytes.
+const LONGEST: u64 = 1 << 10;
+
+/// A person at a terminal.
+#[derive(Debug)]
+pub struct Dialogue<R, W> {
+    input: R,
+    out: W,
+    /// The answer to all that follow.
+    all: Option<Choice>,
+}
+
+impl<R: BufRead, W: Write> Dialogue<R, W> {
+    /// Asks through `out`, and reads the answers from `input`.
+    pub fn new(input: R, out: W) -> Self {
+        Self { input, out, all: None }
+    }
+
+    /// One line; `None` where nobody answers any more.
+    fn answer(&mut self) -> Option<Vec<u8>> {
+        self.out.flush().ok()?;
+        let mut line = Vec::new();
+        let mut limited = std::io::Read::take(&mut self.input, LONGEST);
+        match limited.read_until(b'\n', &mut line) {
+            Ok(read) if read > 0 => Some(line.trim_ascii().to_vec()),
+            _ => None,
+        }
+    }
+}
+
+impl<R: BufRead, W: Write> Person for Dialogue<R, W> {
+    fn choose(&mut self, finding: &Finding, show: &dyn Fn() -> Vec<String>) -> Choice {
+        if let Some(choice) = self.all {
+            return choice;
+        }
+        let (path, change) = (visible(&finding.path), finding.change.word());
+        let question = format!(
+            "{path} ({change}): [k]eep, set [a]side, [s]how; K or A for all that follow [a] "
+        );
+        for _ in 0..PATIENCE {
+            if write!(self.out, "{question}").is_err() {
+                break;
+            }
+            match self.answer().as_deref() {
+                Some(b"k" | b"keep") => return Choice::Keep,
+                Some(b"" | b"a" | b"aside") => return Choice::Aside,
+                Some(b"K") => return *self.all.insert(Choice::Keep),
+                Some(b"A") => return *self.all.insert(Choice::Aside),
+                Some(b"s" | b"show") => {
+                    for line in show() {
+                        let _ = writeln!(self.out, "  {line}");
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let _ = writeln!(self.out);
+                    break;
+                }
+            }
+        }
+        *self.all.insert(Choice::Aside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::Change;
+    use super::super::table;
+    use super::*;
+
+    /// The choices about three files, and what was written.
+    fn ask(input: &str) -> ([Choice; 3], String) {
+        let mut out = Vec::new();
+        let mut dialogue = Dialogue::new(input.as_bytes(), &mut out);
+        let choices = ["a/.envrc", "b/.envrc", "c/.envrc"].map(|path| {
+            let (_, entry) = table::unit(path.as_bytes()).unwrap();
+            let finding = Finding { path: path.into(), entry, change: Change::New, tracked: false };
+            dialogue.choose(&finding, &|| vec![format!("content of {path}")])
+        });
+        (choices, String::from_utf8(out).unwrap())
+    }
+
+    use Choice::{Aside, Keep};
+
+    #[test]
+    fn each_is_asked_about() {
+        assert_eq!(ask("k\na\nkeep\n").0, [Keep, Aside, Keep]);
+        assert_eq!(ask("\n\n\n").0, [Aside; 3]);
+        assert_eq!(ask("k\nA\n").0, [Keep, Aside, Aside]);
+        assert_eq!(ask("K\n").0, [Keep; 3]);
+    }
+
+    #[test]
+    fn showing_is_no_answer() {
+        let (choices, out) = ask("s\nk\nshow\n\nk\n");
+        assert_eq!(choices, [Keep, Aside, Keep]);
+        assert_eq!(out.matches("content of a/.envrc").count(), 1);
+        assert_eq!(out.matches("a/.envrc (new)").count(), 2, "{out}");
+    }
+
+    #[test]
+    fn silence_and_nonsense_keep_nothing() {
+        assert_eq!(ask("").0, [Aside; 3]);
+        assert_eq!(ask("k").0, [Keep, Aside, Aside]);
+        assert_eq!(ask("\x1b[?62;4ck\n\x1b]lk\x1b\\\nyes\n").0, [Aside; 3]);
+        assert_eq!(ask(&"x\n".repeat(1000)).0, [Aside; 3]);
+        assert_eq!(ask(&"k".repeat(100_000)).0, [Aside; 3]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Directories and files below a project, by descriptor: an agent wrote every name in it, and may have
+//! put links and closed directories there. No component is ever followed out of the project, or
+//! through a link; a directory that its owner may not enter is opened for as long as we look.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, chmodat, fstat, openat, openat2,
+};
+use rustix::io::Errno;
+
+use super::survey::parent;
+
+/// The most directories that are kept open-able at one time: each costs a descriptor.
+const MOST_UNLOCKED: usize = 256;
+/// How often the kernel is asked again when something is being renamed meanwhile, openat2(2).
+const PATIENCE: usize = 64;
+
+/// A directory and what is below it.
+#[derive(Debug)]
+pub(crate) struct Beneath {
+    root: OwnedFd,
+    /// Directories whose permissions were changed, and what they were.
+    unlocked: Vec<(OwnedFd, Mode)>,
+}
+
+impl Beneath {
+    /// Opens the directory (links up to and including it are the user's own).
+    pub(crate) fn open(root: &Path) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: openat(CWD, root, flags, Mode::empty())?, unlocked: Vec::new() })
+    }
+
+    /// fstat(2) of the directory itself.
+    pub(super) fn stat(&self) -> Result<Stat, Errno> {
+        fstat(&self.root)
+    }
+
+    /// Opens a directory to read it and to change what is in it.
+    pub(super) fn directory(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.unlocking(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens a regular file to read it, and nothing else: a FIFO would wait, a device might act.
+    pub(super) fn file(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let fd = self.unlocking(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::RegularFile => Ok(fd),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    /// Tries again once every closed directory on the way is open.
+    fn unlocking(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.at(path, flags) {
+            Err(Errno::ACCESS) => {
+                let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+                let mut ways: Vec<&[u8]> = ends.map(|(end, _)| &path[..end]).collect();
+                if flags.contains(OFlags::DIRECTORY) {
+                    ways.push(path);
+                }
+                for way in ways {
+                    self.unlock(way)?;
+                }
+                self.at(path, flags)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives its owner every right to a directory, until this is dropped.
+    pub(super) fn unlock(&mut self, path: &[u8]) -> Result<(), Errno> {
+        let fd = self.at(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        let before = Mode::from_raw_mode(fstat(&fd)?.st_mode & 0o7777);
+        if before.contains(Mode::RWXU) {
+            return Ok(());
+        }
+        if self.unlocked.len() >= MOST_UNLOCKED {
+            return Err(Errno::MFILE);
+        }
+        change_mode(fd.as_fd(), before | Mode::RWXU)?;
+        self.unlocked.push((fd, before));
+        Ok(())
+    }
+
+    /// Opens a directory to read it, and changes nothing where it is closed.
+    pub(crate) fn directory_as_it_is(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Whether there is a symbolic link.
+    pub(crate) fn is_link(&self, path: &[u8]) -> bool {
+        // A link that may not be followed is told by ELOOP.
+        self.at(path, OFlags::PATH).is_err_and(|errno| errno == Errno::LOOP)
+    }
+
+    /// The directory that holds a path, and the name in it.
+    pub(super) fn place<'p>(&mut self, path: &'p [u8]) -> Result<(OwnedFd, &'p [u8]), Errno> {
+        let directory = parent(path);
+        let name = if directory.is_empty() { path } else { &path[directory.len() + 1..] };
+        if matches!(name, b"" | b"." | b"..") {
+            return Err(Errno::INVAL);
+        }
+        Ok((self.directory(directory)?, name))
+    }
+
+    fn at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let path = if path.is_empty() { b"." } else { path };
+        for _ in 0..PATIENCE {
+            match openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+}
+
+impl Drop for Beneath {
+    fn drop(&mut self) {
+        for (fd, before) in self.unlocked.drain(..).rev() {
+            let _ = change_mode(fd.as_fd(), before);
+        }
+    }
+}
+
+/// By the descriptor: by its name, a link could have taken its place.
+fn change_mode(fd: BorrowedFd<'_>, mode: Mode) -> Result<(), Errno> {
+    chmodat(CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), mode, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn nothing_leads_out() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("p/a")).unwrap();
+        fs::write(dir.path().join("secret"), "").unwrap();
+        symlink("../..", dir.path().join("p/a/up")).unwrap();
+        symlink("../../secret", dir.path().join("p/a/link")).unwrap();
+        let mut beneath = Beneath::open(&dir.path().join("p")).unwrap();
+        assert!(beneath.directory(b"a").is_ok() && beneath.directory(b"").is_ok());
+        for path in [&b"a/up"[..], b"a/up/p", b"..", b"/", b"/etc", b"a/../.."] {
+            assert!(beneath.directory(path).is_err(), "{}", path.escape_ascii());
+        }
+        for path in [&b"a/link"[..], b"a/up/secret", b"../secret", b"a"] {
+            assert!(beneath.file(path).is_err(), "{}", path.escape_ascii());
+        }
+        assert!(beneath.place(b"a/..").is_err() && beneath.place(b"").is_err());
+    }
+
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        rustix::fs::mkfifoat(CWD, dir.path().join("fifo"), Mode::RUSR).unwrap();
+        assert_eq!(Beneath::open(dir.path()).unwrap().file(b"fifo").unwrap_err(), Errno::INVAL);
+    }
+
+    #[test]
+    fn a_closed_directory_is_opened_and_closed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+        for path in [&deep, &dir.path().join("a/b"), &dir.path().join("a")] {
+            fs::set_permissions(path, Permissions::from_mode(0o010)).unwrap();
+        }
+        {
+            let mut beneath = Beneath::open(dir.path()).unwrap();
+            assert!(beneath.directory(b"a/b/c").is_ok());
+            assert!(beneath.file(b"a/b/c/file").is_ok());
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("a")), 0o010);
+        fs::set_permissions(dir.path().join("a"), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(mode(&dir.path().join("a/b")), 0o010);
+        fs::set_permissions(dir.path().join("a/b"), Permissions::from_mode(0o700)).unwrap();
+    }
+}

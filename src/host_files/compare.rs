@@ -1,0 +1,351 @@
+//! What came and what changed, from two looks at a project. It must never do I/O: the content of a
+//! file that may have changed is asked of the caller.
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+use super::index::Index;
+use super::record::{MOST_READ, Record};
+use super::survey::{Item, Kind, Survey, is_at_or_below, parent, read_entry, write_entry};
+use super::table::{BARE, Entry, GITLINK};
+use crate::bytes::Bytes;
+
+/// What happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It was not there at the start.
+    New,
+    /// It is not what it was at the start.
+    Changed,
+    /// It was there at the start.
+    Gone,
+}
+
+impl Change {
+    /// For a person.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// One host-executable file, or a directory of them, that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Where, relative to the project.
+    pub path: Bytes,
+    /// Why it counts.
+    #[serde(serialize_with = "write_entry", deserialize_with = "read_entry", rename = "name")]
+    pub entry: &'static Entry,
+    /// What happened.
+    pub change: Change,
+    /// Git tracks it now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tracked: bool,
+}
+
+impl Finding {
+    /// Whether it may be moved out of the project: what git tracks is git's to move.
+    pub fn may_be_moved(&self) -> bool {
+        !self.tracked && self.change != Change::Gone
+    }
+}
+
+/// Everything that is not as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// One after the other, by path.
+    pub list: Vec<Finding>,
+    /// How many directories nobody looked at.
+    pub unseen: u64,
+    /// How many more there are in directories of installed packages, for editors and agents only.
+    pub in_packages: u64,
+}
+
+/// Compares a project with what it was. `index` is what git tracks now, `None` where that cannot be
+/// told: then nothing is. `content` answers what [`Record::contents`] holds.
+pub fn compare(
+    record: &Record,
+    now: &Survey,
+    index: Option<&Index>,
+    content: &mut dyn FnMut(&Bytes, &Item) -> Option<String>,
+) -> Findings {
+    let tracks = |path: &[u8]| index.is_some_and(|index| index.tracks(path));
+    // A repository that is tracked is tracked as a whole; the index tells of its `HEAD` only.
+    let tracked = |path: &Bytes, item: &Item| {
+        let whole = *item.entry == BARE && heads(path).any(|head| tracks(&head.0));
+        whole || tracks(&path.0)
+    };
+    let mut findings = Findings { unseen: now.unseen, ..Findings::default() };
+    let mut compare = Compare { record, now, content };
+    // The last directory that is wholly new: what is below it goes with it.
+    let mut whole: Option<&Bytes> = None;
+    for (path, item) in &now.items {
+        if whole.is_some_and(|whole| is_at_or_below(&path.0, &whole.0)) {
+            continue;
+        }
+        let Some(change) = compare.change(path, item) else { continue };
+        if item.package && !item.entry.when.in_packages() {
+            findings.in_packages += 1;
+            continue;
+        }
+        let tracked = tracked(path, item);
+        if item.kind == Kind::Directory {
+            // With something tracked below it, each file in it is told of by itself.
+            if tracks(&path.0) || change == Change::Changed {
+                continue;
+            }
+            whole = Some(path);
+        }
+        findings.list.push(Finding { path: path.clone(), entry: item.entry, change, tracked });
+    }
+    findings.list.extend(compare.gone(&tracked));
+    let links = index.map(|index| index.gitlinks.as_slice()).unwrap_or_default();
+    let new = links.iter().filter(|path| !record.known.gitlinks.iter().any(|old| old.0 == **path));
+    findings.list.extend(new.map(|path| Finding {
+        path: path.as_slice().into(),
+        entry: &GITLINK,
+        change: Change::New,
+        tracked: true,
+    }));
+    findings.list.sort_by(|a, b| a.path.cmp(&b.path));
+    findings
+}
+
+struct Compare<'a> {
+    record: &'a Record,
+    now: &'a Survey,
+    content: &'a mut dyn FnMut(&Bytes, &Item) -> Option<String>,
+}
+
+impl Compare<'_> {
+    fn change(&mut self, path: &Bytes, item: &Item) -> Option<Change> {
+        let known = &self.record.known;
+        if known.protects(&path.0) || self.goes_with_its_head(path, item) {
+            return None;
+        }
+        match known.items.get(path) {
+            Some(before) => (!self.is_same(path, before, item)).then_some(Change::Changed),
+            // Nobody looked there at the start. Nothing inside can set a change time.
+            None if (item.package || known.unseen > 0) && item.ctime < self.record.began => None,
+            None => Some(Change::New),
+        }
+    }
+
+    fn is_same(&mut self, path: &Bytes, before: &Item, now: &Item) -> bool {
+        if before.kind != now.kind {
+            return false;
+        }
+        if now.kind == Kind::Directory {
+            return true;
+        }
+        let untouched =
+            before.ino == now.ino && before.ctime == now.ctime && before.size == now.size;
+        let whole = now.size <= MOST_READ;
+        let equal = before.mode == now.mode && before.size == now.size && whole;
+        untouched || (equal && self.has_content(path, now))
+    }
+
+    fn has_content(&mut self, path: &Bytes, now: &Item) -> bool {
+        let before = self.record.content(path);
+        before.is_some() && (self.content)(path, now).as_deref() == before
+    }
+
+    /// A bare repository is told of once: by its `HEAD`, if that is new.
+    fn goes_with_its_head(&self, path: &Bytes, item: &Item) -> bool {
+        if *item.entry != BARE || path.0.ends_with(b"HEAD") {
+            return false;
+        }
+        heads(path).any(|head| {
+            self.now.items.contains_key(&head) && !self.record.known.items.contains_key(&head)
+        })
+    }
+
+    /// What was there and is not. Where not everything was looked at, nobody knows.
+    fn gone(&self, tracked: &dyn Fn(&Bytes, &Item) -> bool) -> Vec<Finding> {
+        if self.now.unseen > 0 {
+            return Vec::new();
+        }
+        let known = &self.record.known;
+        let mut gone: Vec<Finding> = Vec::new();
+        for (path, item) in &known.items {
+            let told = gone.last().is_some_and(|last| is_at_or_below(&path.0, &last.path.0));
+            let missing = !self.now.items.contains_key(path) && !known.protects(&path.0);
+            if missing && !told && !item.package && *item.entry != BARE {
+                let (path, entry, tracked) = (path.clone(), item.entry, tracked(path, item));
+                gone.push(Finding { path, entry, change: Change::Gone, tracked });
+            }
+        }
+        gone
+    }
+}
+
+/// The `HEAD` of the bare repository that a path may belong to: it is beside it, or beside the
+/// directory it is in (`hooks`).
+fn heads(path: &Bytes) -> impl Iterator<Item = Bytes> {
+    let directory = parent(&path.0);
+    [directory, parent(directory)].into_iter().map(|directory| {
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        Bytes([directory, slash, b"HEAD"].concat())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::Known;
+    use super::super::table::{self, NESTED, What};
+    use super::*;
+    use crate::host_files::index;
+
+    const FILE: u32 = 0o100_644;
+
+    fn item(path: &str, kind: Kind, ino: u64) -> (Bytes, Item) {
+        let what = if kind == Kind::Directory { What::Directory } else { What::File };
+        let own = table::find(path.as_bytes(), what);
+        let above = table::unit(path.as_bytes()).map(|(_, entry)| entry);
+        let item = Item {
+            entry: own.or(above).unwrap_or(&BARE),
+            unit: own.is_some(),
+            package: path.contains("node_modules"),
+            kind,
+            ino,
+            mode: 0o644,
+            size: 1,
+            ctime: (ino.cast_signed(), 0),
+        };
+        (path.into(), item)
+    }
+
+    fn survey(items: &[(&str, Kind, u64)]) -> Survey {
+        let items = items.iter().map(|(path, kind, ino)| item(path, *kind, *ino)).collect();
+        Survey { items, unseen: 0 }
+    }
+
+    fn record(items: &[(&str, Kind, u64)], protected: &[&str]) -> Record {
+        let known = Known {
+            items: survey(items).items,
+            protected: protected.iter().map(|path| Bytes::from(*path)).collect(),
+            ..Known::default()
+        };
+        let contents = known.items.keys().map(|path| (path.clone(), "old".to_owned())).collect();
+        Record { known, contents, began: (100, 0), ..Record::default() }
+    }
+
+    fn found(record: &Record, now: &Survey, tracked: &[(&str, u32)], content: &str) -> Vec<String> {
+        let index = index::read(&index::tests::index(tracked), &[]).unwrap();
+        let findings = compare(record, now, Some(&index), &mut |_, _| Some(content.to_owned()));
+        let line = |finding: &Finding| {
+            let tracked = if finding.tracked { " tracked" } else { "" };
+            let path = finding.path.as_path().display();
+            format!("{} {path}{tracked}", finding.change.word())
+        };
+        let mut lines: Vec<String> = findings.list.iter().map(line).collect();
+        if findings.in_packages > 0 {
+            lines.push(format!("{} in packages", findings.in_packages));
+        }
+        lines
+    }
+
+    use Kind::{Directory as D, File as F};
+
+    #[test]
+    fn what_is_wholly_new_is_told_of_once() {
+        let now = survey(&[
+            (".envrc", F, 1),
+            (".vscode", D, 2),
+            (".vscode/tasks.json", F, 3),
+            ("a/.husky", D, 4),
+            ("a/.husky/_", D, 5),
+            ("a/.husky/_/x", F, 6),
+            ("a/.husky/pre-commit", F, 7),
+        ]);
+        let tracked = [("a/.husky/pre-commit", FILE)];
+        assert_eq!(
+            found(&record(&[], &[]), &now, &tracked, ""),
+            ["new .envrc", "new .vscode", "new a/.husky/_", "new a/.husky/pre-commit tracked"]
+        );
+    }
+
+    #[test]
+    fn only_another_content_is_a_change() {
+        let before = [(".envrc", F, 1), ("b/.envrc", F, 2)];
+        let now = survey(&[(".envrc", F, 1), ("b/.envrc", F, 9)]);
+        let tracked = [("b/.envrc", FILE)];
+        assert_eq!(found(&record(&before, &[]), &now, &tracked, "old"), [""; 0]);
+        assert_eq!(
+            found(&record(&before, &[]), &now, &tracked, "new"),
+            ["changed b/.envrc tracked"]
+        );
+        let mut executable = now.clone();
+        executable.items.get_mut(&Bytes::from("b/.envrc")).unwrap().mode = 0o755;
+        assert_eq!(
+            found(&record(&before, &[]), &executable, &[], "old"),
+            ["changed b/.envrc"],
+            "a hook that can be executed is another"
+        );
+        let directory = survey(&[(".envrc", F, 1), ("b/.envrc", D, 2)]);
+        assert_eq!(found(&record(&before, &[]), &directory, &[], "old"), [""; 0]);
+    }
+
+    #[test]
+    fn what_nothing_inside_can_change_is_the_users_own() {
+        let before = [(".idea", D, 1)];
+        let now = survey(&[(".idea", D, 1), (".idea/workspace.xml", F, 200)]);
+        assert_eq!(found(&record(&before, &[".idea"]), &now, &[], "new"), [""; 0]);
+        assert_eq!(found(&record(&before, &[]), &now, &[], "new"), ["new .idea/workspace.xml"]);
+        assert_eq!(found(&record(&before, &[]), &Survey::default(), &[], ""), ["gone .idea"]);
+    }
+
+    #[test]
+    fn where_nobody_looked_the_change_time_decides() {
+        let now = survey(&[("a/.envrc", F, 99), ("b/.envrc", F, 100)]);
+        let mut record = record(&[], &[]);
+        assert_eq!(found(&record, &now, &[], ""), ["new a/.envrc", "new b/.envrc"]);
+        record.known.unseen = 1;
+        assert_eq!(found(&record, &now, &[], ""), ["new b/.envrc"]);
+    }
+
+    #[test]
+    fn packages_are_counted_except_for_what_git_and_shells_run() {
+        let now = survey(&[
+            ("node_modules/a/.envrc", F, 100),
+            ("node_modules/b/.envrc", F, 99),
+            ("node_modules/a/.vscode", D, 101),
+            ("node_modules/a/.idea", D, 102),
+        ]);
+        let record = record(&[], &[]);
+        assert_eq!(found(&record, &now, &[], ""), ["new node_modules/a/.envrc", "2 in packages"]);
+    }
+
+    #[test]
+    fn a_bare_repository_is_its_head() {
+        let paths = ["r/HEAD", "r/config", "r/hooks", "r/hooks/post-checkout"];
+        let now = survey(&paths.map(|path| (path, if path == "r/hooks" { D } else { F }, 100)));
+        assert_eq!(found(&record(&[], &[]), &now, &[], ""), ["new r/HEAD"]);
+        let before = record(&[("r/HEAD", F, 100), ("r/config", F, 5)], &[]);
+        assert_eq!(found(&before, &now, &[], "x"), ["changed r/config", "new r/hooks"]);
+        let tracked = [("r/HEAD", FILE)];
+        let expected = ["changed r/config tracked", "new r/hooks tracked"];
+        assert_eq!(found(&before, &now, &tracked, "x"), expected);
+    }
+
+    #[test]
+    fn a_new_submodule_and_its_repository() {
+        let now = survey(&[("sub/.git", D, 100), ("sub/.git/config", F, 100)]);
+        let links = [("sub", 0o160_000)];
+        let found = found(&record(&[], &[]), &now, &links, "");
+        assert_eq!(found, ["new sub tracked", "new sub/.git"]);
+        assert_eq!(now.items[&Bytes::from("sub/.git")].entry, &NESTED);
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_tracks_nothing() {
+        let now = survey(&[(".envrc", F, 1)]);
+        let findings = compare(&record(&[], &[]), &now, None, &mut |_, _| None);
+        assert!(findings.list[0].may_be_moved());
+    }
+}

@@ -1,0 +1,166 @@
+//! The record of a session's start, in its directory: what the end is compared with, also by another
+//! process, when the supervisor was killed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::readlinkat;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::beneath::Beneath;
+use super::known::Known;
+use super::survey::{Item, Kind, Stamp};
+use crate::bytes::Bytes;
+use crate::profile::schema::HostFiles;
+use crate::session::record;
+
+/// The version of the files.
+pub const VERSION: u32 = 1;
+
+/// What of a file is read. Whether a longer one has changed is told by its change time alone.
+pub(super) const MOST_READ: u64 = 1 << 20;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`]
+    pub v: u32,
+    /// The project directory.
+    pub project: Bytes,
+    /// Its device and inode: another directory of that name is another project.
+    pub device: u64,
+    /// See `device`.
+    pub ino: u64,
+    /// When, by the wall clock.
+    pub began: Stamp,
+    /// What happens at the end.
+    pub mode: HostFiles,
+    /// What was there.
+    pub known: Known,
+    /// The content of what can change inside: a hash, or a link's target; sorted by path.
+    pub contents: Vec<(Bytes, String)>,
+}
+
+impl Record {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// When the project cannot be opened.
+    pub fn take(project: &Path, mode: HostFiles, known: Known) -> io::Result<Self> {
+        let mut beneath = Beneath::open(project)?;
+        let stat = beneath.stat()?;
+        let loose: BTreeMap<_, _> =
+            known.items.iter().filter(|(path, _)| !known.protects(&path.0)).collect();
+        let contents = loose
+            .into_iter()
+            .filter_map(|(path, item)| Some((path.clone(), content(&mut beneath, path, item)?)))
+            .collect();
+        Ok(Self {
+            v: VERSION,
+            project: project.into(),
+            device: stat.st_dev,
+            ino: stat.st_ino,
+            began: now(),
+            mode,
+            known,
+            contents,
+        })
+    }
+
+    /// What a file held.
+    pub fn content(&self, path: &Bytes) -> Option<&str> {
+        let at = self.contents.binary_search_by(|(known, _)| known.cmp(path)).ok()?;
+        Some(self.contents.get(at)?.1.as_str())
+    }
+
+    /// Writes it into a session's directory.
+    pub fn write(&self, directory: &Path) -> io::Result<()> {
+        record::write(&directory.join("host-files.json"), self)
+    }
+
+    /// Reads it back.
+    pub fn read(directory: &Path) -> Option<Self> {
+        let read: Self = record::read(&directory.join("host-files.json"))?;
+        (read.v == VERSION).then_some(read)
+    }
+}
+
+/// What a file holds, to be compared: `None` for what holds nothing, or cannot be read.
+pub(super) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Option<String> {
+    match item.kind {
+        Kind::File => {
+            let file = File::from(beneath.file(&path.0).ok()?);
+            let mut hash = Sha256::new();
+            let mut buffer = [0; 16 << 10];
+            let mut file = file.take(MOST_READ);
+            loop {
+                match file.read(&mut buffer).ok()? {
+                    0 => return Some(hexadecimal(&hash.finalize())),
+                    read => hash.update(&buffer[..read]),
+                }
+            }
+        }
+        Kind::Link => {
+            let (directory, name) = beneath.place(&path.0).ok()?;
+            let target = readlinkat(directory, name, Vec::new()).ok()?;
+            Some(hexadecimal(&Sha256::digest(target.as_bytes())))
+        }
+        Kind::Directory | Kind::Other => None,
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::super::walk::{Limits, Look, walk};
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_file_whatever_the_names_are() {
+        let project = tempfile::tempdir().unwrap();
+        let odd = project.path().join(std::ffi::OsStr::from_bytes(b"odd\xff\n"));
+        fs::create_dir(&odd).unwrap();
+        fs::write(odd.join(".envrc"), "x").unwrap();
+        fs::write(project.path().join(".envrc"), vec![b'x'; 3 << 20]).unwrap();
+        std::os::unix::fs::symlink("odd", project.path().join(".vscode")).unwrap();
+        let extra = BTreeMap::new();
+        let look = Look {
+            limits: Limits::START,
+            own_git: false,
+            packages: false,
+            extra: &extra,
+            into: &|_| true,
+        };
+        let items = walk(project.path(), &look).unwrap().items;
+        let known = Known { items, protected: vec![".envrc".into()], ..Known::default() };
+        let taken = Record::take(project.path(), HostFiles::Report, known).unwrap();
+        assert_eq!(taken.contents.len(), 2, "nothing of what is protected: {:?}", taken.contents);
+        let directory = tempfile::tempdir().unwrap();
+        taken.write(directory.path()).unwrap();
+        assert_eq!(Record::read(directory.path()).as_ref(), Some(&taken));
+        assert!(taken.content(&Bytes(b"odd\xff\n/.envrc".to_vec())).is_some());
+        assert_eq!(taken.content(&".envrc".into()), None);
+        let text = fs::read_to_string(directory.path().join("host-files.json")).unwrap();
+        assert!(!text.contains("odd\n"));
+    }
+}

@@ -1,0 +1,290 @@
+//! From the start of a session to the moment when nothing of it is open: the record, the look at the
+//! end, and what becomes of each finding. Whoever comes first does it: the supervisor, the front end,
+//! or the next claudebox after both were killed. It must never look while something inside lives.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::aside::Aside;
+use super::ask::{Choice, Person};
+use super::beneath::Beneath;
+use super::compare::compare;
+use super::found::{Case, Fate, Found};
+use super::index::{self, Index};
+use super::known::Known;
+use super::record::{Record, content};
+use super::table::NESTED;
+use super::walk::{Limits, Look, walk};
+use super::{show, tell};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result, Tried as _};
+use crate::profile::schema::HostFiles;
+use crate::session::inside::{self, Inside};
+use crate::session::{Session, directory, lock};
+use crate::visible::{visible, visible_path};
+
+/// How long what was killed may take to be gone.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// Writes down what there is, before the agent starts.
+pub fn begin(session: &Session, project: &Path, mode: HostFiles, known: Known) -> Result<()> {
+    let tried = || "note the host-executable files of the project";
+    let record = Record::take(project, mode, known).tried(tried)?;
+    record.write(&session.directory).tried(tried)?;
+    let pending = session.pending_path();
+    if let Some(parent) = pending.parent() {
+        directory::make_private(parent)?;
+    }
+    File::create(&pending).tried(tried)?;
+    Ok(())
+}
+
+/// Looks at what a session left behind, unless somebody has already; `None` for a session without a
+/// record. Nothing inside may live.
+pub fn look(directory: &Path) -> io::Result<Option<Found>> {
+    if let Some(found) = Found::read(directory) {
+        return Ok(Some(found));
+    }
+    let Some(record) = Record::read(directory) else { return Ok(None) };
+    let mut project = open(&record)?;
+    let index = read_index(&record, &mut project);
+    let extra = record.known.extra();
+    let into = |path: &[u8]| {
+        let known = &record.known;
+        let tracked = || index.as_ref().is_some_and(|index| index.tracks(path));
+        !known.protects(path) && (known.items.contains_key(&Bytes::from(path)) || tracked())
+    };
+    let look = Look {
+        limits: Limits::END,
+        own_git: record.known.own_git,
+        packages: true,
+        extra: &extra,
+        into: &into,
+    };
+    let survey = walk(record.project.as_path(), &look)?;
+    let mut read = |path: &Bytes, item: &_| content(&mut project, path, item);
+    let found = Found::new(compare(&record, &survey, index.as_ref(), &mut read));
+    found.write(directory)?;
+    Ok(Some(found))
+}
+
+/// The project of a record, if it is still the same directory.
+fn open(record: &Record) -> io::Result<Beneath> {
+    let project = Beneath::open(record.project.as_path())?;
+    let stat = project.stat()?;
+    if (stat.st_dev, stat.st_ino) == (record.device, record.ino) {
+        return Ok(project);
+    }
+    Err(io::Error::other("it is another directory than at the start"))
+}
+
+/// What git tracks now. The index is the agent's word: it can name a file to keep it from being moved,
+/// as it could by a commit; either way it is told of.
+fn read_index(record: &Record, project: &mut Beneath) -> Option<Index> {
+    if !record.known.own_git {
+        return Some(Index::default());
+    }
+    let mut read = |name: &[u8]| {
+        let file = match project.file(&[b".git/", name].concat()) {
+            Err(Errno::NOENT) => return Some(Index::default()),
+            other => File::from(other.ok()?),
+        };
+        let mut bytes = Vec::new();
+        file.take(index::MAX_SIZE as u64 + 1).read_to_end(&mut bytes).ok()?;
+        index::read(&bytes, &record.known.targets).filter(|_| bytes.len() <= index::MAX_SIZE)
+    };
+    let mut index = read(b"index")?;
+    if let Some(shared) = index.shared.clone() {
+        index.join(read(shared.as_bytes())?);
+    }
+    Some(index)
+}
+
+/// How a session's findings stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing is open.
+    Done,
+    /// Somebody else is at it, or something inside still lives.
+    Busy,
+}
+
+/// Sees to what a session left behind; tells `out` about it. Without a person, what may be moved is
+/// set aside, unless the session only reports.
+///
+/// # Errors
+/// When what became of it cannot be written down; it stays open then.
+pub fn conclude(
+    session: &Session,
+    person: Option<&mut dyn Person>,
+    out: &mut dyn Write,
+) -> Result<Settled> {
+    let path = session.directory.join("host-files.lock");
+    let lock = lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    let Some(_lock) = lock else { return Ok(Settled::Busy) };
+    if !session.pending_path().exists() {
+        return Ok(Settled::Done);
+    }
+    match inside::wait(&session.directory, DEATH) {
+        Inside::Alive => return Ok(Settled::Busy),
+        Inside::Never => return close(session),
+        Inside::Dead => {}
+    }
+    let Some(record) = Record::read(&session.directory) else { return close(session) };
+    let found = match look(&session.directory) {
+        Ok(found) => found.unwrap_or_default(),
+        Err(err) => {
+            let project = visible_path(record.project.as_path());
+            tell::line(
+                out,
+                &format!(
+                    "nobody looked at what session {} left in {project} for the host to execute: {err}",
+                    session.id
+                ),
+            );
+            return close(session);
+        }
+    };
+    if !found.is_empty() {
+        Conclusion { session, record: &record, found }.all(person, out)?;
+    }
+    close(session)
+}
+
+/// Nothing is open any more.
+fn close(session: &Session) -> Result<Settled> {
+    let path = session.pending_path();
+    match fs::remove_file(&path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+            Err(err).tried(|| format!("remove {}", visible_path(&path)))
+        }
+        _ => Ok(Settled::Done),
+    }
+}
+
+/// What is decided about one session.
+struct Conclusion<'a> {
+    session: &'a Session,
+    record: &'a Record,
+    found: Found,
+}
+
+impl Conclusion<'_> {
+    fn all(mut self, person: Option<&mut dyn Person>, out: &mut dyn Write) -> Result<()> {
+        tell::findings(out, self.record, &self.found);
+        let mut person = person.filter(|_| self.record.mode == HostFiles::Ask);
+        for at in 0..self.found.cases.len() {
+            if self.found.cases[at].fate.is_some() {
+                continue;
+            }
+            let fate = self.fate(at, &mut person);
+            self.found.cases[at].fate = Some(fate);
+            self.found.write(&self.session.directory).tried(|| "write down what was set aside")?;
+        }
+        tell::outcome(out, self.session.id.as_str(), self.record.mode, &self.found);
+        Ok(())
+    }
+
+    fn fate(&mut self, at: usize, person: &mut Option<&mut dyn Person>) -> Fate {
+        let case = &self.found.cases[at];
+        if self.record.mode == HostFiles::Report || !case.finding.may_be_moved() {
+            return Fate::Reported;
+        }
+        let choice = person.as_mut().map_or(Choice::Aside, |person| {
+            person.choose(&case.finding, &|| self.show(&case.finding.path))
+        });
+        match choice {
+            Choice::Keep => Fate::Kept,
+            Choice::Aside => {
+                let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
+                self.set_aside(case, number)
+                    .unwrap_or_else(|err| Fate::Stays { why: visible(err.to_string()) })
+            }
+        }
+    }
+
+    fn set_aside(&self, case: &Case, number: u32) -> io::Result<Fate> {
+        let mut project = open(self.record)?;
+        let aside = Aside::open(&self.session.directory)?;
+        let path = &case.finding.path;
+        let taken = aside.take(&mut project, &path.0, number);
+        let head = Bytes([path.0.as_slice(), b"/HEAD"].concat());
+        match taken {
+            Ok(true) => Ok(Fate::Aside { number, part: None }),
+            Ok(false) => Ok(Fate::Vanished),
+            // A repository may be too large to be copied. Without its HEAD it is none.
+            Err(_)
+                if *case.finding.entry == NESTED
+                    && aside.take(&mut project, &head.0, number)? =>
+            {
+                Ok(Fate::Aside { number, part: Some(head) })
+            }
+            Err(err) => Err(err),
+        }
+    }
+
+    fn show(&self, path: &Bytes) -> Vec<String> {
+        match open(self.record) {
+            Ok(mut project) => show::lines(&mut project, path),
+            Err(err) => vec![visible(err.to_string())],
+        }
+    }
+}
+
+/// Brings back what was set aside: everything, or what `wanted` says yes to.
+///
+/// # Errors
+/// When nothing is meant, or something cannot be brought back; the rest has been then.
+pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Write) -> Result<()> {
+    let id = &session.id;
+    let path = session.directory.join("host-files.lock");
+    let _lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    let record = Record::read(&session.directory);
+    let (Some(record), Some(mut found)) = (record, Found::read(&session.directory)) else {
+        return Err(Error::usage(format!("nothing of session {id} was set aside")));
+    };
+    let names = tell::aside(&found);
+    if names.is_empty() {
+        return Err(Error::usage(format!("nothing of session {id} is set aside")));
+    }
+    let shown = || visible_path(record.project.as_path());
+    let mut project = open(&record).tried(|| format!("open {}", shown()))?;
+    let aside = Aside::open(&session.directory).tried(|| "open what was set aside")?;
+    let (mut back, mut failed) = (Vec::new(), Vec::new());
+    for at in 0..found.cases.len() {
+        let Case { finding, fate: Some(Fate::Aside { number, part }) } = &found.cases[at] else {
+            continue;
+        };
+        if !wanted(&finding.path.0) {
+            continue;
+        }
+        let name = visible(&finding.path);
+        match aside.give(&mut project, &part.as_ref().unwrap_or(&finding.path).0, *number) {
+            Ok(()) => {
+                back.push(name);
+                found.cases[at].fate = Some(Fate::Kept);
+                found.write(&session.directory).tried(|| "write down what was brought back")?;
+            }
+            Err(err) => failed.push(format!("{name}: {err}")),
+        }
+    }
+    if !back.is_empty() {
+        tell::line(out, &format!("brought back: {}", back.join(", ")));
+    }
+    if let Some(first) = failed.first() {
+        return Err(Error::launcher(format!("cannot bring back {first}"))
+            .hint(format!("move away what is there, then run `claudebox keep {id}` again")));
+    }
+    if back.is_empty() {
+        return Err(Error::usage(format!(
+            "session {id} set aside nothing of that name; there is: {}",
+            names.join(", ")
+        ))
+        .hint("name it as it is listed, or from here: ./NAME"));
+    }
+    Ok(())
+}

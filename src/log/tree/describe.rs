@@ -1,0 +1,77 @@
+//! What is shown of one command: its words, whether the line above says it already, whether it is
+//! the agent's own housekeeping, and how deep it stands. It must never decide when.
+#![forbid(unsafe_code)]
+
+use super::Tree;
+use crate::log::command::{self, Command};
+use crate::log::event::{Exec, ExecId, Outcome, Ran};
+use crate::log::unwrap::basename;
+
+impl Tree {
+    /// Works out what is shown for a node.
+    pub(super) fn describe(&mut self, key: ExecId) {
+        let Some(node) = self.nodes.get(&key) else { return };
+        let raw = self.rules.raw;
+        let familiar = self.places.know(&node.exec);
+        let shown = command::command(&node.exec, node.ran.as_ref(), familiar, raw);
+        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
+        let pid = node.exec.pid;
+        let chained = above.filter(|above| above.exec.pid == pid);
+        // A chain of execs in one process: the one just before counts, too.
+        let current = chained
+            .and_then(|_| self.processes.get(&pid))
+            .filter(|process| process.current != key)
+            .and_then(|process| self.nodes.get(&process.current));
+        let said = !raw
+            && !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
+            && [above, current].into_iter().flatten().any(|above| {
+                self.layout.shows_all_of(&above.command.text, above.depth)
+                    && command::says(
+                        (&above.exec, &above.command),
+                        (&node.exec, &shown),
+                        chained.is_some(),
+                    )
+            });
+        let helper = self.helper(&node.exec, &shown);
+        if node.exec.depth == 0 && self.agent.is_none() {
+            self.agent = Some(node.exec.path.clone());
+        }
+        if let Some(node) = self.nodes.get_mut(&key) {
+            (node.command, node.said, node.helper) = (shown, said, helper);
+        }
+    }
+
+    /// The name under which a command counts as the agent's own housekeeping.
+    fn helper(&self, exec: &Exec, shown: &Command) -> Option<String> {
+        // The agent can leave the marker away and call itself anything; so a helper must be a
+        // program of that name in a familiar place, or the agent's own.
+        if self.rules.raw || !self.rules.marked || exec.tool || !shown.familiar || exec.depth == 0 {
+            return None;
+        }
+        let own = self.agent.as_ref() == Some(&exec.path);
+        let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
+        let name = std::str::from_utf8(basename(name)).ok()?;
+        self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
+    }
+
+    /// Works out how deep a node is shown.
+    pub(super) fn place(&mut self, key: ExecId) {
+        let Some(node) = self.nodes.get(&key) else { return };
+        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
+        let depth = match above {
+            Some(above) => above.depth + usize::from(above.is_shown() && above.exec.depth > 0),
+            // What is below the agent stands at the margin, like the agent.
+            None => usize::try_from(node.exec.depth.saturating_sub(1)).unwrap_or(0),
+        };
+        if let Some(node) = self.nodes.get_mut(&key) {
+            node.depth = depth;
+        }
+    }
+}
+
+/// Whether it is not certain that what the caller showed is what ran, although it could be.
+pub(super) fn is_doubtful(ran: &Ran, verifies: bool) -> bool {
+    ran.argv.is_some()
+        || ran.outcome == Outcome::Changed
+        || (ran.outcome == Outcome::Unverified && verifies)
+}

@@ -1,0 +1,236 @@
+//! What is one row, and what must never be folded away.
+
+use super::*;
+
+#[test]
+fn a_shell_that_executes_its_command_is_one_row() {
+    let mut session = Session::new();
+    let shell = session.shell("ls -l");
+    let argv = vec!["ls".into(), "-l".into()];
+    let pid = session.pids[&shell];
+    let ls = session.put(Exec {
+        pid,
+        path: "/usr/bin/ls".into(),
+        argv,
+        parent: Some(shell),
+        ..Exec::default()
+    });
+    session.ran(ls, Outcome::Verified);
+    session.exit(ls, 2);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+2  <1ms   ls -l
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn what_a_shell_turns_into_is_shown() {
+    let mut session = Session::new();
+    let shell = session.shell("exec $SECRET");
+    let pid = session.pids[&shell];
+    for name in ["one", "two"] {
+        let argv = vec![name.into()];
+        let path = Bytes::from(format!("/usr/bin/{name}").as_str());
+        let id = session.put(Exec { pid, path, argv, parent: Some(shell), ..Exec::default() });
+        session.ran(id, Outcome::Verified);
+    }
+    session.exit(session.last, 7);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+   7  <1ms   exec $SECRET
+exec           one
+   7  <1ms     two
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn the_last_exec_of_codex_is_the_command() {
+    let mut session = Session::new();
+    let step =
+        session.exec(Some(1), "/usr/bin/codex", &["codex", "--codex-run-as-process-setup", "x"]);
+    session.ran(step, Outcome::Verified);
+    let pid = session.pids[&step];
+    for script in ["__CODEX_SNAPSHOT=x; exec", "npm test"] {
+        let argv = vec!["bash".into(), "-c".into(), script.into()];
+        let id = session.put(Exec {
+            pid,
+            path: "/bin/bash".into(),
+            argv,
+            parent: Some(step),
+            ..Exec::default()
+        });
+        session.ran(id, Outcome::Verified);
+    }
+    session.exit(session.last, 0);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   npm test
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn a_search_along_path_is_one_row() {
+    let mut session = Session::new();
+    for places in [["/usr/local/bin/", "/usr/bin/"], ["/opt/a/", "/opt/b/"]] {
+        let mut retry_of = None;
+        for (at, place) in places.iter().enumerate() {
+            let path = Bytes::from(format!("{place}tool").as_str());
+            let exec = Exec {
+                pid: 500,
+                path,
+                argv: vec!["tool".into()],
+                parent: Some(1),
+                retry_of,
+                ..Exec::default()
+            };
+            let id = session.put(exec);
+            retry_of = Some(id);
+            let found = at == 1 && *place == "/usr/bin/";
+            session.ran(id, if found { Outcome::Verified } else { Outcome::Failed });
+            if found {
+                session.exit(id, 0);
+            }
+        }
+    }
+    session.wait(1000);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+   0  <1ms   tool
+fail         tool ENOENT
+   0  4.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn a_failure_is_never_hidden_by_the_line_above() {
+    let mut session = Session::new();
+    // Named by the script, which succeeds all the same.
+    let shell = session.shell("ls nowhere; true");
+    session.command(shell, "/usr/bin/ls", &["ls", "nowhere"], 2);
+    session.exit(shell, 0);
+    // The only command of a script, which hides its failure.
+    let shell = session.shell("ls gone &");
+    session.command(shell, "/usr/bin/ls", &["ls", "gone"], 2);
+    session.exit(shell, 0);
+    // The same, after the shell has been shown as running.
+    let shell = session.shell("ls late &");
+    let ls = session.exec(Some(shell), "/usr/bin/ls", &["ls", "late"]);
+    session.wait(3000);
+    session.exit(ls, 2);
+    session.exit(shell, 0);
+    // Nothing to add here.
+    let shell = session.shell("ls plain");
+    session.command(shell, "/usr/bin/ls", &["ls", "plain"], 2);
+    session.exit(shell, 2);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   ls nowhere; true
+2  <1ms     ls nowhere
+0  <1ms   ls gone &
+2  <1ms     ls gone
+…         ls late &
+2  3.0s     ls late
+0  3.0s   ls late &
+2  <1ms   ls plain
+0  6.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn lies_are_marked() {
+    let mut session = Session::new();
+    for outcome in [Outcome::Changed, Outcome::OwnLoader, Outcome::Unverified] {
+        let id = session.exec(Some(1), "/usr/bin/ls", &["ls"]);
+        session.ran(id, outcome);
+        if let Some(Event::Ran(ran)) = session.events.last_mut()
+            && outcome == Outcome::Changed
+        {
+            ran.argv = Some(vec!["ls".into(), "/secret".into()]);
+        }
+        session.exit(id, 0);
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms ! /usr/bin/ls /secret
+0  <1ms ~ ls
+0  <1ms ? ls
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn what_is_doubtful_is_shown_even_where_the_line_above_says_it() {
+    for (outcome, sign) in [(Outcome::Changed, "! "), (Outcome::Unverified, "? ")] {
+        let mut session = Session::new();
+        let shell = session.shell("ls");
+        let ls = session.exec(Some(shell), "/usr/bin/ls", &["ls"]);
+        session.ran(ls, outcome);
+        session.exit(ls, 0);
+        session.exit(shell, 0);
+        session.end();
+        assert!(session.rows().contains(sign), "{}", session.rows());
+    }
+}
+
+#[test]
+fn a_helper_by_name_only_is_shown() {
+    let mut session = Session::new();
+    session.helper("/tmp/git", &["git", "x"], 0);
+    session.helper("/usr/bin/curl", &["git", "x"], 0);
+    session.helper("/usr/bin/git", &["curl", "x"], 0);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   /tmp/git x
+0  <1ms   exec -a git /usr/bin/curl x
+     +1   git
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn the_directory_is_shown_when_it_changes() {
+    let mut session = Session::new();
+    for cwd in ["/home/u/p/src", "/home/u/p/src", "/tmp/a b", "/home/u/p", "/home/u/pp"] {
+        let argv = vec!["pwd".into(), cwd.len().to_string().as_str().into()];
+        let id = session.put(Exec {
+            path: "/usr/bin/pwd".into(),
+            argv,
+            parent: Some(1),
+            cwd: Some(cwd.into()),
+            ..Exec::default()
+        });
+        session.exit(id, 0);
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   src$ pwd 13
+0  <1ms   pwd 13
+0  <1ms   '/tmp/a b'$ pwd 8
+0  <1ms   .$ pwd 9
+0  <1ms   /home/u/pp$ pwd 10
+0  3.0s   .$ /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn signals_repeats_and_notices() {
+    let mut session = Session::new();
+    for _ in 0..5 {
+        session.command(1, "/usr/bin/test", &["test", "-f", "x"], 1);
+    }
+    let id = session.exec(Some(1), "/usr/bin/sleep", &["sleep", "9"]);
+    session.kill(id, 9);
+    let text = "a shell was opened\x1b]0;x\x07".to_owned();
+    session.events.push(Event::Notice(Notice { t: session.t, kind: "shell-opened".into(), text }));
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+   1  <1ms   test -f x
+   1    x4   test -f x
+KILL  <1ms   sleep 9
+a shell was opened\x1b]0;x\x07
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}

@@ -1,0 +1,91 @@
+//! A session that is still being written, or never was to its end.
+
+use super::*;
+
+#[test]
+fn a_host_file_is_told_of_between_the_rows() {
+    let mut session = Session::new();
+    session.command(1, "/usr/bin/touch", &["touch", "x"], 0);
+    for (path, change, tracked) in
+        [("a b/\x1b[2J.envrc", "new", false), (".husky/x", "changed", true)]
+    {
+        session.events.push(Event::HostFile(HostFile {
+            t: session.t,
+            path: path.into(),
+            change: change.into(),
+            name: ".envrc".into(),
+            who: "direnv runs it".into(),
+            tracked,
+            seen: "live".into(),
+        }));
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+   0  <1ms   touch x
+new host file $'a b/\e[2J.envrc': direnv runs it
+changed host file .husky/x: direnv runs it
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn a_log_that_breaks_off_says_so() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    session.exec(Some(1), "/usr/bin/ls", &["ls"]);
+    for event in session.events {
+        view.event(event);
+    }
+    view.damaged();
+    view.damaged();
+    view.broke_off();
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert!(shown.contains("   ?         ls\n"), "{shown}");
+    assert!(shown.contains("cannot be read") && shown.contains("the supervisor died"), "{shown}");
+}
+
+#[test]
+fn time_alone_shows_what_runs_and_what_was_counted() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    session.helper("/usr/bin/git", &["git", "status"], 0);
+    session.exec(Some(1), "/usr/bin/sleep", &["sleep", "99"]);
+    for event in std::mem::take(&mut session.events) {
+        view.event(event);
+    }
+    let before = view.take();
+    assert!(!before.contains("sleep"));
+    let mut wakeups = 0;
+    while let Some(deadline) = view.deadline() {
+        view.pass(deadline);
+        wakeups += 1;
+        assert!(wakeups < 5, "an idle session costs nothing");
+    }
+    let shown = view.take();
+    assert!(shown.contains("sleep 99") && shown.contains("+1") && shown.contains("git"), "{shown}");
+}
+
+#[test]
+fn memory_is_bounded_by_no_log() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    let mut parent = 1;
+    for at in 0..20_000_u32 {
+        // Processes that never end, ever deeper, and searches that never find.
+        let retry_of = (at % 3 == 0).then_some(session.last);
+        let argv = vec![at.to_string().as_str().into()];
+        let id = session.put(Exec {
+            path: "/usr/bin/x".into(),
+            argv,
+            parent: Some(parent),
+            retry_of,
+            ..Exec::default()
+        });
+        parent = if at % 7 == 0 { 1 } else { id };
+        for event in session.events.drain(..) {
+            view.event(event);
+        }
+        assert!(view.tree.len() <= 2049, "{}", view.tree.len());
+    }
+    assert!(view.take().matches('\n').count() > 5_000);
+}

@@ -1,0 +1,11 @@
+//! Tests of the view: scripted sessions with their exact lines, and hostile ones.
+
+mod folding;
+mod hostile;
+mod live;
+mod reading;
+mod script;
+
+use self::script::{NOON, Session, options};
+use super::*;
+use crate::log::event::{Exec, ExecId, Exit, Outcome, Ran};

@@ -1,0 +1,451 @@
+//! The host-executable files of the project (see [`crate::host_files`]). What git does not track is
+//! read-only inside. What git tracks stays writable, since git writes it, and is compared at the end.
+//! What is not there is not made. A directory that merely contains a mount can be renamed, and
+//! another put in its place, so every directory on the way to a mount is a mount itself.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::gitconfig;
+use super::mount::{Access, Class, Mount, Node, Source, Step, View};
+use crate::bytes::Bytes;
+use crate::error::Result;
+use crate::host::FileKind;
+use crate::host_files::index::{self, Index};
+use crate::host_files::known::{Known, Target};
+use crate::host_files::survey::{FirstLook, Item, Kind, Survey, is_at_or_below, parent};
+use crate::host_files::table::{self, BARE, Entry, NESTED};
+use crate::sandbox::project::GitEntry;
+use crate::visible::visible;
+
+/// Each costs a start some hundredths of a millisecond, and more the more there are: bwrap reads the
+/// table of all mounts for each.
+const MOST: usize = 64;
+
+/// Adds the mounts; answers with what is known.
+pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
+    let own_git = draft.project.git == GitEntry::Directory;
+    let (survey, targets) = look(draft, own_git);
+    let index = if own_git { read_index(draft, &targets) } else { Some(Index::default()) };
+    if index.is_none() {
+        draft.weakened.push(
+            "host files: the index of git cannot be read, so all of them are writable inside"
+                .to_owned(),
+        );
+    }
+    let mut guard = Guard { draft, index: index.as_ref(), protected: Vec::new(), left: 0 };
+    guard.submodules()?;
+    for (path, item) in survey.units() {
+        guard.unit(path, item, &survey)?;
+    }
+    let Guard { mut protected, left, .. } = guard;
+    protected.sort();
+    if left > 0 {
+        draft.weakened.push(format!("host files: {left} more are writable inside: too many"));
+    }
+    if survey.unseen > 0 {
+        draft.weakened.push(format!(
+            "host files: {} directories were not looked at, what is in them is writable inside",
+            survey.unseen
+        ));
+    }
+    let mut known = Known {
+        own_git,
+        targets,
+        protected,
+        gitlinks: index
+            .map(|index| index.gitlinks)
+            .unwrap_or_default()
+            .into_iter()
+            .map(Bytes)
+            .collect(),
+        unseen: survey.unseen,
+        ..Known::default()
+    };
+    let counts = |path: &Bytes| known.protected.contains(path) || !known.protects(&path.0);
+    known.items = survey.items.into_iter().filter(|(path, _)| counts(path)).collect();
+    Ok(known)
+}
+
+/// Takes back what is not protected by the mounts as they are in the end.
+pub(super) fn confirm(draft: &Draft<'_>, known: &mut Known) {
+    let view = View::of(&draft.steps, draft.facts);
+    known.protected.retain(|path| {
+        let destination = draft.project.root.join(path.as_path());
+        let writable = view
+            .covering(&destination)
+            .is_some_and(|step| matches!(step.mount, Mount::Bind { access: Access::Write, .. }));
+        !writable || view.host_path(&destination).as_deref() != Some(&*destination)
+    });
+}
+
+/// Looks for them: also in the directory that the user's configuration of git takes hooks from. A link
+/// cannot be protected, so what it leads to within the project is.
+fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
+    let root = &draft.project.root;
+    let hooks = gitconfig::hooks_path(draft).filter(|_| own_git).map(Bytes::from);
+    let hooks = hooks.filter(|path| !is_at_or_below(&path.0, b".git"));
+    let hooks: BTreeMap<Bytes, &'static Entry> =
+        hooks.zip(table::by_pattern(".githooks/")).into_iter().collect();
+    let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &hooks });
+    let target = |(path, item): (&Bytes, &Item)| {
+        let real = draft.facts.canonicalize(&root.join(path.as_path()))?;
+        let real = Bytes::from(real.strip_prefix(root).ok()?);
+        let new = !real.0.is_empty()
+            && !is_at_or_below(&real.0, b".git")
+            && !survey.items.contains_key(&real);
+        new.then_some((real, item.entry))
+    };
+    let links = survey.items.iter().filter(|(_, item)| item.kind == Kind::Link);
+    let targets: BTreeMap<Bytes, &'static Entry> = links.filter_map(target).collect();
+    let again = !targets.is_empty();
+    let extra: BTreeMap<Bytes, &'static Entry> = hooks.into_iter().chain(targets).collect();
+    let survey = if again {
+        draft.facts.host_files(root, &FirstLook { own_git, extra: &extra })
+    } else {
+        survey
+    };
+    (survey, extra.into_iter().map(|(path, entry)| Target { path, entry }).collect())
+}
+
+/// The project's index; `None` where there is one that cannot be read.
+fn read_index(draft: &Draft<'_>, targets: &[Target]) -> Option<Index> {
+    let git = draft.project.root.join(".git");
+    let read = |path: PathBuf| {
+        draft.facts.lstat(&path).filter(|found| found.kind == FileKind::File)?;
+        let bytes = draft.facts.read_head(&path, index::MAX_SIZE + 1)?;
+        index::read(&bytes, targets).filter(|_| bytes.len() <= index::MAX_SIZE)
+    };
+    let path = git.join("index");
+    if draft.facts.lstat(&path).is_none() {
+        return Some(Index::default());
+    }
+    let mut index = read(path)?;
+    if let Some(shared) = index.shared.clone() {
+        index.join(read(git.join(shared))?);
+    }
+    Some(index)
+}
+
+/// Adds one after the other.
+struct Guard<'a, 'd> {
+    draft: &'a mut Draft<'d>,
+    /// `None`: everything may be tracked.
+    index: Option<&'a Index>,
+    protected: Vec<Bytes>,
+    /// How many there was no room for.
+    left: usize,
+}
+
+impl Guard<'_, '_> {
+    fn is_tracked(&self, path: &[u8]) -> bool {
+        self.index.is_none_or(|index| index.tracks(path))
+    }
+
+    fn is_protected(&self, path: &[u8]) -> bool {
+        self.protected.iter().any(|root| is_at_or_below(path, &root.0))
+    }
+
+    /// The empty directory of a submodule that is not initialised: git outside looks into a
+    /// repository that is made in it.
+    fn submodules(&mut self) -> Result<()> {
+        let Some(index) = self.index else { return Ok(()) };
+        for path in &index.gitlinks {
+            let kind = |path: &Path| self.draft.facts.lstat(path).map(|found| found.kind);
+            let place = self.draft.project.root.join(OsStr::from_bytes(path));
+            if kind(&place) == Some(FileKind::Directory) && kind(&place.join(".git")).is_none() {
+                self.protect(path, Node::Directory)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, path: &Bytes, item: &Item, survey: &Survey) -> Result<()> {
+        // Packages come and go as a whole; a mount in one would be in the way.
+        if item.package || self.is_protected(&path.0) {
+            return Ok(());
+        }
+        if item.kind == Kind::Link {
+            // git.rs says so of the links in the project's own.
+            let own_git = self.draft.project.git == GitEntry::Directory;
+            if !(own_git && is_at_or_below(&path.0, b".git")) {
+                self.draft.weakened.push(format!(
+                    "host files: {} is a symbolic link: the agent can put something else in its place",
+                    visible(path)
+                ));
+            }
+            return Ok(());
+        }
+        if *item.entry == BARE {
+            let directory = parent(&path.0);
+            let head = [directory, if directory.is_empty() { b"" } else { b"/" }, b"HEAD"].concat();
+            if directory.is_empty() || self.is_tracked(&head) {
+                return Ok(());
+            }
+            return self.protect(directory, Node::Directory);
+        }
+        // git never tracks what is called `.git`.
+        if *item.entry == NESTED || !self.is_tracked(&path.0) {
+            return self.protect(&path.0, node(item));
+        }
+        for (below, item) in survey.below(path) {
+            if item.kind != Kind::Link && !self.is_protected(&below.0) && !self.is_tracked(&below.0)
+            {
+                self.protect(&below.0, node(item))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a path read-only inside, unless it is already, or was asked for as writable.
+    fn protect(&mut self, path: &[u8], node: Node) -> Result<()> {
+        let root = self.draft.project.root.clone();
+        let destination = root.join(OsStr::from_bytes(path));
+        let view = View::of(&self.draft.steps, self.draft.facts);
+        let here = view.host_path(&destination).as_deref() == Some(&*destination);
+        let covering = view.covering(&destination).map(|step| (&step.mount, step.class));
+        match covering {
+            // Hidden, or something else is in its place.
+            _ if !here => {}
+            Some((Mount::Bind { access: Access::Read, .. }, _)) => {}
+            Some((mount, Class::Files | Class::CommandLine))
+                if mount.destination() == destination =>
+            {
+                return Ok(());
+            }
+            _ if self.protected.len() >= MOST => {
+                self.left += 1;
+                return Ok(());
+            }
+            _ => self.bind(&root, path, node)?,
+        }
+        self.protected.push(path.into());
+        Ok(())
+    }
+
+    fn bind(&mut self, root: &Path, path: &[u8], node: Node) -> Result<()> {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (end, _) in ends {
+            let way = Path::new(OsStr::from_bytes(&path[..end]));
+            let destination = root.join(way);
+            if !self.draft.steps.iter().any(|step| step.mount.destination() == destination) {
+                let why = "holds what is protected, so it cannot be moved";
+                self.add(root, way, Access::Write, Node::Directory, why)?;
+            }
+        }
+        let why = "the host executes it, and git does not track it";
+        self.add(root, Path::new(OsStr::from_bytes(path)), Access::Read, node, why)
+    }
+
+    fn add(
+        &mut self,
+        root: &Path,
+        path: &Path,
+        access: Access,
+        node: Node,
+        why: &str,
+    ) -> Result<()> {
+        self.draft.add(Step {
+            mount: Mount::Bind {
+                source: Source::Beneath { root: root.to_owned(), path: path.to_owned() },
+                destination: root.join(path),
+                access,
+                node,
+            },
+            class: Class::HostFile,
+            why: why.to_owned(),
+            origin: None,
+        })
+    }
+}
+
+fn node(item: &Item) -> Node {
+    if item.kind == Kind::Directory { Node::Directory } else { Node::File }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Case, at, bwrap};
+    use super::*;
+    use crate::host::fake::FakeDisk;
+    use crate::host_files::index::tests::index;
+    use crate::policy::invocation::BindArgument;
+    use crate::profile::schema::Git;
+
+    const FILE: u32 = 0o100_644;
+
+    fn with(tracked: &[(&str, u32)], disk: impl FnOnce(FakeDisk) -> FakeDisk) -> Case {
+        Case::debian().disk(|before| disk(before).bytes("/home/u/p/.git/index", index(tracked)))
+    }
+
+    /// What is mounted in the project for host-executable files, in order.
+    fn mounts(case: &Case) -> Vec<String> {
+        let policy = case.policy().unwrap();
+        let line = |step: &Step| {
+            let Mount::Bind { destination, access, .. } = &step.mount else { return None };
+            let path = destination.strip_prefix("/home/u/p").ok()?.display();
+            let word = if *access == Access::Read { "ro" } else { "rw" };
+            (step.class == Class::HostFile).then(|| format!("{word} {path}"))
+        };
+        policy.mounts.iter().filter_map(line).collect()
+    }
+
+    fn protected(case: &Case) -> Vec<String> {
+        let known = case.policy().unwrap().known;
+        known.protected.iter().map(|path| path.as_path().display().to_string()).collect()
+    }
+
+    fn weakened(case: &Case) -> Vec<String> {
+        let all = case.policy().unwrap().weakened;
+        all.into_iter().filter(|phrase| phrase.starts_with("host files")).collect()
+    }
+
+    #[test]
+    fn what_git_does_not_track_is_read_only_with_the_way_to_it_pinned() {
+        let case = with(&[("b/.envrc", FILE)], |disk| {
+            disk.file("/home/u/p/.envrc", "")
+                .file("/home/u/p/a/b/.vscode/tasks.json", "")
+                .file("/home/u/p/b/.envrc", "")
+                .file("/home/u/p/nest/.git/HEAD", "")
+        });
+        let expected = ["rw a", "ro .envrc", "rw a/b", "ro nest/.git", "ro a/b/.vscode"];
+        let mut mounts = mounts(&case);
+        mounts.sort();
+        let mut expected: Vec<String> = expected.map(str::to_owned).into();
+        expected.push("rw nest".to_owned());
+        expected.sort();
+        assert_eq!(mounts, expected);
+        let git = [".git/config", ".git/hooks"];
+        assert_eq!(
+            protected(&case),
+            [&[".envrc"][..], &git, &["a/b/.vscode", "nest/.git"]].concat()
+        );
+        let known = case.policy().unwrap().known;
+        assert!(known.items.contains_key(&Bytes::from("b/.envrc")));
+        assert!(!known.items.contains_key(&Bytes::from("nest/.git/HEAD")), "it cannot change");
+        assert_eq!(weakened(&case), [""; 0]);
+    }
+
+    #[test]
+    fn in_a_tracked_directory_the_rest_is_read_only() {
+        let tracked = [(".claude/settings.json", FILE), (".husky/pre-commit", FILE)];
+        let case = with(&tracked, |disk| {
+            disk.file("/home/u/p/.claude/settings.json", "")
+                .file("/home/u/p/.claude/settings.local.json", "")
+                .file("/home/u/p/.husky/pre-commit", "")
+                .file("/home/u/p/.husky/_/run", "")
+                .file("/home/u/p/.husky/_/deep/run", "")
+        });
+        let expected = ["rw .claude", "rw .husky", "ro .claude/settings.local.json", "ro .husky/_"];
+        assert_eq!(mounts(&case), expected);
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_leaves_everything_to_git_and_says_so() {
+        let case = Case::debian().disk(|disk| {
+            disk.file("/home/u/p/.git/index", "DIRC?")
+                .file("/home/u/p/.envrc", "")
+                .file("/home/u/p/n/.git/config", "")
+        });
+        assert_eq!(mounts(&case), ["rw n", "ro n/.git"], "git never tracks a nested .git");
+        assert!(weakened(&case)[0].contains("index of git cannot be read"));
+    }
+
+    #[test]
+    fn a_submodule_that_is_not_there_yet_cannot_be_made() {
+        let links = [("here", 0o160_000), ("lib/sub", 0o160_000), ("missing", 0o160_000)];
+        let case = with(&links, |disk| {
+            disk.dir("/home/u/p/lib/sub")
+                .file("/home/u/p/here/.git", "gitdir: ../.git/modules/here")
+        });
+        assert_eq!(mounts(&case), ["rw lib", "rw here", "ro lib/sub", "ro here/.git"]);
+        assert_eq!(case.policy().unwrap().known.gitlinks.len(), 3);
+    }
+
+    #[test]
+    fn a_link_is_not_protected_but_what_it_leads_to_is() {
+        let case = with(&[], |disk| {
+            disk.file("/home/u/p/conf/tasks.json", "")
+                .link("/home/u/p/.vscode", "conf")
+                .link("/home/u/p/.idea", "/etc")
+                .link("/home/u/p/.zed", ".")
+        });
+        assert_eq!(mounts(&case), ["ro conf"]);
+        let tracked = [("conf/tasks.json", FILE)];
+        let case_of_git = with(&tracked, |disk| {
+            disk.file("/home/u/p/conf/tasks.json", "").link("/home/u/p/.vscode", "conf")
+        });
+        assert_eq!(mounts(&case_of_git), [""; 0]);
+        assert_eq!(weakened(&case).len(), 3);
+        let known = case.policy().unwrap().known;
+        assert_eq!(known.targets[0].entry.pattern, ".vscode/");
+    }
+
+    #[test]
+    fn hooks_count_wherever_the_users_configuration_has_them() {
+        let hooks = |config: &'static str, file: &'static str| {
+            let case =
+                with(&[], |disk| disk.file(file, config).file("/home/u/p/scripts/hooks/x", ""));
+            (mounts(&case), case.policy().unwrap().known.targets.len())
+        };
+        let relative = "[core]\n\thooksPath = \"./scripts/hooks\"\n";
+        let expected = (vec!["rw scripts".to_owned(), "ro scripts/hooks".to_owned()], 1);
+        assert_eq!(hooks(relative, "/home/u/p/.git/config"), expected);
+        assert_eq!(hooks(relative, "/home/u/.gitconfig"), expected);
+        let absolute = "[core]\nhookspath=/home/u/p/scripts/hooks\n";
+        assert_eq!(hooks(absolute, "/home/u/p/.git/config"), expected);
+        for other in ["~/hooks", "/etc/hooks", ".", "../x", ".git/hooks", "scripts/../.."] {
+            let text = format!("[core]\nhooksPath = {other}\n").leak();
+            assert_eq!(hooks(text, "/home/u/p/.git/config").0, [""; 0], "{other}");
+        }
+        let new = with(&[], |disk| disk.file("/home/u/p/.git/config", "[core]\nhooksPath = new\n"));
+        assert_eq!(new.policy().unwrap().known.targets[0].path, "new".into());
+    }
+
+    #[test]
+    fn what_was_asked_for_as_writable_is() {
+        let bind = |writable| {
+            with(&[], |disk| disk.file("/home/u/p/.envrc", "").dir("/home/u/p/.vscode")).with(
+                |case| {
+                    let bind = BindArgument {
+                        source: "/home/u/p/.envrc".into(),
+                        destination: None,
+                        writable,
+                    };
+                    case.invocation.binds.push(bind);
+                },
+            )
+        };
+        assert_eq!(mounts(&bind(true)), ["ro .vscode"]);
+        assert!(!protected(&bind(true)).contains(&".envrc".to_owned()));
+        assert_eq!(mounts(&bind(false)), ["ro .vscode"]);
+        assert!(protected(&bind(false)).contains(&".envrc".to_owned()));
+    }
+
+    #[test]
+    fn there_is_an_end_to_it() {
+        let case = with(&[], |disk| {
+            (0..MOST + 9).fold(disk, |disk, n| disk.file(format!("/home/u/p/{n}/.envrc"), ""))
+        });
+        assert_eq!(mounts(&case).len(), 2 * (MOST - 2), "two are the repository's own");
+        assert_eq!(weakened(&case), ["host files: 11 more are writable inside: too many"]);
+    }
+
+    #[test]
+    fn without_git_inside_nothing_is_tracked_by_it() {
+        let tracked = [(".envrc", FILE)];
+        let case = with(&tracked, |disk| disk.file("/home/u/p/.envrc", ""))
+            .with(|case| case.settings.git = Some(at(1, Git::None)));
+        assert_eq!(mounts(&case), [""; 0], "git outside still writes it");
+        let case = Case::debian()
+            .disk(|disk| disk.without("/home/u/p/.git").file("/home/u/p/.envrc", ""))
+            .with(|case| case.invocation.project = Some("/home/u/p".into()));
+        assert_eq!(mounts(&case), ["ro .envrc"]);
+        let old = case.with(|case| case.host.bwrap = Some(bwrap(&[])));
+        assert!(old.bwrap().contains("--ro-bind /home/u/p/.envrc /home/u/p/.envrc"));
+    }
+}

@@ -1,0 +1,136 @@
+//! The agent's state, and git's.
+
+use super::*;
+
+/// A profile with an agent's state, on a home that has some of it.
+fn with_state() -> Case {
+    Case::debian()
+        .disk(|disk| {
+            disk.file("/home/u/.agent/settings.json", "{}")
+                .dir("/home/u/.agent/hooks")
+                .link("/home/u/.agent/commands", "/home/u/dotfiles/commands")
+                .dir("/home/u/dotfiles/commands")
+        })
+        .with(|case| {
+            case.settings.state = list(30, &["~/.agent", "~/.config/agent"]);
+            case.settings.state_readonly = list(
+                31,
+                &[
+                    "~/.agent/settings.json",
+                    "~/.agent/hooks",
+                    "~/.agent/commands",
+                    "~/.agent/local.json",
+                    "~/.agent/plugins/cache/",
+                    "~/.agent/.config.json/",
+                ],
+            );
+            case.settings.state_private = list(32, &["~/.agent/sessions"]);
+        })
+}
+
+#[test]
+fn state_is_shared_and_what_the_host_obeys_is_not_to_be_written() {
+    let case = with_state();
+    let mounts = case.mounts();
+    let home = mounts
+        .split_inclusive('\n')
+        .filter(|line| line.contains("/home/u") && !line.contains("/p/"));
+    insta::assert_snapshot!(home.collect::<String>(), @"
+    rw    /home/u = PRIVATE a home of its own for this profile in this project
+    rw    /home/u/.agent                                     the agent's state, shared with the host [test.toml:30]
+    rw    /home/u/p                                          the project
+    rw    /home/u/.config = PRIVATE/.config holds a mount point, so it cannot be moved
+    rw    /home/u/dotfiles = PRIVATE/dotfiles holds a mount point, so it cannot be moved
+    rw    /home/u/.config/agent                              the agent's state, shared with the host [test.toml:30]
+    ro    /home/u/.agent/settings.json                       what the agent of the host obeys [test.toml:31]
+    ro    /home/u/.agent/hooks                               what the agent of the host obeys [test.toml:31]
+    ro    /home/u/dotfiles/commands                          what a link in the agent's state leads to [test.toml:31]
+    ro    /home/u/.agent/local.json                          what the agent of the host obeys [test.toml:31]
+    rw    /home/u/.agent/plugins                             holds what is protected, so it cannot be moved [test.toml:31]
+    ro    /home/u/.agent/.config.json                        what the agent of the host obeys [test.toml:31]
+    tmpfs /home/u/.agent/sessions (64 MiB)                   fresh in every session [test.toml:32]
+    ro    /home/u/.agent/plugins/cache                       what the agent of the host obeys [test.toml:31]
+    ");
+    let policy = case.policy().unwrap();
+    assert!(
+        policy
+            .weakened
+            .iter()
+            .any(|phrase| phrase.contains("/home/u/.agent/commands is a symbolic link"))
+    );
+    let created: Vec<String> = policy
+        .prepare
+        .iter()
+        .filter_map(|step| match step {
+            Prepare::CreateMissing { root, path, content } => {
+                Some(format!("{root:?} {path:?} {content:?}"))
+            }
+            _ => None,
+        })
+        .collect();
+    insta::assert_snapshot!(created.join("\n"), @r#"
+    b"/home/u" b".config/agent" None
+    b"/home/u/.agent" b"local.json" Some(b"{}\n")
+    b"/home/u/.agent" b"plugins/cache" None
+    b"/home/u/.agent" b".config.json" None
+    b"/home/u/.agent" b"sessions" None
+    "#);
+}
+
+#[test]
+fn a_copy_keeps_what_is_the_agents_and_takes_over_what_is_the_hosts() {
+    let case = Case::debian()
+        .disk(|disk| disk.file("/home/u/.agent.json", r#"{"login": 1, "hooks": 2}"#))
+        .with(|case| {
+            case.settings.state_copy =
+                [("~/.agent.json".to_owned(), list(5, &["login", "gone"]))].into();
+        });
+    let content = |case: &Case| {
+        case.policy()
+            .unwrap()
+            .prepare
+            .into_iter()
+            .find_map(|step| match step {
+                Prepare::File { path, content, .. } if path == Bytes::from(".agent.json") => {
+                    Some(content)
+                }
+                _ => None,
+            })
+            .unwrap()
+    };
+    assert_eq!(content(&case), Bytes::from("{\n  \"login\": 1\n}"));
+    let own = format!("{}/.agent.json", case.private_home());
+    let later = case.clone().disk(|disk| disk.file(&own, r#"{"login": 0, "gone": 1, "theme": 3}"#));
+    assert_eq!(
+        content(&later),
+        Bytes::from("{\n  \"gone\": 1,\n  \"login\": 1,\n  \"theme\": 3\n}")
+    );
+    let planted =
+        case.disk(|disk| disk.file("/home/u/.ssh/id", r#"{"k": 1}"#).link(&own, "/home/u/.ssh/id"));
+    assert_eq!(content(&planted), Bytes::from("{\n  \"login\": 1\n}"));
+}
+
+#[test]
+fn git_is_as_the_profile_says() {
+    let git = |git| Case::debian().with(|case| case.settings.git = Some(at(3, git)));
+    let mounts = git(Git::ReadOnly).mounts();
+    assert!(mounts.contains("ro    /home/u/p/.git ") && !mounts.contains(".git/hooks"));
+    let mounts = git(Git::None).mounts();
+    assert!(mounts.contains("tmpfs /home/u/p/.git ") && mounts.contains("seal  /home/u/p/.git "));
+    let case = Case::debian().disk(|disk| disk.without("/home/u/p/.git/hooks"));
+    let weakened = case.policy().unwrap().weakened.join("\n");
+    assert!(weakened.contains(".git/hooks is missing"), "{weakened}");
+}
+
+#[test]
+fn a_linked_worktree_is_refused_unless_git_is_none() {
+    let case = Case::debian()
+        .disk(|disk| disk.file("/home/u/wt/.git", "gitdir: /home/u/p/.git/worktrees/wt\n"))
+        .with(|case| case.host.cwd = "/home/u/wt".into());
+    insta::assert_snapshot!(case.error(), @r#"
+    /home/u/wt is a linked worktree: its git directory is /home/u/p/.git/worktrees/wt
+    hint: start in the main worktree: --project /home/u/p
+    hint: or go without git inside: a profile with `git = "none"`
+    "#);
+    case.with(|case| case.settings.git = Some(at(1, Git::None))).policy().unwrap();
+}

@@ -1,0 +1,118 @@
+//! What lives inside a session, for whoever comes after its supervisor was killed: pid 1 of the sandbox
+//! is the last to go, so when it is gone nothing inside can write any more. It must never take
+//! another process for it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+use super::record;
+
+/// `inside.json`
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Init {
+    /// As seen from outside.
+    pid: i32,
+    /// When it started, in clock ticks since the boot, `proc_pid_stat(5)`: a number that comes again
+    /// belongs to another process.
+    started: u64,
+    /// Which boot, `/proc/sys/kernel/random/boot_id`.
+    boot: String,
+}
+
+/// How it stands inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// Nothing has ever run there.
+    Never,
+    /// Nothing runs there any more.
+    Dead,
+    /// Something may still run.
+    Alive,
+}
+
+/// Writes down pid 1 of the sandbox, before anything of the agent's runs.
+pub fn note(directory: &Path, pid: i32) -> io::Result<()> {
+    let started = started(pid).ok_or(io::ErrorKind::NotFound)?;
+    record::write(&path(directory), &Init { pid, started, boot: boot() })
+}
+
+/// Waits for the end of everything inside.
+pub fn wait(directory: &Path, patience: Duration) -> Inside {
+    if !path(directory).exists() {
+        return Inside::Never;
+    }
+    // A file that cannot be read was written by the machine's going down.
+    let Some(init) = record::read::<Init>(&path(directory)) else { return Inside::Dead };
+    let pidfd = Pid::from_raw(init.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let Some(pidfd) = pidfd.filter(|_| init.boot == boot()) else { return Inside::Dead };
+    // Asked after it was opened: if it is the same now, the descriptor is of the same.
+    if started(init.pid) != Some(init.started) {
+        return Inside::Dead;
+    }
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) | Err(_) => return Inside::Alive,
+            Ok(_) => return Inside::Dead,
+        }
+    }
+}
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join("inside.json")
+}
+
+fn started(pid: i32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold any byte.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    // The 22nd field, and the first behind the name is the third.
+    fields.nth(19)?.parse().ok()
+}
+
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_until_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Never);
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        note(dir.path(), child.id().cast_signed()).unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Alive);
+        child.kill().unwrap();
+        assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
+        child.wait().unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Dead);
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = std::process::id().cast_signed();
+        let init = Init { pid, started: started(pid).unwrap() + 1, boot: boot() };
+        record::write(&path(dir.path()), &init).unwrap();
+        assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
+        let init = Init { started: init.started - 1, boot: "another".into(), pid };
+        record::write(&path(dir.path()), &init).unwrap();
+        assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
+    }
+}

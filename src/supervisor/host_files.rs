@@ -1,0 +1,239 @@
+//! Tells of host-executable files as they come and change, where the kernel says so at once: in the
+//! project directory, and in directories that hold such files (inotify(7), from outside). It is for
+//! the eye: what counts is the look at the end. It must never let what happens there grow a queue or
+//! the log without bounds.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+
+use super::events::{notice, now};
+use crate::bytes::Bytes;
+use crate::host_files::beneath::Beneath;
+use crate::host_files::compare::Change;
+use crate::host_files::record::Record;
+use crate::host_files::survey::{Kind, parent};
+use crate::host_files::table::{self, Entry, What};
+use crate::host_files::{settle, walk};
+use crate::log::event::{Event, HostFile};
+
+/// Directories that are watched.
+const MOST_WATCHED: usize = 512;
+/// What is told as it happens.
+const MOST_TOLD: usize = 500;
+
+/// The watch of one session.
+#[derive(Debug)]
+pub(super) struct Watch {
+    inotify: OwnedFd,
+    project: Beneath,
+    record: Record,
+    /// The directories, relative to the project, by the kernel's number for them.
+    watched: BTreeMap<i32, Vec<u8>>,
+    told: BTreeSet<(Bytes, &'static str)>,
+    /// It was said that not everything is told.
+    silent: bool,
+}
+
+impl Watch {
+    /// Begins; `None` where there is no record, or the kernel has no watch left. Nothing is lost by
+    /// that: everything is looked at in the end.
+    pub(super) fn begin(directory: &Path) -> Option<Self> {
+        let record = Record::read(directory)?;
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+        let project = Beneath::open(record.project.as_path()).ok()?;
+        let mut directories = BTreeSet::from([Vec::new()]);
+        for (path, item) in &record.known.items {
+            // One that is read-only is not watched, but beside it another may come.
+            directories.insert(parent(&path.0).to_vec());
+            if item.kind == Kind::Directory && !record.known.protects(&path.0) {
+                directories.insert(path.0.clone());
+            }
+        }
+        let (watched, told) = (BTreeMap::new(), BTreeSet::new());
+        let mut watch = Self { inotify, project, record, watched, told, silent: false };
+        for directory in directories {
+            watch.add(&directory);
+        }
+        Some(watch)
+    }
+
+    /// Watches a directory; `false` where that cannot be.
+    fn add(&mut self, path: &[u8]) -> bool {
+        if self.watched.len() >= MOST_WATCHED {
+            return false;
+        }
+        let Ok(fd) = self.project.directory_as_it_is(path) else { return false };
+        let flags = WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::ATTRIB
+            | WatchFlags::DELETE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::EXCL_UNLINK
+            | WatchFlags::ONLYDIR;
+        // By the descriptor, so that what is watched is in the project.
+        let by_fd = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let Ok(number) = inotify::add_watch(&self.inotify, by_fd, flags) else { return false };
+        self.watched.insert(number, path.to_vec());
+        true
+    }
+
+    /// What has happened since.
+    pub(super) fn read(&mut self) -> io::Result<Vec<Event>> {
+        let mut seen = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        let mut overflow = false;
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    overflow |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                    let name = event.file_name().map(|name| name.to_bytes().to_vec());
+                    if let (Some(name), Some(at)) = (name, self.watched.get(&event.wd())) {
+                        seen.push((join(at, &name), event.events()));
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        let mut events = Vec::new();
+        for (path, flags) in seen {
+            self.happened(&path, flags, &mut events);
+        }
+        if overflow {
+            self.fall_silent(&mut events);
+        }
+        Ok(events)
+    }
+
+    fn happened(&mut self, path: &[u8], flags: ReadFlags, events: &mut Vec<Event>) {
+        let directory = flags.contains(ReadFlags::ISDIR);
+        let came = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+        if came && directory && table::is_on_the_way(path) && self.add(path) {
+            self.look_into(path, events);
+        }
+        let Some(entry) = self.entry(path, directory) else { return };
+        let known = self.record.known.items.contains_key(&Bytes::from(path));
+        let gone = flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM);
+        let change = match (gone, known) {
+            (true, true) => Change::Gone,
+            (false, true) if !directory => Change::Changed,
+            (false, false) if !flags.contains(ReadFlags::ATTRIB) => Change::New,
+            _ => return,
+        };
+        self.tell(path, entry, change, events);
+    }
+
+    /// A directory that came and was not watched at once may already hold something.
+    fn look_into(&mut self, path: &[u8], events: &mut Vec<Event>) {
+        let Ok(names) = walk::names(&self.project, path) else { return };
+        for (name, what) in names {
+            let path = join(path, &name);
+            if let Some(entry) = table::find(&path, what) {
+                self.tell(&path, entry, Change::New, events);
+            } else if what == What::Directory && table::is_on_the_way(&path) && self.add(&path) {
+                self.look_into(&path, events);
+            }
+        }
+    }
+
+    fn entry(&self, path: &[u8], directory: bool) -> Option<&'static Entry> {
+        let known = &self.record.known;
+        if known.protects(path) || (known.own_git && path == b".git") {
+            return None;
+        }
+        let above = known.items.get(&Bytes::from(parent(path))).map(|item| item.entry);
+        let extra = || {
+            let target = known.targets.iter().find(|target| target.path.0 == path);
+            target.map(|target| target.entry)
+        };
+        let own = if directory {
+            table::find(path, What::Directory)
+        } else {
+            table::find(path, What::File).or_else(|| {
+                let link = table::find(path, What::Link)?;
+                self.project.is_link(path).then_some(link)
+            })
+        };
+        above.or(own).or_else(extra)
+    }
+
+    /// Tells a change once: who writes a file a thousand times writes one line of the log.
+    fn tell(&mut self, path: &[u8], entry: &'static Entry, change: Change, to: &mut Vec<Event>) {
+        if self.told.len() >= MOST_TOLD {
+            self.fall_silent(to);
+        } else if self.told.insert((path.into(), change.word())) {
+            to.push(event(path.into(), entry, change, false, "live"));
+        }
+    }
+
+    fn fall_silent(&mut self, to: &mut Vec<Event>) {
+        if !self.silent {
+            self.silent = true;
+            to.push(notice(
+                "host-files-unseen",
+                "host files: more happens than is told here; all of it is looked at in the end",
+            ));
+        }
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+/// The look at the end, everything inside being dead: what nobody has told yet.
+pub(super) fn at_the_end(directory: &Path, watch: Option<Watch>) -> Vec<Event> {
+    let (mut events, told) = match watch {
+        Some(mut watch) => (watch.read().unwrap_or_default(), watch.told),
+        None => (Vec::new(), BTreeSet::new()),
+    };
+    let found = match settle::look(directory) {
+        Ok(Some(found)) => found,
+        Ok(None) => return events,
+        Err(err) => {
+            let text = format!("host files: the project could not be looked at: {err}");
+            events.push(notice("host-files-unseen", text));
+            return events;
+        }
+    };
+    for case in found.cases {
+        let finding = case.finding;
+        if !told.contains(&(finding.path.clone(), finding.change.word())) {
+            let (entry, change, tracked) = (finding.entry, finding.change, finding.tracked);
+            events.push(event(finding.path, entry, change, tracked, "end"));
+        }
+    }
+    if found.unseen > 0 {
+        let text = format!("host files: {} directories could not be looked at", found.unseen);
+        events.push(notice("host-files-unseen", text));
+    }
+    events
+}
+
+fn event(path: Bytes, entry: &'static Entry, change: Change, tracked: bool, seen: &str) -> Event {
+    Event::HostFile(HostFile {
+        t: now(),
+        path,
+        change: change.word().to_owned(),
+        name: entry.pattern.to_owned(),
+        who: entry.who.to_owned(),
+        tracked,
+        seen: seen.to_owned(),
+    })
+}
+
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}
