@@ -17,8 +17,9 @@ const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb;
 /// `linux/magic.h`
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 
-/// Where busctl(1) is. Not searched along `PATH`: a project could have put another there.
-const BUSCTL: [&str; 3] = ["/usr/bin/busctl", "/bin/busctl", "/run/current-system/sw/bin/busctl"];
+/// Where systemd-run(1) is. Not searched along `PATH`: a project could have put another there.
+const SYSTEMD_RUN: [&str; 3] =
+    ["/usr/bin/systemd-run", "/bin/systemd-run", "/run/current-system/sw/bin/systemd-run"];
 
 /// What a group limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,8 +51,8 @@ impl FromStr for Controller {
 pub struct Cgroups {
     /// The systemd that makes groups for this user.
     pub systemd: Option<Systemd>,
-    /// Version 2: the groups, from our own upwards, that we may make others below.
-    pub unified: Vec<Level>,
+    /// Version 2: a group that we may make others below.
+    pub v2: Option<V2>,
     /// Version 1: our own group in the hierarchy of each controller, where we may make others
     /// below it.
     pub v1: BTreeMap<Controller, PathBuf>,
@@ -60,8 +61,8 @@ pub struct Cgroups {
 /// The manager of a user, or for root that of the system (systemd(1)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Systemd {
-    /// busctl(1), which talks to it.
-    pub busctl: PathBuf,
+    /// systemd-run(1), which talks to it.
+    pub program: PathBuf,
     /// `$XDG_RUNTIME_DIR` of the user; `None` for the system's manager.
     pub runtime: Option<PathBuf>,
     /// What it can limit.
@@ -70,18 +71,11 @@ pub struct Systemd {
 
 /// A group of version 2 that we may make others below.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Level {
+pub struct V2 {
     /// Its directory.
     pub path: PathBuf,
-    /// What it passes on to groups below it (`cgroup.subtree_control`).
+    /// What groups below it can limit.
     pub controllers: BTreeSet<Controller>,
-    /// What it could pass on as well: only the root of all groups can while processes are in it.
-    pub could_pass_on: BTreeSet<Controller>,
-    /// The lowest limit, in bytes, of the groups between this one and ours, ours included. A group
-    /// beside them would leave it behind.
-    pub memory: Option<u64>,
-    /// The same for processes.
-    pub processes: Option<u64>,
 }
 
 impl Cgroups {
@@ -92,14 +86,10 @@ impl Cgroups {
         let own = Own::parse(&own);
         let mount = Path::new(MOUNT);
         if is_mounted(mount, CGROUP2_SUPER_MAGIC) {
-            return Self {
-                systemd: systemd(mount, uid, runtime),
-                unified: levels(mount, &own),
-                v1: BTreeMap::new(),
-            };
+            let (systemd, v2) = (systemd(mount, uid, runtime), v2(mount, &own));
+            return Self { systemd, v2, v1: BTreeMap::new() };
         }
-        let unified = levels(&mount.join("unified"), &own);
-        Self { systemd: None, unified, v1: hierarchies(mount, &own) }
+        Self { v1: hierarchies(mount, &own), ..Self::default() }
     }
 }
 
@@ -107,7 +97,7 @@ impl Cgroups {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Own {
     /// In version 2.
-    unified: Option<PathBuf>,
+    v2: Option<PathBuf>,
     /// In version 1: the controllers of a hierarchy, as its directory is called, and the group.
     v1: Vec<(String, PathBuf)>,
 }
@@ -120,7 +110,7 @@ impl Own {
             let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
             let Some(path) = relative(path) else { continue };
             if controllers.is_empty() {
-                own.unified = Some(path);
+                own.v2 = Some(path);
             } else {
                 own.v1.push((controllers.to_owned(), path));
             }
@@ -154,44 +144,30 @@ fn hierarchies(mount: &Path, own: &Own) -> BTreeMap<Controller, PathBuf> {
     found
 }
 
-/// The groups of version 2, from ours upwards, in which we may make one and move a process from
-/// ours into it: that takes the right to write the nearest common ancestor's `cgroup.procs`.
-fn levels(mount: &Path, own: &Own) -> Vec<Level> {
-    let Some(group) = &own.unified else { return Vec::new() };
-    if controllers(&mount.join("cgroup.controllers")).is_empty() {
-        return Vec::new();
-    }
-    let mut levels = Vec::new();
-    let (mut memory, mut processes) = (None, None);
-    for path in group.ancestors().map(|path| mount.join(path)) {
-        if may_write(&path) && may_write(&path.join("cgroup.procs")) {
-            // The root of all groups is the only one without a type.
-            let is_root = !path.join("cgroup.type").exists();
-            levels.push(Level {
-                controllers: controllers(&path.join("cgroup.subtree_control")),
-                could_pass_on: if is_root {
-                    controllers(&path.join("cgroup.controllers"))
-                } else {
-                    BTreeSet::new()
-                },
-                memory,
-                processes,
-                path: path.clone(),
-            });
+/// The nearest group of version 2, from ours upwards, in which we may make one and move a process
+/// from ours into it: that takes the right to write the nearest common ancestor's `cgroup.procs`.
+/// A group with processes passes nothing on, so ours will do only if it is the root of all groups.
+/// Not beyond a group with a limit, which would be left behind.
+fn v2(mount: &Path, own: &Own) -> Option<V2> {
+    for group in own.v2.as_ref()?.ancestors() {
+        let path = mount.join(group);
+        // The root of all groups is the only one without a type.
+        let is_root = !path.join("cgroup.type").exists();
+        let passes = if is_root { "cgroup.controllers" } else { "cgroup.subtree_control" };
+        let controllers = controllers(&path.join(passes));
+        if !controllers.is_empty() && may_write(&path) && may_write(&path.join("cgroup.procs")) {
+            return Some(V2 { path, controllers });
         }
-        memory = lower(memory, number(&path.join("memory.max")));
-        processes = lower(processes, number(&path.join("pids.max")));
+        if ["memory.max", "pids.max", "cpu.max"].iter().any(|file| limits(&path.join(file))) {
+            return None;
+        }
     }
-    levels
+    None
 }
 
-fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
-}
-
-/// The number in a file of a group; `None` for `max`.
-fn number(file: &Path) -> Option<u64> {
-    fs::read_to_string(file).ok()?.trim().parse().ok()
+/// Whether a file of a group says anything but `max`.
+fn limits(file: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| !text.starts_with("max"))
 }
 
 fn controllers(file: &Path) -> BTreeSet<Controller> {
@@ -218,9 +194,9 @@ fn systemd(mount: &Path, uid: u32, runtime: Option<&Path>) -> Option<Systemd> {
         let service = format!("user.slice/user-{uid}.slice/user@{uid}.service");
         (Some(runtime.to_owned()), mount.join(service))
     };
-    let busctl = BUSCTL.into_iter().map(PathBuf::from).find(|path| path.is_file())?;
+    let program = SYSTEMD_RUN.into_iter().map(PathBuf::from).find(|path| path.is_file())?;
     let controllers = controllers(&controllers_of.join("cgroup.controllers"));
-    Some(Systemd { busctl, runtime, controllers })
+    Some(Systemd { program, runtime, controllers })
 }
 
 fn is_mounted(path: &Path, magic: i64) -> bool {
@@ -241,7 +217,7 @@ mod tests {
         let own = Own::parse(
             "12:cpu,cpuacct:/user.slice\n4:memory:/a:b\n1:name=systemd:/x\n0::/user.slice/s.scope\n",
         );
-        assert_eq!(own.unified, Some("user.slice/s.scope".into()));
+        assert_eq!(own.v2, Some("user.slice/s.scope".into()));
         assert_eq!(
             own.v1,
             [
@@ -250,7 +226,7 @@ mod tests {
                 ("name=systemd".to_owned(), "x".into()),
             ]
         );
-        assert_eq!(Own::parse("0::/\n").unified, Some("".into()));
+        assert_eq!(Own::parse("0::/\n").v2, Some("".into()));
     }
 
     #[test]
@@ -259,30 +235,31 @@ mod tests {
     }
 
     #[test]
-    fn limits_between_a_level_and_us_are_known() {
+    fn a_limit_that_holds_for_us_is_not_left_behind() {
         // No group file system, but the same files.
         let mount = tempfile::tempdir().unwrap();
-        let group = mount.path().join("a/b");
-        fs::create_dir_all(&group).unwrap();
+        fs::create_dir_all(mount.path().join("a/b")).unwrap();
         let write = |path: &str, text: &str| fs::write(mount.path().join(path), text).unwrap();
-        write("cgroup.controllers", "cpu memory pids io");
+        write("cgroup.controllers", "cpu memory pids io\n");
         for path in ["", "a/", "a/b/"] {
             write(&format!("{path}cgroup.procs"), "");
         }
-        write("a/cgroup.type", "domain");
-        write("a/b/cgroup.type", "domain");
-        write("cgroup.subtree_control", "memory pids");
-        write("a/cgroup.subtree_control", "memory");
-        write("a/b/memory.max", "1000\n");
-        write("a/memory.max", "500\n");
-        write("a/b/pids.max", "max\n");
-        let own = Own { unified: Some("a/b".into()), v1: Vec::new() };
-        let levels = levels(mount.path(), &own);
-        let memory: Vec<_> = levels.iter().map(|level| level.memory).collect();
-        assert_eq!(memory, [None, Some(1000), Some(500)]);
-        assert_eq!(levels[1].controllers, [Controller::Memory].into());
-        assert_eq!(levels[1].could_pass_on, BTreeSet::new());
-        assert_eq!(levels[2].could_pass_on.len(), 3);
-        assert!(levels.iter().all(|level| level.processes.is_none()));
+        write("a/cgroup.type", "domain\n");
+        write("a/b/cgroup.type", "domain\n");
+        write("a/b/cgroup.subtree_control", "\n");
+        write("a/cgroup.subtree_control", "\n");
+        write("a/b/memory.max", "max\n");
+        let found = || {
+            let v2 = v2(mount.path(), &Own { v2: Some("a/b".into()), v1: Vec::new() })?;
+            Some((v2.path, v2.controllers.len()))
+        };
+        let root = Some((mount.path().to_owned(), 3));
+        assert_eq!(found(), root);
+        write("a/pids.max", "500\n");
+        assert_eq!(found(), None);
+        write("a/cgroup.subtree_control", "memory\n");
+        assert_eq!(found(), Some((mount.path().join("a"), 1)));
+        write("a/b/pids.max", "400\n");
+        assert_eq!(found(), None);
     }
 }

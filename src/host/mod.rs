@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn releases_are_read() {
-        let version = |kernel: &str| Host { kernel: kernel.into(), ..Host::default() }.kernel_version();
+        let version =
+            |kernel: &str| Host { kernel: kernel.into(), ..Host::default() }.kernel_version();
         assert_eq!(version("6.12.107+deb13-amd64"), Some((6, 12)));
         assert_eq!(version("5.4"), Some((5, 4)));
         assert_eq!(version("strange"), None);

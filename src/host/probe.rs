@@ -132,7 +132,7 @@ fn private_runtime(environment: &BTreeMap<OsString, OsString>, uid: u32) -> Opti
 /// The machine's memory, bytes (sysinfo(2)).
 fn memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(info.mem_unit.into())
 }
 
 /// A directory that is ours and nobody else's to enter, and no symbolic link.

@@ -96,8 +96,8 @@ pub struct Confined {
 /// A limit on what is inside, see [`Confined::limits`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// What is limited: `memory` (bytes), `processes`, `cpu` (hundredths of one processor): of
-    /// everything inside together; `open-files`, `file-size` (bytes): of each process, each file.
+    /// What is limited. Of everything inside together: `memory` (bytes), `processes`, `cpu`
+    /// (hundredths of one processor). Of each process `open-files`, of each file `file-size` (bytes).
     pub of: String,
     /// How much there is at most.
     pub at_most: u64,

@@ -10,11 +10,15 @@ use super::paths::place;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::host::cgroup::{Cgroups, Controller, Level};
+use crate::host::cgroup::{Cgroups, Controller};
+use crate::log::event::Limit;
 use crate::profile::amounts::Limit as Amount;
 use crate::profile::schema::Demand;
 use crate::profile::settings::{LimitSettings, Origin, Settings, Settled};
-use crate::sandbox::limits::{self, Group, NOT_ENFORCED, Rlimits};
+use crate::sandbox::limits::{
+    self, CPU, FILE_SIZE, Group, MEMORY, Maker, NOT_ENFORCED, OPEN_FILES, PROCESSES, RLIMIT,
+    Rlimits,
+};
 
 /// Since this kernel `RLIMIT_NPROC` counts the processes of a user namespace; before, all that the
 /// user runs.
@@ -25,11 +29,11 @@ const NPROC_PER_NAMESPACE: (u32, u32) = (5, 14);
 pub struct Limits {
     /// How hard they are demanded.
     pub demand: Settled<Demand>,
-    /// On everything inside together.
-    pub together: limits::Limits,
-    /// On each process.
+    /// What holds everything inside.
+    pub held: limits::Limits,
+    /// What holds each process.
     pub each: Rlimits,
-    /// Each limit that was asked for: its key, what holds, who said it.
+    /// Each limit that a profile speaks of: its key, what holds, who said it.
     pub shown: Vec<(&'static str, String, Origin)>,
     /// What is not limited, one phrase each.
     pub weakened: Vec<String>,
@@ -43,55 +47,35 @@ pub(super) fn settle(settings: &Settings, host: &Host) -> Result<Limits> {
     let asked = &settings.limits;
     let demand = asked.enforce.clone().unwrap_or_else(|| super::default(Demand::BestEffort));
     if demand.value == Demand::Off {
-        return Ok(off(demand));
+        let weakened = vec!["limits: off, what is inside can use up the machine".to_owned()];
+        let (held, each) = (limits::Limits::default(), Rlimits::default());
+        return Ok(Limits { demand, held, each, shown: Vec::new(), weakened });
     }
-    let memory = at_most(asked.memory.as_ref()).map(|memory| memory.bytes(host.memory));
-    let wanted = limits::Limits {
-        demand: demand.value,
-        memory,
+    let wanted = Wanted {
+        memory: at_most(asked.memory.as_ref()).map(|memory| memory.bytes(host.memory)),
         processes: at_most(asked.processes.as_ref()),
         cpu: at_most(asked.cpu.as_ref()),
-        group: Group::None,
     };
-    let needed = wanted.controllers();
-    let (together, enforced) = choose(wanted, &host.cgroups);
-    let each = each(asked, host, &enforced);
-    let missing: Vec<&str> = together
-        .in_force(&each, &enforced)
-        .iter()
-        .filter(|limit| limit.by == NOT_ENFORCED)
-        .filter_map(|limit| KEYS.into_iter().find(|key| *key == limit.of))
-        .collect();
-    if demand.value == Demand::Required && !missing.is_empty() {
-        let title = format!(
-            "{}: limits are required, and cannot be enforced here: {} ({})",
-            place(&demand.origin),
-            missing.join(", "),
-            why(host)
-        );
-        let error = Error::launcher(title).hint(remedy(host));
-        return Err(error.hint("or use a profile with `limits.enforce = \"best-effort\"`"));
+    let group = wanted.group(&host.cgroups);
+    let each = each(asked, host, group.as_ref());
+    let all = all(&wanted, group.as_ref(), &each);
+    let missing: Vec<&str> =
+        all.iter().filter(|limit| limit.by == NOT_ENFORCED).map(|limit| &*limit.of).collect();
+    let required = demand.value == Demand::Required;
+    if required && !missing.is_empty() {
+        return Err(cannot(&demand, &missing, host));
     }
     let mut weakened = Vec::new();
     if !missing.is_empty() {
         let missing = missing.join(", ");
         weakened.push(format!("limits: {missing} cannot be limited here ({})", why(host)));
     }
-    let lifted = [("memory", Controller::Memory), ("processes", Controller::Pids)];
-    for (name, _) in lifted.iter().filter(|(_, controller)| !needed.contains(controller)) {
+    let lifted = [(MEMORY, wanted.memory), (PROCESSES, wanted.processes)];
+    for (name, _) in lifted.iter().filter(|(_, wanted)| wanted.is_none()) {
         weakened.push(format!("limits: no limit on {name}, by the profile"));
     }
-    let shown = shown(asked, &together, &each, &enforced);
-    Ok(Limits { demand, together, each, shown, weakened })
-}
-
-/// The keys of limits, as profiles and the log name them.
-const KEYS: [&str; 5] = ["memory", "processes", "cpu", "open-files", "file-size"];
-
-fn off(demand: Settled<Demand>) -> Limits {
-    let together = limits::Limits { demand: Demand::Off, ..limits::Limits::default() };
-    let weakened = vec!["limits: off, what is inside can use up the machine".to_owned()];
-    Limits { demand, together, each: Rlimits::default(), shown: Vec::new(), weakened }
+    let shown = shown(asked, &all);
+    Ok(Limits { demand, held: limits::Limits { required, group, all }, each, shown, weakened })
 }
 
 fn at_most<T: Copy>(asked: Option<&Settled<Amount<T>>>) -> Option<T> {
@@ -101,94 +85,69 @@ fn at_most<T: Copy>(asked: Option<&Settled<Amount<T>>>) -> Option<T> {
     }
 }
 
-/// A way to limit everything inside together.
-struct Way {
-    group: Group,
-    controllers: BTreeSet<Controller>,
-    /// Limits that hold for this process and would be left behind.
+/// What everything inside may have together; `None` is unlimited.
+struct Wanted {
     memory: Option<u64>,
     processes: Option<u64>,
+    cpu: Option<u32>,
 }
 
-/// Takes the way that enforces the most of what is needed; of several the first. Answers with what
-/// it enforces, too.
-fn choose(
-    mut wanted: limits::Limits,
-    cgroups: &Cgroups,
-) -> (limits::Limits, BTreeSet<Controller>) {
-    let needed = wanted.controllers();
-    let covers = |way: &Way| way.controllers.intersection(&needed).count();
-    let mut best: Option<Way> = None;
-    for way in ways(cgroups, &needed) {
-        if covers(&way) > best.as_ref().map_or(0, covers) {
-            best = Some(way);
+impl Wanted {
+    /// The group that enforces the most of it; of several the first. Where systemd manages the
+    /// groups nobody else should make any (its "single-writer rule"), so it comes first.
+    fn group(&self, cgroups: &Cgroups) -> Option<Group> {
+        let systemd = cgroups.systemd.iter().map(|systemd| {
+            let program = (&*systemd.program).into();
+            let runtime = systemd.runtime.as_deref().map(Bytes::from);
+            self.held_by(Maker::Systemd { program, runtime }, &systemd.controllers)
+        });
+        let v2 = cgroups
+            .v2
+            .iter()
+            .map(|v2| self.held_by(Maker::V2((&*v2.path).into()), &v2.controllers));
+        let mut best: Option<Group> = None;
+        for group in systemd.chain(v2).chain([self.in_version_1(&cgroups.v1)]) {
+            if held(&group) > best.as_ref().map_or(0, held) {
+                best = Some(group);
+            }
+        }
+        best
+    }
+
+    fn held_by(&self, maker: Maker, controllers: &BTreeSet<Controller>) -> Group {
+        Group {
+            maker,
+            memory: self.memory.filter(|_| controllers.contains(&Controller::Memory)),
+            processes: self.processes.filter(|_| controllers.contains(&Controller::Pids)),
+            cpu: self.cpu.filter(|_| controllers.contains(&Controller::Cpu)),
         }
     }
-    let Some(way) = best else { return (wanted, BTreeSet::new()) };
-    wanted.memory = lower(wanted.memory, way.memory);
-    wanted.processes = lower(wanted.processes, way.processes);
-    wanted.group = way.group;
-    let enforced = wanted.controllers().intersection(&way.controllers).copied().collect();
-    (wanted, enforced)
+
+    /// In the hierarchies of what is limited, and no other.
+    fn in_version_1(&self, parents: &BTreeMap<Controller, std::path::PathBuf>) -> Group {
+        let mut group =
+            self.held_by(Maker::V1(BTreeMap::new()), &parents.keys().copied().collect());
+        let used = parents.iter().filter(|(controller, _)| group.has(**controller));
+        group.maker =
+            Maker::V1(used.map(|(controller, path)| (*controller, (&**path).into())).collect());
+        group
+    }
 }
 
-fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
-}
-
-/// All ways, in the order in which they are preferred. Where systemd manages the groups nobody
-/// else should make any (its "single-writer rule"), so it comes first.
-fn ways(cgroups: &Cgroups, needed: &BTreeSet<Controller>) -> Vec<Way> {
-    let systemd = cgroups.systemd.iter().map(|systemd| Way {
-        group: Group::Systemd {
-            busctl: (&*systemd.busctl).into(),
-            runtime: systemd.runtime.as_deref().map(Bytes::from),
-        },
-        controllers: systemd.controllers.clone(),
-        memory: None,
-        processes: None,
-    });
-    let unified = cgroups.unified.iter().filter_map(|level| below(level, needed));
-    let parents: BTreeMap<Controller, Bytes> = needed
-        .iter()
-        .filter_map(|controller| Some((*controller, (&**cgroups.v1.get(controller)?).into())))
-        .collect();
-    let v1 = Way {
-        controllers: parents.keys().copied().collect(),
-        group: Group::V1 { parents },
-        memory: None,
-        processes: None,
-    };
-    systemd.chain(unified).chain([v1]).collect()
-}
-
-/// A group below this level; none where it would leave a limit behind that it cannot repeat.
-fn below(level: &Level, needed: &BTreeSet<Controller>) -> Option<Way> {
-    let controllers: BTreeSet<_> =
-        level.controllers.union(&level.could_pass_on).copied().collect();
-    let escapes = (level.memory.is_some() && !controllers.contains(&Controller::Memory))
-        || (level.processes.is_some() && !controllers.contains(&Controller::Pids));
-    let mut used = needed.clone();
-    used.extend(level.memory.map(|_| Controller::Memory));
-    used.extend(level.processes.map(|_| Controller::Pids));
-    let pass_on = used.difference(&level.controllers).copied();
-    (!escapes).then(|| Way {
-        group: Group::V2 {
-            parent: (&*level.path).into(),
-            pass_on: pass_on.filter(|new| level.could_pass_on.contains(new)).collect(),
-        },
-        controllers,
-        memory: level.memory,
-        processes: level.processes,
-    })
+fn held(group: &Group) -> usize {
+    [Controller::Cpu, Controller::Memory, Controller::Pids]
+        .into_iter()
+        .filter(|controller| group.has(*controller))
+        .count()
 }
 
 /// The limits on each process. The kernel does not hold root to a number of processes. Where it
 /// counts by namespace this is the second layer behind the group, elsewhere the last resort: there
 /// it counts what the user runs outside, too.
-fn each(asked: &LimitSettings, host: &Host, enforced: &BTreeSet<Controller>) -> Rlimits {
+fn each(asked: &LimitSettings, host: &Host, group: Option<&Group>) -> Rlimits {
     let by_namespace = host.kernel_version().is_some_and(|kernel| kernel >= NPROC_PER_NAMESPACE);
-    let counts = host.uid != 0 && (by_namespace || !enforced.contains(&Controller::Pids));
+    let in_group = group.is_some_and(|group| group.processes.is_some());
+    let counts = host.uid != 0 && (by_namespace || !in_group);
     Rlimits {
         processes: at_most(asked.processes.as_ref()).filter(|_| counts),
         open_files: at_most(asked.open_files.as_ref()),
@@ -196,10 +155,43 @@ fn each(asked: &LimitSettings, host: &Host, enforced: &BTreeSet<Controller>) -> 
     }
 }
 
+/// Each limit with what enforces it.
+fn all(wanted: &Wanted, group: Option<&Group>, rlimits: &Rlimits) -> Vec<Limit> {
+    let by_group = |controller| {
+        let group = group.filter(|group| group.has(controller));
+        group.map_or(NOT_ENFORCED, |group| group.maker.word())
+    };
+    let processes = match by_group(Controller::Pids) {
+        NOT_ENFORCED if rlimits.processes.is_some() => RLIMIT,
+        by => by,
+    };
+    let all = [
+        (MEMORY, wanted.memory, by_group(Controller::Memory)),
+        (PROCESSES, wanted.processes, processes),
+        (CPU, wanted.cpu.map(u64::from), by_group(Controller::Cpu)),
+        (OPEN_FILES, rlimits.open_files, RLIMIT),
+        (FILE_SIZE, rlimits.file_size, RLIMIT),
+    ];
+    let limit = |(of, at_most, by): (&str, Option<u64>, &str)| {
+        Some(Limit { of: of.to_owned(), at_most: at_most?, by: by.to_owned() })
+    };
+    all.into_iter().filter_map(limit).collect()
+}
+
+fn cannot(demand: &Settled<Demand>, missing: &[&str], host: &Host) -> Error {
+    let (place, missing) = (place(&demand.origin), missing.join(", "));
+    let title = format!(
+        "{place}: limits are required, and cannot be enforced here: {missing} ({})",
+        why(host)
+    );
+    let error = Error::launcher(title).hint(remedy(host));
+    error.hint("or use a profile with `limits.enforce = \"best-effort\"`")
+}
+
 /// Why this machine has no better group.
 fn why(host: &Host) -> &'static str {
-    let Cgroups { systemd, unified, v1 } = &host.cgroups;
-    match (systemd.is_some(), unified.is_empty() && v1.is_empty(), host.uid) {
+    let Cgroups { systemd, v2, v1 } = &host.cgroups;
+    match (systemd.is_some(), v2.is_none() && v1.is_empty(), host.uid) {
         (true, ..) => "systemd does not delegate that to this user",
         (false, false, _) => "the control group of this process does not pass that on",
         (false, true, 0) => "no control group can be made here",
@@ -212,49 +204,43 @@ fn why(host: &Host) -> &'static str {
 /// What to do for better.
 pub fn remedy(host: &Host) -> &'static str {
     match (&host.cgroups.systemd, host.uid) {
-        (Some(_), 0) => "systemctl show -p DefaultControllers; boot without `cgroup_disable=`",
+        (Some(_), 0) => "see which controllers the kernel was booted without: `cat /proc/cgroups`",
         (Some(_), _) => {
             "let systemd delegate it: `sudo systemctl edit user@.service`, there `[Service]` and \
              `Delegate=cpu memory pids`, then log in again"
         }
         (None, 0) => "mount /sys/fs/cgroup writable, or start claudebox where systemd runs",
         (None, _) => {
-            "log in where systemd runs a manager for you, on cgroup v2 (`systemd-run --user true` \
-             works there), with XDG_RUNTIME_DIR set"
+            "log in where systemd runs a manager for you, on cgroup v2 (`systemd-run --user \
+             --scope true` works there), with XDG_RUNTIME_DIR set"
         }
     }
 }
 
 /// The rows of `explain`.
-fn shown(
-    asked: &LimitSettings,
-    together: &limits::Limits,
-    each: &Rlimits,
-    enforced: &BTreeSet<Controller>,
-) -> Vec<(&'static str, String, Origin)> {
-    let in_force = together.in_force(each, enforced);
+fn shown(asked: &LimitSettings, all: &[Limit]) -> Vec<(&'static str, String, Origin)> {
     let origins = [
-        asked.memory.as_ref().map(|it| &it.origin),
-        asked.processes.as_ref().map(|it| &it.origin),
-        asked.cpu.as_ref().map(|it| &it.origin),
-        asked.open_files.as_ref().map(|it| &it.origin),
-        asked.file_size.as_ref().map(|it| &it.origin),
+        (MEMORY, asked.memory.as_ref().map(|it| &it.origin)),
+        (PROCESSES, asked.processes.as_ref().map(|it| &it.origin)),
+        (CPU, asked.cpu.as_ref().map(|it| &it.origin)),
+        (OPEN_FILES, asked.open_files.as_ref().map(|it| &it.origin)),
+        (FILE_SIZE, asked.file_size.as_ref().map(|it| &it.origin)),
     ];
     let row = |(key, origin): (&'static str, Option<&Origin>)| {
-        let value = match in_force.iter().find(|limit| limit.of == key) {
+        let value = match all.iter().find(|limit| limit.of == key) {
             Some(limit) => format!("{}, {}", limits::amount(key, limit.at_most), limit.by),
             None => "unlimited".to_owned(),
         };
         Some((key, value, origin?.clone()))
     };
-    KEYS.into_iter().zip(origins).filter_map(row).collect()
+    origins.into_iter().filter_map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Case, at};
     use super::*;
-    use crate::host::cgroup::Systemd;
+    use crate::host::cgroup::{Systemd, V2};
     use crate::profile::amounts::Memory;
 
     const ALL: [Controller; 3] = [Controller::Cpu, Controller::Memory, Controller::Pids];
@@ -273,17 +259,17 @@ mod tests {
         (settings, host)
     }
 
-    fn systemd(controllers: &[Controller]) -> Option<Systemd> {
-        Some(Systemd {
-            busctl: "/usr/bin/busctl".into(),
+    fn systemd(controllers: &[Controller]) -> Systemd {
+        Systemd {
+            program: "/usr/bin/systemd-run".into(),
             runtime: Some("/run/user/1000".into()),
             controllers: controllers.iter().copied().collect(),
-        })
+        }
     }
 
-    fn level(path: &str, controllers: &[Controller]) -> Level {
+    fn v2(controllers: &[Controller]) -> V2 {
         let controllers = controllers.iter().copied().collect();
-        Level { path: path.into(), controllers, ..Level::default() }
+        V2 { path: "/sys/fs/cgroup/mine".into(), controllers }
     }
 
     fn by(limits: &Limits) -> Vec<&str> {
@@ -293,20 +279,20 @@ mod tests {
     #[test]
     fn systemd_is_asked_first() {
         let (settings, mut host) = case();
-        host.cgroups.systemd = systemd(&ALL);
-        host.cgroups.unified = vec![level("/sys/fs/cgroup/mine", &ALL)];
+        host.cgroups.systemd = Some(systemd(&ALL));
+        host.cgroups.v2 = Some(v2(&ALL));
         let limits = settle(&settings, &host).unwrap();
         assert_eq!(by(&limits), ["systemd", "systemd", "systemd", "rlimit", "rlimit"]);
-        assert_eq!(limits.together.memory, Some((16 << 30) * 8 / 10));
         assert_eq!(limits.weakened, [""; 0]);
         assert_eq!(limits.each.processes, Some(100), "the second layer");
+        assert_eq!(limits.held.group.unwrap().memory, Some((16 << 30) * 8 / 10));
     }
 
     #[test]
     fn what_enforces_more_is_preferred() {
         let (mut settings, mut host) = case();
-        host.cgroups.systemd = systemd(&[Controller::Memory, Controller::Pids]);
-        host.cgroups.unified = vec![level("/sys/fs/cgroup/mine", &ALL)];
+        host.cgroups.systemd = Some(systemd(&[Controller::Memory, Controller::Pids]));
+        host.cgroups.v2 = Some(v2(&ALL));
         let limits = settle(&settings, &host).unwrap();
         assert_eq!(by(&limits)[..3], ["cgroup-v2"; 3]);
         settings.limits.cpu = None;
@@ -331,28 +317,9 @@ mod tests {
             ["limits: cpu cannot be limited here (the control group of this process does not \
               pass that on)"]
         );
-    }
-
-    #[test]
-    fn limits_that_hold_for_us_are_not_left_behind() {
-        let (mut settings, mut host) = case();
-        settings.limits.memory = Some(at(5, Amount::Unlimited));
-        settings.limits.cpu = None;
-        let held = Level {
-            memory: Some(1 << 30),
-            processes: Some(50),
-            ..level("/sys/fs/cgroup/up", &[Controller::Pids])
-        };
-        host.cgroups.unified = vec![held.clone()];
-        let limits = settle(&settings, &host).unwrap();
-        assert_eq!(limits.together.group, Group::None, "it would lose the limit on memory");
-        host.cgroups.unified =
-            vec![Level { could_pass_on: [Controller::Memory].into(), ..held.clone() }];
-        let limits = settle(&settings, &host).unwrap();
-        assert_eq!((limits.together.memory, limits.together.processes), (Some(1 << 30), Some(50)));
-        let pass_on = [Controller::Memory].into();
-        let parent = "/sys/fs/cgroup/up".into();
-        assert_eq!(limits.together.group, Group::V2 { parent, pass_on });
+        let group = limits.held.group.unwrap();
+        let Maker::V1(parents) = &group.maker else { panic!("{group:?}") };
+        assert_eq!((parents.len(), group.cpu), (2, None));
     }
 
     #[test]
@@ -380,7 +347,7 @@ mod tests {
         let (settings, mut host) = case();
         host.kernel = "5.10.0-28-amd64".into();
         assert_eq!(settle(&settings, &host).unwrap().each.processes, Some(100), "a last resort");
-        host.cgroups.systemd = systemd(&ALL);
+        host.cgroups.systemd = Some(systemd(&ALL));
         assert_eq!(settle(&settings, &host).unwrap().each.processes, None);
     }
 
@@ -391,12 +358,14 @@ mod tests {
         settings.limits.processes = None;
         settings.limits.cpu = None;
         let limits = settle(&settings, &host).unwrap();
-        let expected =
-            ["limits: no limit on memory, by the profile", "limits: no limit on processes, by the profile"];
+        let expected = [
+            "limits: no limit on memory, by the profile",
+            "limits: no limit on processes, by the profile",
+        ];
         assert_eq!(limits.weakened, expected);
         settings.limits.enforce = Some(at(1, Demand::Off));
         let limits = settle(&settings, &host).unwrap();
-        assert_eq!(limits.each, Rlimits::default());
+        assert_eq!(limits.held, limits::Limits::default());
         assert_eq!(limits.weakened.len(), 1);
     }
 }

@@ -136,7 +136,7 @@ limit! {
 limit! {
     /// How much of the processors' time, in hundredths of one processor.
     Cpu, u32, cpu,
-    { "anyOf": [{ "type": "number", "minimum": 0.01 }, { "type": "string" }] }
+    { "anyOf": [{ "type": "number", "minimum": 0.01 }, { "const": "unlimited" }] }
 }
 
 /// A value as it stands in the file.
@@ -217,19 +217,13 @@ fn memory(written: &Value) -> Result<Memory, String> {
 }
 
 fn cpu(written: &Value) -> Result<u32, String> {
-    let hint = format!("write 1.5 (processors), \"150%\" (of one), or \"{UNLIMITED}\"");
     let processors = match written {
-        Value::Text(text) => {
-            let percent = text.strip_suffix('%').and_then(|text| text.trim().parse::<u32>().ok());
-            let percent = percent
-                .ok_or_else(|| format!("`{}` is not a share of time\n{hint}", visible(text)))?;
-            f64::from(percent) / 100.0
-        }
         Value::Number(number) => *number,
         Value::Whole(number) => f64::from(u32::try_from(*number).unwrap_or(u32::MAX)),
+        Value::Text(_) => f64::NAN,
     };
     if !(LEAST_CPU..=MOST_CPU).contains(&processors) {
-        return Err(format!("this is not a share of time that can be granted\n{hint}"));
+        return Err(format!("this is not a number of processors\nwrite 1.5, or \"{UNLIMITED}\""));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in that range")]
     Ok((processors * 100.0).round() as u32)
@@ -244,7 +238,7 @@ mod tests {
     struct File {
         processes: Option<Processes>,
         open_files: Option<OpenFiles>,
-        file_size: Option<FileSize>,
+        size: Option<FileSize>,
         memory: Option<MemorySize>,
         cpu: Option<Cpu>,
     }
@@ -260,14 +254,14 @@ mod tests {
     #[test]
     fn amounts_are_what_a_person_would_write() {
         let file = read(
-            "processes = 100\nopen-files = 1024\nfile-size = \"2GiB\"\nmemory = \"80%\"\ncpu = 1.5",
+            "processes = 100\nopen-files = 1024\nsize = \"2GiB\"\nmemory = \"80%\"\ncpu = 1.5",
         );
         assert_eq!(file.processes, Some(Processes(Limit::AtMost(100))));
         assert_eq!(file.open_files, Some(OpenFiles(Limit::AtMost(1024))));
-        assert_eq!(file.file_size, Some(FileSize(Limit::AtMost(2 << 30))));
+        assert_eq!(file.size, Some(FileSize(Limit::AtMost(2 << 30))));
         assert_eq!(file.memory, Some(MemorySize(Limit::AtMost(Memory::Percent(80)))));
         assert_eq!(file.cpu, Some(Cpu(Limit::AtMost(150))));
-        let file = read("memory = \"4GiB\"\ncpu = \"50 %\"");
+        let file = read("memory = \"4GiB\"\ncpu = 0.5");
         assert_eq!(file.memory, Some(MemorySize(Limit::AtMost(Memory::Bytes(4 << 30)))));
         assert_eq!(file.cpu, Some(Cpu(Limit::AtMost(50))));
         assert_eq!(read("cpu = 2").cpu, Some(Cpu(Limit::AtMost(200))));
@@ -276,12 +270,12 @@ mod tests {
     #[test]
     fn every_limit_can_be_lifted() {
         let file = read(
-            "processes = \"unlimited\"\nopen-files = \"unlimited\"\nfile-size = \"unlimited\"\n\
+            "processes = \"unlimited\"\nopen-files = \"unlimited\"\nsize = \"unlimited\"\n\
              memory = \"unlimited\"\ncpu = \"unlimited\"",
         );
         assert_eq!(file.processes, Some(Processes(Limit::Unlimited)));
         assert_eq!(file.open_files, Some(OpenFiles(Limit::Unlimited)));
-        assert_eq!(file.file_size, Some(FileSize(Limit::Unlimited)));
+        assert_eq!(file.size, Some(FileSize(Limit::Unlimited)));
         assert_eq!(file.memory, Some(MemorySize(Limit::Unlimited)));
         assert_eq!(file.cpu, Some(Cpu(Limit::Unlimited)));
     }
@@ -294,8 +288,8 @@ mod tests {
             "processes = \"100\"",
             "processes = 1.5",
             "open-files = 3",
-            "file-size = 4096",
-            "file-size = \"80%\"",
+            "size = 4096",
+            "size = \"80%\"",
             "memory = \"0%\"",
             "memory = \"101%\"",
             "memory = \"1MiB\"",
@@ -305,13 +299,15 @@ mod tests {
             "cpu = nan",
             "cpu = inf",
             "cpu = -1.0",
-            "cpu = \"x%\"",
-            "cpu = \"0%\"",
+            "cpu = \"150%\"",
             "cpu = true",
         ] {
             assert!(!refused(wrong).is_empty(), "{wrong}");
         }
-        assert_eq!(refused("processes = 3"), "3 processes are too few to work with\n16 are the least");
+        assert_eq!(
+            refused("processes = 3"),
+            "3 processes are too few to work with\n16 are the least"
+        );
     }
 
     #[test]

@@ -98,16 +98,8 @@ impl Saying<'_> {
 
     fn limits(&self, to: &mut Settings, limits: Option<&Limits>) {
         let Some(limits) = limits else { return };
-        let Limits {
-            tmp_size,
-            run_size,
-            enforce,
-            processes,
-            open_files,
-            file_size,
-            memory,
-            cpu,
-        } = limits;
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
         self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
         self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
         let to = &mut to.limits;

@@ -177,7 +177,12 @@ fn only_lower(layer: &Layer, settings: &Settings, memory: u64) -> Result<()> {
             |said| bytes(said.0),
             held.memory.clone().map(|held| held.map(bytes)).as_ref(),
         ),
-        raised("cpu", limits.cpu.as_ref(), |said| said.0, held.cpu.as_ref()),
+        raised(
+            "cpu",
+            limits.cpu.as_ref(),
+            |said| in_processors(said.0),
+            held.cpu.clone().map(|held| held.map(in_processors)).as_ref(),
+        ),
     ];
     let Some(Raised { key, span, held }) = raised.into_iter().flatten().next() else {
         return Ok(());
@@ -207,7 +212,8 @@ fn raised_size(
 ) -> Option<Raised> {
     let said = said?;
     let most = held.map_or(0, |held| held.value);
-    let held = held.map_or_else(|| "the default".to_owned(), |held| format!("{} bytes", held.value));
+    let held =
+        held.map_or_else(|| "the default".to_owned(), |held| format!("{} bytes", held.value));
     (said.get_ref().0 > most).then(|| Raised { key, span: said.span(), held })
 }
 
@@ -224,6 +230,13 @@ fn raised<S, T: PartialOrd + Display>(
         (_, Limit::Unlimited) => false,
     };
     raises.then(|| Raised { key, span: said.span(), held: held.to_string() })
+}
+
+fn in_processors(limit: Limit<u32>) -> Limit<f64> {
+    match limit {
+        Limit::AtMost(hundredths) => Limit::AtMost(f64::from(hundredths) / 100.0),
+        Limit::Unlimited => Limit::Unlimited,
+    }
 }
 
 fn in_bytes(limit: Limit<Memory>, machine: u64) -> Limit<u64> {

@@ -112,16 +112,8 @@ struct All(Vec<Said>);
 
 impl All {
     fn limits(&mut self, limits: &Limits) {
-        let Limits {
-            tmp_size,
-            run_size,
-            enforce,
-            processes,
-            open_files,
-            file_size,
-            memory,
-            cpu,
-        } = limits;
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
         self.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
         self.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
         self.one("limits.enforce", enforce.as_ref(), word);
@@ -130,7 +122,7 @@ impl All {
         self.one("limits.file-size", file_size.as_ref(), |size| size.0.to_string());
         self.one("limits.memory", memory.as_ref(), |size| size.0.to_string());
         self.one("limits.cpu", cpu.as_ref(), |share| match share.0 {
-            Limit::AtMost(percent) => format!("\"{percent}%\""),
+            Limit::AtMost(hundredths) => (f64::from(hundredths) / 100.0).to_string(),
             unlimited @ Limit::Unlimited => unlimited.to_string(),
         });
     }

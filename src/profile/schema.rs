@@ -247,7 +247,7 @@ pub struct Limits {
     /// a part of the machine's (`"50%"`), or `"unlimited"`.
     #[schemars(with = "Option<MemorySize>")]
     pub memory: Option<Spanned<MemorySize>>,
-    /// The processors' time: processors (`1.5`), a share of one (`"150%"`), or `"unlimited"`.
+    /// How many processors everything inside may keep busy (`1.5`), or `"unlimited"`.
     #[schemars(with = "Option<Cpu>")]
     pub cpu: Option<Spanned<Cpu>>,
 }

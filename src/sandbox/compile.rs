@@ -51,7 +51,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         prepare: policy.prepare.clone(),
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
-        limits: policy.limits.together.clone(),
+        limits: policy.limits.held.clone(),
         inner: inner(policy),
         exec_log: policy.exec_log.value,
         verify: true,

@@ -25,7 +25,7 @@ pub struct Plan {
     pub bwrap: Bytes,
     /// Its arguments in order, all before the `--` that precedes the inner stage.
     pub args: Vec<Arg>,
-    /// What everything inside together may take of the machine.
+    /// What everything inside may take of the machine.
     pub limits: Limits,
     /// What the inner stage does, once it is inside.
     pub inner: InnerPlan,

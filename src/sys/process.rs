@@ -1,17 +1,19 @@
-//! Making processes, and what binds them to us: a fork for a program with one thread, death signals,
-//! keyrings, terminals. It must never fork a program with several threads and go on without an exec.
+//! Making processes: a fork for a program with one thread, and a child with nothing of ours but
+//! what is meant for it. It must never fork a program with several threads and go on without an exec.
 #![expect(unsafe_code, reason = "fork, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
+use std::ffi::OsString;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid};
 
-use super::signals;
+use super::{fds, signals};
 
 /// A proof that this process had one thread when it was made, and its maker starts no other.
 #[derive(Debug)]
@@ -43,6 +45,66 @@ impl SingleThreaded {
                 unsafe { libc::_exit(i32::from(code)) }
             }
         }
+    }
+}
+
+/// A program to start with only the environment and the descriptors meant for it.
+#[derive(Debug)]
+pub struct Bare<'a> {
+    /// The program, absolute.
+    pub program: &'a Path,
+    /// `argv[0]`.
+    pub name: &'a str,
+    /// The arguments after `argv[0]`.
+    pub args: &'a [OsString],
+    /// Its environment.
+    pub env: &'a [(&'a str, OsString)],
+    /// Files of control groups that take whoever writes `0` into them as a member (cgroups(7)): it
+    /// is in the groups before it is executed, and so with all that it ever starts.
+    pub enter: &'a [OwnedFd],
+    /// The descriptors it inherits, under their numbers here.
+    pub inherit: &'a [BorrowedFd<'a>],
+    /// Its standard error.
+    pub stderr: BorrowedFd<'a>,
+}
+
+/// What a terminal sends to a whole process group. The supervisor decides what becomes of them,
+/// so the programs between it and the agent ignore them.
+const FROM_TERMINAL: [Signal; 6] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
+
+impl Bare<'_> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot be executed.
+    pub fn spawn(&self) -> io::Result<Child> {
+        let inherit: Vec<i32> = self.inherit.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut command = Command::new(self.program);
+        command.arg0(self.name).args(self.args).env_clear().envs(self.env.iter().cloned());
+        command.stderr(Stdio::from(self.stderr.try_clone_to_owned()?));
+        let enter: Vec<i32> = self.enter.iter().map(AsRawFd::as_raw_fd).collect();
+        let between = move || {
+            for number in &enter {
+                // SAFETY: `self.enter` owns it and is borrowed until `spawn` returns.
+                rustix::io::write(unsafe { BorrowedFd::borrow_raw(*number) }, b"0")?;
+            }
+            signals::ignore(&FROM_TERMINAL)?;
+            for number in &inherit {
+                // SAFETY: `self.inherit` borrows it until `spawn` returns, so it is open.
+                fds::inherit(unsafe { BorrowedFd::borrow_raw(*number) })?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+        unsafe { command.pre_exec(between) };
+        command.spawn()
     }
 }
 
