@@ -350,7 +350,6 @@ mod tests {
             "limits.processes = \"unlimited\"",
             "limits.processes = 1000000",
             "limits.open-files = \"unlimited\"",
-            "limits.file-size = \"1TiB\"",
             "limits.memory = \"unlimited\"",
             "limits.memory = \"100%\"",
             "limits.memory = \"64GiB\"",

@@ -211,22 +211,20 @@ pub fn amount(of: &str, at_most: u64) -> String {
     }
 }
 
-/// A size, exact where it is round.
+/// A size, exact unless it is large and not round: then nobody wrote it, and nobody misses its last
+/// digits.
 pub fn size(bytes: u64) -> String {
-    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >> shift == 0 {
-            continue;
+    let exact = |shift: u32| bytes >> shift != 0 && bytes.trailing_zeros() >= shift;
+    match bytes {
+        _ if exact(30) => format!("{} GiB", bytes >> 30),
+        _ if exact(20) => format!("{} MiB", bytes >> 20),
+        _ if bytes >> 30 != 0 => {
+            let tenths = (u128::from(bytes) * 10) >> 30;
+            format!("{}.{} GiB", tenths / 10, tenths % 10)
         }
-        if bytes.trailing_zeros() >= shift {
-            return format!("{} {unit}", bytes >> shift);
-        }
-        // Larger than this, and not round: nobody wrote it, so nobody misses its last digits.
-        if shift == 30 {
-            let tenths = (u128::from(bytes) * 10) >> shift;
-            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
-        }
+        _ if exact(10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
     }
-    format!("{bytes} bytes")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod n_network;
 mod outside;
 mod p_host_files;
 mod p_host_files_asked;
+mod r_resources;
 mod w_writes;
 mod x_exit_codes;
 
