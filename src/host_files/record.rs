@@ -91,7 +91,7 @@ impl Record {
 }
 
 /// What a file holds, to be compared: `None` for what holds nothing, or cannot be read.
-pub(super) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Option<String> {
+pub(crate) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Option<String> {
     match item.kind {
         Kind::File => {
             let file = File::from(beneath.file(&path.0).ok()?);

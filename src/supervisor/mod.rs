@@ -20,7 +20,7 @@ use std::path::Path;
 
 use self::control::Control;
 use self::events::Verdict;
-use self::host_files::Watch;
+use self::host_files::HostFiles;
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -106,15 +106,22 @@ fn observed(
     let (verdict, execs) = match begun {
         Ok((control, begun)) => {
             inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
-            let mut host_files = Watch::begin(session.directory);
+            let mut host_files = HostFiles::new(session.directory);
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let tty = tty.as_mut();
-            let watch = host_files.as_mut();
-            let running =
-                Running { plan, sandbox, init, execs: &execs, signals, tty, control, watch };
+            let running = Running {
+                plan,
+                sandbox,
+                init,
+                execs: &execs,
+                signals,
+                tty,
+                control,
+                host_files: &mut host_files,
+            };
             let verdict = running.serve();
             // Everything inside is dead.
-            for event in host_files::at_the_end(session.directory, host_files) {
+            for event in host_files.end() {
                 execs.note(event);
             }
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
