@@ -307,7 +307,7 @@ mod tests {
     fn amounts_are_round_or_exact() {
         assert_eq!(amount(MEMORY, 2 << 30), "2 GiB");
         assert_eq!(amount(MEMORY, 1536 << 20), "1536 MiB");
-        assert_eq!(amount(MEMORY, 20_615_843_021), "19.1 GiB");
+        assert_eq!(amount(MEMORY, 20_615_843_021), "19.2 GiB");
         assert_eq!(amount(FILE_SIZE, 1000), "1000 bytes");
         assert_eq!(amount(CPU, 150), "1.50 processors");
         assert_eq!(amount(PROCESSES, 8192), "8192");
