@@ -18,6 +18,7 @@ use crate::bytes::Bytes;
 use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::compile::network_name;
+use crate::sandbox::limits;
 use crate::sandbox::plan::{Arg, Demand, FdSource, Plan, Prepare};
 use crate::visible::{is_invisible, visible, visible_path};
 
@@ -54,7 +55,7 @@ fn header(out: &mut String, policy: &Policy) {
 }
 
 /// The scalars, as a profile writes them.
-fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 6] {
+fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
     fn named<'p, T>(
         name: &'static str,
         value: &'p Settled<T>,
@@ -77,20 +78,25 @@ fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 6] {
         HostFiles::Report => "report",
         HostFiles::SetAside => "set-aside",
     };
-    let landlock = match policy.landlock.demand {
+    let demand = |demand| match demand {
         Demand::Off => "off",
         Demand::BestEffort => "best-effort",
         Demand::Required => "required",
     };
+    let landlock = demand(policy.landlock.demand);
     let nested = if policy.nested_userns.value { "true" } else { "false" };
-    [
+    let limits = &policy.limits;
+    let mut settings = vec![
         named("network", &policy.network, network_name(policy.network.value)),
         named("git", &policy.git, git),
         named("exec-log", &policy.exec_log, exec_log),
         named("host-files", &policy.host_files, host_files),
         ("landlock", landlock.to_owned(), &policy.landlock_origin),
         named("nested-userns", &policy.nested_userns, nested),
-    ]
+        named("limits", &limits.demand, demand(limits.demand.value)),
+    ];
+    settings.extend(limits.shown.iter().map(|(key, held, origin)| (*key, held.clone(), origin)));
+    settings
 }
 
 fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
@@ -136,7 +142,7 @@ fn mount_words(step: &Step) -> (&'static str, String) {
             ("hide", destination)
         }
         Mount::Mask { .. } => ("hide", destination),
-        Mount::Tmpfs { size, .. } => ("tmpfs", format!("{destination} ({})", size_text(*size))),
+        Mount::Tmpfs { size, .. } => ("tmpfs", format!("{destination} ({})", limits::size(*size))),
         Mount::Symlink { target, .. } => {
             ("link", format!("{destination} -> {}", visible_path(target)))
         }
@@ -145,15 +151,6 @@ fn mount_words(step: &Step) -> (&'static str, String) {
         Mount::Dev => ("dev", destination),
         Mount::RemountReadOnly { .. } => ("seal", destination),
     }
-}
-
-fn size_text(bytes: u64) -> String {
-    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >> shift != 0 && bytes.trailing_zeros() >= shift {
-            return format!("{} {unit}", bytes >> shift);
-        }
-    }
-    format!("{bytes} bytes")
 }
 
 fn variable_line(variable: &Variable) -> String {
@@ -313,13 +310,6 @@ mod tests {
         assert_eq!(quoted("\u{e9}t\u{e9} x".as_bytes()), "'\u{e9}t\u{e9} x'");
         assert_eq!(quoted(b"a\n'\xff\x1b"), "$'a\\x0a\\'\\xff\\x1b'");
         assert_eq!(quoted(b""), "''");
-    }
-
-    #[test]
-    fn sizes_are_round_or_exact() {
-        assert_eq!(size_text(2 << 30), "2 GiB");
-        assert_eq!(size_text(1536 << 20), "1536 MiB");
-        assert_eq!(size_text(1000), "1000 bytes");
     }
 
     proptest! {

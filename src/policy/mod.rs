@@ -14,6 +14,7 @@ mod home;
 mod host_files;
 pub mod invocation;
 mod layout;
+pub mod limits;
 pub mod mount;
 mod parts;
 pub mod paths;
@@ -40,6 +41,7 @@ use crate::visible::visible;
 use draft::Draft;
 pub use environment::Variable;
 use invocation::Invocation;
+pub use limits::Limits;
 use mount::{Step, View};
 
 /// Everything that is decided about one session.
@@ -83,6 +85,8 @@ pub struct Policy {
     pub landlock: Landlock,
     /// Who asked for it.
     pub landlock_origin: Origin,
+    /// How much of the machine is granted.
+    pub limits: Limits,
     /// Programs inside may make user namespaces.
     pub nested_userns: Settled<bool>,
     /// See [`crate::profile::schema::Agent::tool_marker`].
@@ -107,6 +111,7 @@ pub fn resolve(
     facts: &dyn Facts,
 ) -> Result<Policy> {
     let choices = Choices::of(settings, invocation, host)?;
+    let limits = limits::settle(settings, host)?;
     let mut draft = Draft::new(settings, invocation, host, project, facts);
     system::mounts(&mut draft)?;
     home::mounts(&mut draft)?;
@@ -130,7 +135,7 @@ pub fn resolve(
     let environment = environment::settle(&mut draft, &path)?;
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
-    let weakened = weakened::list(&draft, &choices, &landlock);
+    let weakened = weakened::list(&draft, &choices, &landlock, &limits);
     Ok(Policy {
         profile: settings.name.clone(),
         description: settings.description.as_ref().map(|d| d.value.clone()).unwrap_or_default(),
@@ -151,6 +156,7 @@ pub fn resolve(
         known,
         landlock,
         landlock_origin: choices.landlock.origin,
+        limits,
         nested_userns: choices.nested_userns,
         tool_marker: settings.tool_marker.as_ref().map(|marker| marker.value.clone()),
         helpers: settings.helpers.iter().map(|helper| helper.value.clone()).collect(),

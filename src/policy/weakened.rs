@@ -2,8 +2,8 @@
 //! weakening because it is usual.
 #![forbid(unsafe_code)]
 
-use super::Choices;
 use super::draft::Draft;
+use super::{Choices, Limits};
 use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
 use crate::sandbox::plan::Landlock;
 use crate::sandbox::project::GitEntry;
@@ -18,7 +18,12 @@ const LEARNED: [(u32, &str); 3] =
     [(3, "truncation"), (5, "ioctls of devices"), (ABI_ALL, "signals and abstract sockets")];
 
 /// The phrases, the widest hole first.
-pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) -> Vec<String> {
+pub(super) fn list(
+    draft: &Draft<'_>,
+    choices: &Choices,
+    landlock: &Landlock,
+    limits: &Limits,
+) -> Vec<String> {
     let mut list = Vec::new();
     let mut say = |condition: bool, phrase: &str| {
         if condition {
@@ -69,6 +74,7 @@ pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) ->
         say(!bwrap.has("--size"), "bwrap is too old to limit /tmp: it can fill half of the memory");
         say(!bwrap.has("--bind-fd"), "bwrap is too old to bind by descriptor");
     }
+    list.extend(limits.weakened.iter().cloned());
     list.extend(draft.weakened.iter().cloned());
     list
 }

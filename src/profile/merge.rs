@@ -94,15 +94,27 @@ impl Saying<'_> {
             self.scalar(&mut to.network, mode.as_ref(), |mode| *mode);
         }
         self.sockets(to, sockets.as_ref());
-        if let Some(Limits { tmp_size, run_size }) = limits {
-            self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
-            self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
-        }
+        self.limits(to, limits.as_ref());
         if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
             self.list(&mut to.must_not_read, must_not_read.as_deref(), |path| path.as_str().into());
             self.list(&mut to.must_write, must_write.as_deref(), |path| path.as_str().into());
             self.list(&mut to.must_not_reach, must_not_reach.as_deref(), |to| to.as_str().into());
         }
+    }
+
+    fn limits(&self, to: &mut Settings, limits: Option<&Limits>) {
+        let Some(limits) = limits else { return };
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
+        self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
+        self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
+        let to = &mut to.limits;
+        self.scalar(&mut to.enforce, enforce.as_ref(), |demand| *demand);
+        self.scalar(&mut to.processes, processes.as_ref(), |count| count.0);
+        self.scalar(&mut to.open_files, open_files.as_ref(), |count| count.0);
+        self.scalar(&mut to.file_size, file_size.as_ref(), |size| size.0);
+        self.scalar(&mut to.memory, memory.as_ref(), |size| size.0);
+        self.scalar(&mut to.cpu, cpu.as_ref(), |share| share.0);
     }
 
     fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::amounts::Limit;
 use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile};
 use super::values::Argv;
 
@@ -87,9 +88,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     for (name, on) in sockets.iter().flat_map(super::schema::Sockets::named) {
         all.one(&format!("sockets.{name}"), on, bool::to_string);
     }
-    if let Some(Limits { tmp_size, run_size }) = limits {
-        all.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
-        all.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+    if let Some(limits) = limits {
+        all.limits(limits);
     }
     if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
         all.many("assert.must-not-read", must_not_read.as_deref(), |path| quoted(path.as_str()));
@@ -117,6 +117,22 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 struct All(Vec<Said>);
 
 impl All {
+    fn limits(&mut self, limits: &Limits) {
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
+        self.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.enforce", enforce.as_ref(), word);
+        self.one("limits.processes", processes.as_ref(), |count| count.0.to_string());
+        self.one("limits.open-files", open_files.as_ref(), |count| count.0.to_string());
+        self.one("limits.file-size", file_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.memory", memory.as_ref(), |size| size.0.to_string());
+        self.one("limits.cpu", cpu.as_ref(), |share| match share.0 {
+            Limit::AtMost(hundredths) => (f64::from(hundredths) / 100.0).to_string(),
+            unlimited @ Limit::Unlimited => unlimited.to_string(),
+        });
+    }
+
     fn one<T>(&mut self, key: &str, said: Option<&Spanned<T>>, text: impl Fn(&T) -> String) {
         self.many(key, said.map(std::slice::from_ref), text);
     }
@@ -148,7 +164,8 @@ mod tests {
             deny = [\"D\"] }\nnetwork = { mode = \"none\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
             dbus = true, pipewire = true, nix-daemon = true }\n\
-            limits = { tmp-size = \"1M\", run-size = \"1M\" }\n\
+            limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \
+            processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
             assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
             must-not-reach = [\"h:1\"] }\n";
         let profile: Profile = toml::from_str(text).unwrap();

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::amounts::{Cpu, FileSize, MemorySize, OpenFiles, Processes};
 use super::values::{
     Argv, Endpoint, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size,
     VariableName, VariablePattern,
@@ -232,6 +233,25 @@ pub struct Limits {
     /// The size of each other tmpfs (memory).
     #[schemars(with = "Option<String>")]
     pub run_size: Option<Spanned<Size>>,
+    /// What happens where this machine cannot enforce a limit below. `required`: no session.
+    #[schemars(with = "Option<Demand>")]
+    pub enforce: Option<Spanned<Demand>>,
+    /// How many processes and threads everything inside may have together, or `"unlimited"`.
+    #[schemars(with = "Option<Processes>")]
+    pub processes: Option<Spanned<Processes>>,
+    /// How many files each process may have open, or `"unlimited"`.
+    #[schemars(with = "Option<OpenFiles>")]
+    pub open_files: Option<Spanned<OpenFiles>>,
+    /// How large each file may become, or `"unlimited"`.
+    #[schemars(with = "Option<FileSize>")]
+    pub file_size: Option<Spanned<FileSize>>,
+    /// The memory of everything inside together, its files in memory and swap included: a size,
+    /// a part of the machine's (`"50%"`), or `"unlimited"`.
+    #[schemars(with = "Option<MemorySize>")]
+    pub memory: Option<Spanned<MemorySize>>,
+    /// How many processors everything inside may keep busy (`1.5`), or `"unlimited"`.
+    #[schemars(with = "Option<Cpu>")]
+    pub cpu: Option<Spanned<Cpu>>,
 }
 
 /// What must hold of a sandbox of this profile. It grants and denies nothing: `claudebox doctor

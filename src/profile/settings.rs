@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::amounts::{Limit, Memory};
 use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 
 /// Where a value was said. Layers are ranked in this order; a later one wins.
@@ -42,6 +43,13 @@ pub struct Settled<T> {
     pub value: T,
     /// Where it was said.
     pub origin: Origin,
+}
+
+impl<T> Settled<T> {
+    /// The same, in other terms.
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Settled<U> {
+        Settled { value: to(self.value), origin: self.origin }
+    }
 }
 
 /// Everything the profile layers say, merged. Scalars: the last layer wins. Lists: the union, in
@@ -111,4 +119,23 @@ pub struct Settings {
     pub must_write: Vec<Settled<String>>,
     /// See [`super::schema::Assert::must_not_reach`].
     pub must_not_reach: Vec<Settled<String>>,
+    /// All other limits.
+    pub limits: LimitSettings,
+}
+
+/// Limits on what is inside as a whole, and on each process. See [`super::schema::Limits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// How hard they are demanded.
+    pub enforce: Option<Settled<Demand>>,
+    /// Processes and threads.
+    pub processes: Option<Settled<Limit<u64>>>,
+    /// Files each process may have open.
+    pub open_files: Option<Settled<Limit<u64>>>,
+    /// Bytes of each file.
+    pub file_size: Option<Settled<Limit<u64>>>,
+    /// Memory.
+    pub memory: Option<Settled<Limit<Memory>>>,
+    /// Hundredths of one processor.
+    pub cpu: Option<Settled<Limit<u32>>>,
 }

@@ -51,6 +51,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         prepare: policy.prepare.clone(),
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
+        limits: policy.limits.held.clone(),
         inner: inner(policy),
         exec_log: policy.exec_log.value,
         verify: true,
@@ -139,6 +140,7 @@ fn inner(policy: &Policy) -> InnerPlan {
         cwd: (&*policy.cwd).into(),
         shell: policy.shell.iter().map(|arg| Bytes::from(arg.as_os_str())).collect(),
         landlock: policy.landlock.clone(),
+        rlimits: policy.limits.each,
         errno_filter: if policy.nested_userns.value {
             ErrnoFilter::Nesting
         } else {

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{Limits, Rlimits};
 use crate::bytes::Bytes;
 
 /// Front end, supervisor and inner stage come from one binary; anything else is refused.
@@ -24,6 +25,8 @@ pub struct Plan {
     pub bwrap: Bytes,
     /// Its arguments in order, all before the `--` that precedes the inner stage.
     pub args: Vec<Arg>,
+    /// What everything inside may take of the machine.
+    pub limits: Limits,
     /// What the inner stage does, once it is inside.
     pub inner: InnerPlan,
     /// How execs are logged.
@@ -196,6 +199,8 @@ pub struct InnerPlan {
     pub shell: Vec<Bytes>,
     /// The second layer.
     pub landlock: Landlock,
+    /// What each process may take of the machine.
+    pub rlimits: Rlimits,
     /// The system calls that fail.
     pub errno_filter: ErrnoFilter,
     /// Whether the notification filter is asked for.

@@ -152,6 +152,7 @@ fn receive(stream: &UnixStream) -> Result<(Plan, Locks)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::limits::{Limits, Rlimits};
     use crate::sandbox::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
     use crate::session::tests::{dirs, draft};
     use crate::session::{Sessions, State};
@@ -163,6 +164,7 @@ mod tests {
             prepare: Vec::new(),
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
+            limits: Limits::default(),
             inner: InnerPlan {
                 version: PLAN_VERSION,
                 program: "/bin/true".into(),
@@ -171,6 +173,7 @@ mod tests {
                 cwd: "/".into(),
                 shell: Vec::new(),
                 landlock: Landlock::default(),
+                rlimits: Rlimits::default(),
                 errno_filter: ErrnoFilter::All,
                 exec_log: ExecLog::Off,
             },

@@ -6,6 +6,7 @@
 pub mod execs;
 
 mod begin;
+mod cgroup;
 mod control;
 mod events;
 mod host_files;

@@ -24,6 +24,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::cgroup::Cgroup;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
@@ -43,6 +44,8 @@ pub(super) struct Sandbox {
     pidfd: OwnedFd,
     life: Life,
     stderr: Captured,
+    /// Goes when everything inside has gone.
+    _cgroup: Cgroup,
 }
 
 /// A pipe into which nobody writes. The kernel closes our end when we die; the inner stage keeps
@@ -56,10 +59,9 @@ struct Life {
 impl Sandbox {
     /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
     /// `foreground`: see [`Orders::foreground`].
-    pub(super) fn start(plan: &Plan, foreground: bool) -> Result<Self> {
+    pub(super) fn start(plan: &Plan, cgroup: Cgroup, foreground: bool) -> Result<Self> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .tried(|| "adopt orphans")?;
-        let shown = visible(&plan.bwrap);
         let (inner, theirs) = channel::pair().tried(|| "make a socket")?;
         let inner = inner.with_credentials().tried(|| "make a socket")?;
         let stderr = Captured::new().tried(|| "make a memory file")?;
@@ -73,7 +75,14 @@ impl Sandbox {
         let program = ["--", inner::PROGRAM, "__inner"].map(OsString::from);
         let numbers = [fds::number(&theirs), fds::number(&orders)].map(OsString::from);
         let words_number = ["--args".into(), fds::number(&words).into()];
-        let args: Vec<OsString> = words_number.into_iter().chain(program).chain(numbers).collect();
+        let args = words_number.into_iter().chain(program).chain(numbers);
+        let (program, args) = match &cgroup.through {
+            None => (plan.bwrap.as_path(), args.collect()),
+            Some((program, before)) => {
+                let bwrap = [plan.bwrap.as_path().into()];
+                (&**program, before.iter().cloned().chain(bwrap).chain(args).collect::<Vec<_>>())
+            }
+        };
         let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
         let inherit: Vec<BorrowedFd<'_>> = handed
             .into_iter()
@@ -81,13 +90,15 @@ impl Sandbox {
             .chain(opened.iter().map(AsFd::as_fd))
             .collect();
         let bare = Bare {
-            program: plan.bwrap.as_path(),
-            name: "bwrap",
+            program,
+            name: if cgroup.through.is_none() { "bwrap" } else { "systemd-run" },
             args: &args,
+            env: &cgroup.env,
+            enter: &cgroup.enter,
             inherit: &inherit,
             stderr: stderr.as_fd(),
         };
-        let child = bare.spawn().map_err(|err| cannot_start(&shown, &err))?;
+        let child = bare.spawn().map_err(|err| cannot_start(&visible_path(program), &err))?;
         let pidfd = Pid::from_raw(child.id().cast_signed())
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
@@ -100,7 +111,7 @@ impl Sandbox {
             }
         };
         let life = Life { reading, _writing: writing };
-        Ok(Self { inner, child, pidfd, life, stderr })
+        Ok(Self { inner, child, pidfd, life, stderr, _cgroup: cgroup })
     }
 
     /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.

@@ -5,7 +5,7 @@
 use std::ffi::{OsString, c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -68,7 +68,7 @@ impl SingleThreaded {
 /// For the child's few calls, bytes.
 const STACK: usize = 256 << 10;
 
-/// A program to start with an empty environment and only the descriptors meant for it.
+/// A program to start with only the environment and the descriptors meant for it.
 #[derive(Debug)]
 pub struct Bare<'a> {
     /// The program, absolute.
@@ -77,6 +77,11 @@ pub struct Bare<'a> {
     pub name: &'a str,
     /// The arguments after `argv[0]`.
     pub args: &'a [OsString],
+    /// Its environment.
+    pub env: &'a [(&'a str, OsString)],
+    /// Files of control groups that take whoever writes `0` into them as a member (cgroups(7)): it
+    /// is in the groups before it is executed, and so with all that it ever starts.
+    pub enter: &'a [OwnedFd],
     /// The descriptors it inherits, under their numbers here.
     pub inherit: &'a [BorrowedFd<'a>],
     /// Its standard error.
@@ -100,11 +105,16 @@ impl Bare<'_> {
     /// # Errors
     /// When it cannot be executed.
     pub fn spawn(&self) -> io::Result<Child> {
-        let inherit: Vec<i32> = self.inherit.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
+        let inherit: Vec<i32> = self.inherit.iter().map(AsRawFd::as_raw_fd).collect();
         let mut command = Command::new(self.program);
-        command.arg0(self.name).args(self.args).env_clear();
+        command.arg0(self.name).args(self.args).env_clear().envs(self.env.iter().cloned());
         command.stderr(Stdio::from(self.stderr.try_clone_to_owned()?));
+        let enter: Vec<i32> = self.enter.iter().map(AsRawFd::as_raw_fd).collect();
         let between = move || {
+            for number in &enter {
+                // SAFETY: `self.enter` owns it and is borrowed until `spawn` returns.
+                rustix::io::write(unsafe { BorrowedFd::borrow_raw(*number) }, b"0")?;
+            }
             signals::ignore(&FROM_TERMINAL)?;
             for number in &inherit {
                 // SAFETY: `self.inherit` borrows it until `spawn` returns, so it is open.

@@ -218,5 +218,6 @@ fn explain_names_the_place_of_every_decision() {
     host-files     ask                                      [default]
     landlock       best-effort                              [default]
     nested-userns  false                                    [default]
+    limits         best-effort                              [default]
     ");
 }

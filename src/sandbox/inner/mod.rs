@@ -85,9 +85,11 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     // sent through it, and so the word of what failed (ECONNRESET).
     let Some(Order::Observe(stops)) = next(supervisor)? else { return Err(supervisor_gone()) };
     let orders = read_orders(plan)?;
-    let InnerPlan { program, argv, env, cwd, shell, landlock, errno_filter, .. } = &orders.plan;
+    let InnerPlan { program, argv, env, cwd, shell, landlock, rlimits, errno_filter, .. } =
+        &orders.plan;
     confine::guard()?;
     mounts::check(&orders.mounts)?;
+    confine::limit(rlimits)?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried(|| "open the root directory")?;
