@@ -194,6 +194,7 @@ fn prepare(step: &Prepare) {
                 None => fs::create_dir_all(path).unwrap(),
             }
         }
+        Prepare::Empty { root, path, .. } => fs::create_dir_all(at(root, path)).unwrap(),
         Prepare::Remove { root, path } => {
             let path = at(root, path);
             let _ = rustix::fs::unlinkat(CWD, &path, rustix::fs::AtFlags::empty());

@@ -161,6 +161,7 @@ mod tests {
             version: PLAN_VERSION,
             summary: Summary::default(),
             prepare: Vec::new(),
+            mirrors: Vec::new(),
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
             inner: InnerPlan {
