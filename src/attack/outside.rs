@@ -133,7 +133,7 @@ impl Stage {
         let (policy, _) = crate::plan(&invocation, &config, host)?;
         let (choice, argv) = (&invocation.profile, &invocation.argv);
         let settings = profile::settle(choice, argv, host, Some(&project), &config)?;
-        let variables = Variables { home: &host.home, project: &project };
+        let variables = Variables { home: &host.home, project: &project, start: Path::new("") };
         let paths = |list: &[Settled<String>]| -> Result<Vec<PathBuf>> {
             list.iter().map(|path| variables.path(path)).collect()
         };

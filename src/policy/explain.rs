@@ -19,7 +19,7 @@ use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::compile::network_name;
 use crate::sandbox::limits;
-use crate::sandbox::plan::{Arg, Demand, FdSource, Plan, Prepare};
+use crate::sandbox::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
 use crate::visible::{is_invisible, visible, visible_path};
 
 /// The policy for a person.
@@ -29,6 +29,7 @@ pub fn text(policy: &Policy) -> String {
     section(&mut out, "mounts, in order", policy.mounts.iter().map(mount_line));
     section(&mut out, "environment", policy.environment.iter().map(variable_line));
     section(&mut out, "made ready on the host", policy.prepare.iter().filter_map(prepare_line));
+    section(&mut out, "kept in step with the host", policy.mirrors.iter().map(mirror_line));
     section(&mut out, "left out", policy.left_out.iter().cloned());
     section(&mut out, "weakened", policy.weakened.iter().cloned());
     out
@@ -173,9 +174,29 @@ fn prepare_line(step: &Prepare) -> Option<String> {
         Prepare::Directory { root, path } => Some(format!("directory  {}", at(root, path))),
         Prepare::File { root, path, .. } => Some(format!("file       {}", at(root, path))),
         Prepare::CreateMissing { root, path, .. } => Some(format!("if missing {}", at(root, path))),
+        Prepare::Empty { root, path, keep } => {
+            let keep: Vec<String> = keep.iter().map(|name| visible(&name.0)).collect();
+            let but = if keep.is_empty() {
+                String::new()
+            } else {
+                format!(", but for {}", keep.join(", "))
+            };
+            Some(format!("emptied    {}{but}", at(root, path)))
+        }
         // Most of them are not there; they all are in the private home.
         Prepare::Remove { .. } => None,
     }
+}
+
+fn mirror_line(mirror: &Mirror) -> String {
+    let keys = |word: &str, keys: &[String]| {
+        let keys: Vec<String> = keys.iter().map(visible).collect();
+        (!keys.is_empty()).then(|| format!("{word}: {}", keys.join(", ")))
+    };
+    let both = keys("both ways", &mirror.both);
+    let first = keys("to the host, where it has none", &mirror.first);
+    let keys: Vec<String> = both.into_iter().chain(first).collect();
+    format!("{} ({})", visible(&mirror.host), keys.join("; "))
 }
 
 /// The bwrap command as a shell would take it, an option a line. A descriptor that the supervisor
@@ -264,6 +285,7 @@ pub fn json(policy: &Policy) -> Value {
         "mounts": policy.mounts.iter().map(mount_json).collect::<Vec<_>>(),
         "environment": policy.environment.iter().map(variable_json).collect::<Vec<_>>(),
         "landlock": policy.landlock,
+        "mirrors": policy.mirrors,
         "left-out": policy.left_out,
         "weakened": policy.weakened,
     })

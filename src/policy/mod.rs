@@ -33,7 +33,7 @@ use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
-use crate::sandbox::plan::{Landlock, Prepare};
+use crate::sandbox::plan::{Landlock, Mirror, Prepare};
 use crate::sandbox::program;
 use crate::sandbox::project::Project;
 use crate::visible::visible;
@@ -69,6 +69,8 @@ pub struct Policy {
     pub mounts: Vec<Step>,
     /// What is made ready on the host first.
     pub prepare: Vec<Prepare>,
+    /// What passes between files of the home and the agent's copies of them.
+    pub mirrors: Vec<Mirror>,
     /// The whole environment inside.
     pub environment: Vec<Variable>,
     /// The network.
@@ -148,6 +150,7 @@ pub fn resolve(
         shell,
         mounts: draft.steps,
         prepare: draft.prepare,
+        mirrors: draft.mirrors,
         environment,
         network: choices.network,
         git: choices.git,

@@ -36,7 +36,11 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         state,
         state_readonly,
         state_private,
+        state_own,
+        state_emptied,
         state_copy,
+        state_return,
+        state_sync,
         agent,
         files,
         environment,
@@ -57,9 +61,22 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
-    for (file, keys) in state_copy.iter().flatten() {
-        let key = format!("state-copy.{}", quoted(file.get_ref().as_str()));
-        all.many(&key, Some(keys), |key| quoted(key.as_str()));
+    all.many("state-own", state_own.as_deref(), |path| quoted(path.as_str()));
+    for (directory, names) in state_emptied.iter().flatten() {
+        let key = format!("state-emptied.{}", quoted(directory.get_ref().as_str()));
+        // It says something without a name too: that all of it goes.
+        all.one(&key, Some(directory), |_| {
+            let names: Vec<_> = names.iter().map(|name| quoted(name.get_ref().as_str())).collect();
+            format!("[{}]", names.join(", "))
+        });
+    }
+    let tables =
+        [("state-copy", state_copy), ("state-return", state_return), ("state-sync", state_sync)];
+    for (table, files) in tables {
+        for (file, keys) in files.iter().flatten() {
+            let key = format!("{table}.{}", quoted(file.get_ref().as_str()));
+            all.many(&key, Some(keys), |key| quoted(key.as_str()));
+        }
     }
     if let Some(Agent { command, programs, tool_marker, helpers, shell }) = agent {
         all.one("agent.command", command.as_ref(), argv);
@@ -156,7 +173,9 @@ mod tests {
             landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
             host-files = \"report\"\ntools = [\"/t\"]\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
-            state-copy = { \"~/s.json\" = [\"k\"] }\n\
+            state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
+            state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
+            state-sync = { \"~/s.json\" = [\"k\"] }\n\
             agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \

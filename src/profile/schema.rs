@@ -11,8 +11,8 @@ use toml::Spanned;
 
 use super::amounts::{Cpu, FileSize, MemorySize, OpenFiles, Processes};
 use super::values::{
-    Argv, Endpoint, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size,
-    VariableName, VariablePattern,
+    Argv, Endpoint, EntryName, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName,
+    Size, VariableName, VariablePattern,
 };
 pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
@@ -47,16 +47,32 @@ pub struct Profile {
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,
-    /// Paths below `state` that the agent may only read: what the host's agent executes or obeys.
+    /// Paths of the home that the agent may only read: what the host's agent executes or obeys.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_readonly: Option<Vec<Spanned<HomePath>>>,
-    /// Directories below `state` that are fresh in every session.
+    /// Directories of the home that are fresh in every session, also where two run at once.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_private: Option<Vec<Spanned<HomePath>>>,
+    /// Directories below `state` that are the project's own: kept from session to session in its
+    /// private home, and unknown to the host.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub state_own: Option<Vec<Spanned<HomePath>>>,
+    /// Directories of the private home that are emptied when a session begins, and the names in
+    /// them that stay.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_emptied: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<EntryName>>>>,
     /// JSON files of the home of which the agent gets a copy of its own, and the top-level keys
     /// that are taken over from the host's file at each start. All else in the copy is the agent's.
     #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
     pub state_copy: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
+    /// JSON files of the home, and the top-level keys that the host's file is given from the
+    /// agent's copy where it has none of its own.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_return: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
+    /// JSON files of the home, and the top-level keys that are kept the same in the host's file and
+    /// in the agent's copy while a session runs.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_sync: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
     /// The agent.
     pub agent: Option<Agent>,
     /// Files beyond the project.

@@ -80,8 +80,16 @@ pub struct Settings {
     pub state_readonly: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_private`].
     pub state_private: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_own`].
+    pub state_own: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_emptied`]: directory to names, and where it was said.
+    pub state_emptied: BTreeMap<String, Settled<Vec<String>>>,
     /// See [`super::schema::Profile::state_copy`]: file to keys, never empty.
     pub state_copy: BTreeMap<String, Vec<Settled<String>>>,
+    /// See [`super::schema::Profile::state_return`]: file to keys, never empty.
+    pub state_return: BTreeMap<String, Vec<Settled<String>>>,
+    /// See [`super::schema::Profile::state_sync`]: file to keys, never empty.
+    pub state_sync: BTreeMap<String, Vec<Settled<String>>>,
     /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
     /// See [`super::schema::Agent::tool_marker`].

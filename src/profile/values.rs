@@ -78,6 +78,10 @@ checked! {
     Assignment, check_assignment
 }
 checked! {
+    /// The name of a file or directory in a directory.
+    EntryName, check_entry
+}
+checked! {
     /// A key of a JSON object.
     JsonKey, check_json_key
 }
@@ -256,6 +260,17 @@ fn check_program(text: &str) -> Result<(), String> {
     if text.is_empty() || text.contains('/') {
         return Err(format!(
             "{} is not a program's name\nwrite it without directories",
+            quote(text)
+        ));
+    }
+    Ok(())
+}
+
+fn check_entry(text: &str) -> Result<(), String> {
+    no_nul(text)?;
+    if matches!(text, "" | "." | "..") || text.contains('/') {
+        return Err(format!(
+            "{} is not the name of a file or directory\nwrite it without directories",
             quote(text)
         ));
     }

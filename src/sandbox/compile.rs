@@ -49,6 +49,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         version: PLAN_VERSION,
         summary: summary(policy),
         prepare: policy.prepare.clone(),
+        mirrors: policy.mirrors.clone(),
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
         limits: policy.limits.held.clone(),

@@ -162,6 +162,7 @@ mod tests {
             version: PLAN_VERSION,
             summary: Summary::default(),
             prepare: Vec::new(),
+            mirrors: Vec::new(),
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
             limits: Limits::default(),

@@ -10,6 +10,7 @@ mod cgroup;
 mod control;
 mod events;
 mod host_files;
+mod mirror;
 mod refusal;
 mod serve;
 mod signals;
@@ -21,6 +22,7 @@ use std::path::Path;
 use self::control::Control;
 use self::events::Verdict;
 use self::host_files::HostFiles;
+use self::mirror::{Kept, Pairs};
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -104,10 +106,12 @@ fn observed(
         .map_err(Verdict::not_started)
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
     let (verdict, execs) = match begun {
-        Ok((control, begun)) => {
+        Ok((control, mut begun)) => {
             inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
             let mut host_files = HostFiles::new(session.directory);
+            let (home, pairs) = begun.home.take().unzip();
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
+            let mirror = pairs.map(Pairs::keep).transpose()?;
             let tty = tty.as_mut();
             let running = Running {
                 plan,
@@ -124,6 +128,10 @@ fn observed(
             for event in host_files.end() {
                 execs.note(event);
             }
+            for words in mirror.map(Kept::end).unwrap_or_default() {
+                execs.note(events::notice("state-not-returned", words));
+            }
+            drop(home);
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
                 Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),

@@ -37,6 +37,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         version: PLAN_VERSION,
         summary: Summary { agent: argv.clone(), ..Summary::default() },
         prepare: vec![],
+        mirrors: vec![],
         bwrap: Bytes::from(bwrap()),
         args: words.map(|word| Arg::Literal(Bytes::from(word))).collect(),
         limits: Limits::default(),

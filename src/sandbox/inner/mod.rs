@@ -106,19 +106,16 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
         landlock_abi: restricted.abi,
         observed,
     });
-    let (sent, sockets) = match &listener {
-        Some(listener) => {
-            let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
-            let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
-            (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
+    let (sent, sockets) = if let Some(listener) = &listener {
+        let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
+        let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
+        (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
+    } else {
+        // Nobody stops socketcall(2) to make the socket itself.
+        if let Some(program) = errno::without_sockets(*errno_filter) {
+            seccomp::apply(&program).tried(|| "install the errno filter")?;
         }
-        None => {
-            // Nobody stops socketcall(2) to make the socket itself.
-            if let Some(program) = errno::without_sockets(*errno_filter) {
-                seccomp::apply(&program).tried(|| "install the errno filter")?;
-            }
-            (supervisor.send(&ready, &[]), None)
-        }
+        (supervisor.send(&ready, &[]), None)
     };
     sent.tried(|| "report to the supervisor")?;
     // A copy that stayed open here would turn the supervisor's death into a hang of every exec.
