@@ -4,13 +4,14 @@
 
 use std::fs;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::common::must_have;
 use crate::common::terminal::Terminal;
 use crate::common::user::users;
-use crate::outside::{Marker, processes};
-use crate::struck::{LET_GO, Struck, cmdline, signals, strike, wait_until};
+use crate::outside::{Marker, descendants, processes};
+use crate::struck::{LET_GO, Struck, signals, strike, wait_until};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
@@ -52,13 +53,8 @@ fn find(struck: &Struck, words: &[&str]) -> i32 {
     wait_until("a process of the session", || processes(|it| it == line).first().copied())
 }
 
-/// The front end: its command line begins like this, and a session's supervisor has none of it.
 fn front_end(struck: &Struck, script: &str) -> i32 {
     find(struck, &["run", "--", "sh", "-c", script])
-}
-
-fn children_named(parent: i32, name: &[u8]) -> Option<i32> {
-    crate::outside::descendants(parent).into_iter().find(|child| cmdline(*child).starts_with(name))
 }
 
 fn inner_tmux(struck: &Struck, id: &str, arguments: &[&str]) -> String {
@@ -67,8 +63,13 @@ fn inner_tmux(struck: &Struck, id: &str, arguments: &[&str]) -> String {
     run.args(arguments).run().code(0).stdout
 }
 
-/// Runs its arguments, tells their code, and keeps the terminal open.
-const KEEP: &str = "\"$@\"; echo \"code=$?.\"; stty -a; exec sleep 600";
+/// Runs its arguments, and tells their code and how the terminal is set, again and again: a tmux that
+/// outlives its front end by a moment would take the first word with it when it leaves its screen.
+const KEEP: &str = "\"$@\"; code=$?; \
+    while :; do echo \"code=$code. $(stty -a | grep -o '[- ]icanon')\"; sleep 0.5; done";
+
+/// What a terminal has been switched to.
+const MODES: &str = "alternate #{alternate_on}, cursor #{cursor_flag}, mouse #{mouse_any_flag}";
 
 fn open<'a>(struck: &'a Struck, script: &str) -> Terminal<'a> {
     let program = struck.place.executable().to_str().unwrap();
@@ -88,9 +89,7 @@ fn case(struck: &Struck, victim: Victim, signal: Signal) {
     let front_end = front_end(struck, &script);
     let pid = match victim {
         Victim::FrontEnd => front_end,
-        Victim::Client => children_named(front_end, b"tmux")
-            .or_else(|| crate::outside::descendants(front_end).first().copied())
-            .unwrap(),
+        Victim::Client => wait_until("the client", || descendants(front_end).first().copied()),
         Victim::Server => {
             inner_tmux(struck, &id, &["display-message", "-p", "#{pid}"]).trim().parse().unwrap()
         }
@@ -102,7 +101,7 @@ fn case(struck: &Struck, victim: Victim, signal: Signal) {
         assert_eq!(struck.state(), "running", "{case}");
         // The front end stops with its client, as a job of the shell does.
         for stopped in [pid, front_end] {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(stopped), Signal::SIGCONT);
+            let _ = kill(Pid::from_raw(stopped), Signal::SIGCONT);
         }
     }
     let Expected { shown, goes_on } = expected(victim, signal);
@@ -112,8 +111,9 @@ fn case(struck: &Struck, victim: Victim, signal: Signal) {
         assert_eq!(struck.state(), "running", "{case}");
     }
     let _go = goes_on.then(|| struck.let_go());
-    let screen = terminal.wait_for(&code);
-    assert!(screen.contains(" icanon") && screen.contains(" echo "), "{case}: {screen}");
+    terminal.wait_for(&format!("{code}  icanon"));
+    let left = terminal.tmux(&["display-message", "-p", MODES]);
+    assert_eq!(left.trim(), "alternate 0, cursor 1, mouse 0", "{case}");
     wait_until("the session's end", || (struck.state() != "running").then_some(()));
     let verified = struck.check(&marker, true, &case);
     let crashed = victim == Victim::Supervisor && signal == Signal::SIGKILL;

@@ -185,8 +185,8 @@ fn case(struck: &Struck, gate: &Gate, stage: Stage, victim: Victim, signal: Sign
     };
     strike(pid, signal);
     if signal == Signal::SIGSTOP {
-        let state = struck.state();
-        assert!(matches!(&*state, "running" | "starting"), "{case}: {state}");
+        let told = struck.state();
+        assert!(matches!(&*told, "running" | "starting"), "{case}: {told}");
         strike(pid, Signal::SIGCONT);
     }
     if matches!(stage, Stage::Confining | Stage::Ending) {
