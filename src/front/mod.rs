@@ -9,6 +9,7 @@ mod conclude;
 mod leftovers;
 mod private;
 mod supervise;
+mod terminal;
 mod users;
 
 pub use attach::attach;

@@ -308,6 +308,10 @@ mod tests {
         assert_eq!(found(&record, &now, &[], ""), ["new a/.envrc", "new b/.envrc"]);
         record.known.unseen = 1;
         assert_eq!(found(&record, &now, &[], ""), ["new b/.envrc"]);
+        record.booted = 1 << 60;
+        record.doubt_the_clock(0);
+        let all = ["new a/.envrc", "new b/.envrc"];
+        assert_eq!(found(&record, &now, &[], ""), all, "the clock was set back meanwhile");
     }
 
     #[test]
