@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::host::Host;
-use crate::log::event::{Confined, Event, ExecLogStatus};
+use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
 use crate::log::reader::{Entry, Reader};
+use crate::policy::limits::remedy;
+use crate::sandbox::limits::{FILE_SIZE, NOT_ENFORCED, OPEN_FILES};
 use crate::tmux;
 use crate::visible::{visible, visible_path};
 
@@ -79,7 +81,7 @@ fn bwrap(host: &Host) -> Finding {
 
 fn kernel(host: &Host) -> Finding {
     let release = visible(&host.kernel);
-    match version(&host.kernel) {
+    match host.kernel_version() {
         Some(version) if version < (5, 19) => Finding::new(Level::Weak, "kernel", release)
             .hint("before 5.19 signals repeat notifications; the log stays right, and grows"),
         Some(version) if version < (6, 15) => {
@@ -87,12 +89,6 @@ fn kernel(host: &Host) -> Finding {
         }
         _ => Finding::new(Level::Fine, "kernel", release),
     }
-}
-
-/// Major and minor of a release such as `6.12.107+deb13-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|ch: char| !ch.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn landlock(host: &Host) -> Finding {
@@ -107,7 +103,7 @@ fn landlock(host: &Host) -> Finding {
 }
 
 fn terminal(host: &Host) -> Finding {
-    match tmux::Program::find(&host.environment) {
+    match tmux::Program::find(host) {
         Ok(tmux) if tmux.support == tmux::version::Support::Full => {
             Finding::new(Level::Fine, "tmux", "shows the log beside the agent")
         }
@@ -123,7 +119,7 @@ fn sandbox(host: &Host) -> Vec<Finding> {
         return Vec::new();
     }
     match try_sandbox(host) {
-        Ok(Some(confined)) => enforced(&confined),
+        Ok(Some(confined)) => enforced(&confined, host),
         Ok(None) => vec![Finding::new(Level::Missing, "sandbox", "it ran, and left no log")],
         Err(error) => vec![Finding::of_error("sandbox", &error)],
     }
@@ -161,7 +157,7 @@ fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
 }
 
 /// What the run itself said, with its hints.
-fn failure(stderr: &[u8]) -> Error {
+pub(crate) fn failure(stderr: &[u8]) -> Error {
     let text = String::from_utf8_lossy(stderr);
     let (hints, says): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("hint: "));
@@ -184,7 +180,7 @@ fn confinement(session: &Path) -> io::Result<Option<Confined>> {
     Ok(None)
 }
 
-fn enforced(confined: &Confined) -> Vec<Finding> {
+fn enforced(confined: &Confined, host: &Host) -> Vec<Finding> {
     let sandbox = match confined.landlock.as_str() {
         "fully" => Finding::new(Level::Fine, "sandbox", "starts; Landlock is fully enforced"),
         status => Finding::new(Level::Weak, "sandbox", format!("starts; Landlock: {status}")),
@@ -202,8 +198,28 @@ fn enforced(confined: &Confined) -> Vec<Finding> {
         }
         ExecLogStatus::Off => Finding::new(Level::Missing, "exec log", "is off"),
     };
-    vec![sandbox, log]
+    vec![sandbox, log, limits(&confined.limits, host)]
 }
+
+/// What holds everything inside together.
+fn limits(limits: &[Limit], host: &Host) -> Finding {
+    let held = limits.iter().filter(|limit| !LIMITS_OF_EACH.contains(&&*limit.of));
+    let (lacking, held): (Vec<&Limit>, Vec<&Limit>) =
+        held.partition(|limit| limit.by == NOT_ENFORCED);
+    let list = |limits: &[&Limit], text: fn(&Limit) -> String| {
+        limits.iter().map(|limit| text(limit)).collect::<Vec<_>>().join(", ")
+    };
+    let held = list(&held, |limit| format!("{} by {}", visible(&limit.of), visible(&limit.by)));
+    if lacking.is_empty() {
+        return Finding::new(Level::Fine, "limits", held);
+    }
+    let lacking = list(&lacking, |limit| visible(&limit.of));
+    let held = if held.is_empty() { String::new() } else { format!("; {held}") };
+    Finding::new(Level::Weak, "limits", format!("cannot limit {lacking}{held}")).hint(remedy(host))
+}
+
+/// Every machine enforces these.
+const LIMITS_OF_EACH: [&str; 2] = [OPEN_FILES, FILE_SIZE];
 
 fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
     use anstyle::AnsiColor::{Green, Red, Yellow};
@@ -230,13 +246,6 @@ fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn releases_are_read() {
-        assert_eq!(version("6.12.107+deb13-amd64"), Some((6, 12)));
-        assert_eq!(version("5.4"), Some((5, 4)));
-        assert_eq!(version("strange"), None);
-    }
 
     #[test]
     fn a_failed_run_keeps_its_hints() {

@@ -34,7 +34,8 @@ fn begin(writer: &mut Writer) {
     writer.write(&Event::Start(start)).unwrap();
     let exec_log =
         ExecLogStatus::On { exit_source: "pidfd".into(), killable: true, verifies: true };
-    let confined = Confined { t: BEGIN, landlock: "fully".into(), landlock_abi: 7, exec_log };
+    let (landlock, landlock_abi) = ("fully".into(), 7);
+    let confined = Confined { t: BEGIN, landlock, landlock_abi, exec_log, limits: Vec::new() };
     writer.write(&Event::Confined(confined)).unwrap();
     command(writer, 1, &["agent"], None);
 }

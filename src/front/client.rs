@@ -11,6 +11,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::terminal::Before;
 use crate::error::{Result, Tried as _};
 use crate::tmux::argv::Words;
 use crate::tmux::{Server, process};
@@ -22,6 +23,7 @@ const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Si
 pub(super) struct Client {
     child: Child,
     signals: SignalFd,
+    before: Before,
     /// Readable when the client has ended.
     pub(super) ended: OwnedFd,
 }
@@ -34,9 +36,10 @@ impl Client {
         mask.thread_block().tried(|| "block signals")?;
         let signals =
             SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC).tried(|| "await signals")?;
+        let before = Before::look();
         let child = server.open(words)?;
         let ended = process::pidfd(&child).tried(|| "watch the tmux client")?;
-        Ok(Self { child, signals, ended })
+        Ok(Self { child, signals, before, ended })
     }
 
     /// Waits until the client is gone; answers with the signal that the front end got, if any.
@@ -50,6 +53,7 @@ impl Client {
                 let _ = kill(self.pid(), Signal::SIGTERM);
             }
         }
+        self.before.put_right();
         Ok(ended_by)
     }
 
@@ -61,6 +65,7 @@ impl Client {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+        self.before.put_right();
     }
 
     fn is_over(&mut self) -> io::Result<bool> {

@@ -3,15 +3,18 @@
 //! It must never decide anything: that is policy's.
 
 mod bwrap;
+pub mod cgroup;
 mod disk;
 #[cfg(test)]
 pub(crate) mod fake;
 mod probe;
+pub(crate) mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub use cgroup::Cgroups;
 pub use disk::Disk;
 
 use crate::host_files::survey::{FirstLook, Survey};
@@ -41,8 +44,20 @@ pub struct Host {
     pub landlock_abi: u32,
     /// uname(2) release.
     pub kernel: String,
+    /// The machine's memory, bytes.
+    pub memory: u64,
+    /// Where limits on everything inside together can come from.
+    pub cgroups: Cgroups,
     /// Columns and rows of the terminal on standard input, if it is one.
     pub terminal: Option<(u16, u16)>,
+}
+
+impl Host {
+    /// Major and minor of the kernel's release, such as `6.12.107+deb13-amd64`.
+    pub fn kernel_version(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.kernel.split(|ch: char| !ch.is_ascii_digit());
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }
 }
 
 /// Where claudebox keeps things (XDG base directories).
@@ -129,4 +144,18 @@ pub trait Facts {
     fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read() {
+        let version =
+            |kernel: &str| Host { kernel: kernel.into(), ..Host::default() }.kernel_version();
+        assert_eq!(version("6.12.107+deb13-amd64"), Some((6, 12)));
+        assert_eq!(version("5.4"), Some((5, 4)));
+        assert_eq!(version("strange"), None);
+    }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Dirs, Host, bwrap};
+use super::{Cgroups, Dirs, Host, bwrap};
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible_path;
 
@@ -36,6 +36,8 @@ impl Host {
             bwrap: bwrap::find(&path, &cwd, &dirs.cache)?,
             landlock_abi: crate::sys::landlock::abi(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            memory: memory(),
+            cgroups: Cgroups::probe(uid, private_runtime(&environment, uid).as_deref()),
             terminal: terminal(),
             home,
             cwd: logical_cwd(&environment).unwrap_or(cwd),
@@ -105,13 +107,13 @@ impl Dirs {
             absolute(environment, name).unwrap_or_else(|| home.join(default)).join("claudebox")
         };
         let state = base("XDG_STATE_HOME", ".local/state");
-        let runtime = match absolute(environment, "XDG_RUNTIME_DIR") {
-            Some(dir) if is_private(&dir, uid) => {
+        let runtime = match private_runtime(environment, uid) {
+            Some(dir) => {
                 let runtime = dir.join("claudebox");
                 check_free_or_private(&runtime, uid)?;
                 runtime
             }
-            _ => state.join("run"),
+            None => state.join("run"),
         };
         Ok(Self {
             config: base("XDG_CONFIG_HOME", ".config"),
@@ -120,6 +122,17 @@ impl Dirs {
             runtime,
         })
     }
+}
+
+/// `$XDG_RUNTIME_DIR`, where it is this user's and nobody else's.
+fn private_runtime(environment: &BTreeMap<OsString, OsString>, uid: u32) -> Option<PathBuf> {
+    absolute(environment, "XDG_RUNTIME_DIR").filter(|dir| is_private(dir, uid))
+}
+
+/// The machine's memory, bytes (sysinfo(2)).
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(info.mem_unit.into())
 }
 
 /// A directory that is ours and nobody else's to enter, and no symbolic link.

@@ -215,6 +215,7 @@ mod tests {
             ino,
             mode: 0o644,
             size: 1,
+            linked: false,
             ctime: (ino.cast_signed(), 0),
         };
         (path.into(), item)
@@ -307,6 +308,10 @@ mod tests {
         assert_eq!(found(&record, &now, &[], ""), ["new a/.envrc", "new b/.envrc"]);
         record.known.unseen = 1;
         assert_eq!(found(&record, &now, &[], ""), ["new b/.envrc"]);
+        record.booted = 1 << 60;
+        record.doubt_the_clock(0);
+        let all = ["new a/.envrc", "new b/.envrc"];
+        assert_eq!(found(&record, &now, &[], ""), all, "the clock was set back meanwhile");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::sys::time::TimeValLike as _;
+use nix::time::{ClockId, clock_gettime};
 use rustix::fs::readlinkat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +27,9 @@ pub const VERSION: u32 = 1;
 /// What of a file is read. Whether a longer one has changed is told by its change time alone.
 pub(super) const MOST_READ: u64 = 1 << 20;
 
+/// So little, in nanoseconds, that the clock may be set back: no agent starts as soon as that.
+const UNNOTICED: i64 = 10_000_000;
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -38,6 +43,10 @@ pub struct Record {
     pub ino: u64,
     /// When, by the wall clock.
     pub began: Stamp,
+    /// When the machine booted, by the wall clock, in nanoseconds since the Unix epoch: another number
+    /// later in the same boot means that the clock was set.
+    #[serde(default)]
+    pub booted: i64,
     /// What happens at the end.
     pub mode: HostFiles,
     /// What was there.
@@ -66,10 +75,19 @@ impl Record {
             device: stat.st_dev,
             ino: stat.st_ino,
             began: now(),
+            booted: booted(),
             mode,
             known,
             contents,
         })
+    }
+
+    /// If the clock was set back since, nothing counts as older than the session any more: what was made
+    /// inside may carry a time before its start. `booted` is what [`booted`] says now.
+    pub fn doubt_the_clock(&mut self, booted: i64) {
+        if booted < self.booted.saturating_sub(UNNOTICED) {
+            self.began = (i64::MIN, 0);
+        }
     }
 
     /// What a file held.
@@ -91,7 +109,7 @@ impl Record {
 }
 
 /// What a file holds, to be compared: `None` for what holds nothing, or cannot be read.
-pub(super) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Option<String> {
+pub(crate) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Option<String> {
     match item.kind {
         Kind::File => {
             let file = File::from(beneath.file(&path.0).ok()?);
@@ -126,6 +144,17 @@ fn now() -> Stamp {
     (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
 }
 
+/// See [`Record::booted`].
+pub(super) fn booted() -> i64 {
+    let once = || {
+        let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+        let now = clock_gettime(ClockId::CLOCK_REALTIME).ok()?;
+        Some((now - up).num_nanoseconds())
+    };
+    // Who has to wait between the two looks sees too late a boot.
+    (0..5).filter_map(|_| once()).min().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -134,6 +163,16 @@ mod tests {
 
     use super::super::walk::{Limits, Look, walk};
     use super::*;
+
+    #[test]
+    fn the_clock_is_believed_until_it_is_set_back() {
+        let mut record = Record { began: (100, 0), booted: booted(), ..Record::default() };
+        record.doubt_the_clock(booted());
+        record.doubt_the_clock(booted() + 3_600_000_000_000);
+        assert_eq!(record.began, (100, 0));
+        record.doubt_the_clock(booted() - 3_600_000_000_000);
+        assert_eq!(record.began, (i64::MIN, 0));
+    }
 
     #[test]
     fn a_record_survives_the_file_whatever_the_names_are() {

@@ -16,7 +16,7 @@ use super::compare::compare;
 use super::found::{Case, Fate, Found};
 use super::index::{self, Index};
 use super::known::Known;
-use super::record::{Record, content};
+use super::record::{Record, booted, content};
 use super::table::NESTED;
 use super::walk::{Limits, Look, walk};
 use super::{show, tell};
@@ -49,7 +49,8 @@ pub fn look(directory: &Path) -> io::Result<Option<Found>> {
     if let Some(found) = Found::read(directory) {
         return Ok(Some(found));
     }
-    let Some(record) = Record::read(directory) else { return Ok(None) };
+    let Some(mut record) = Record::read(directory) else { return Ok(None) };
+    record.doubt_the_clock(booted());
     let mut project = open(&record)?;
     let index = read_index(&record, &mut project);
     let extra = record.known.extra();

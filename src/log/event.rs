@@ -88,6 +88,21 @@ pub struct Confined {
     pub landlock_abi: u32,
     /// Whether execs are observed; if not, why not.
     pub exec_log: ExecLogStatus,
+    /// What everything inside may take of the machine; what is not here is not limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+}
+
+/// A limit on what is inside, see [`Confined::limits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What is limited. Of everything inside together: `memory` (bytes), `processes`, `cpu`
+    /// (hundredths of one processor). Of each process `open-files`, of each file `file-size` (bytes).
+    pub of: String,
+    /// How much there is at most.
+    pub at_most: u64,
+    /// What enforces it: `systemd`, `cgroup-v2`, `cgroup-v1`, `rlimit`, or `not-enforced`.
+    pub by: String,
 }
 
 /// Whether execs are observed.

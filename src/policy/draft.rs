@@ -15,7 +15,7 @@ use super::paths::{Variables, place};
 use crate::error::{Error, Result};
 use crate::host::{Facts, Host};
 use crate::profile::settings::{Origin, Settings};
-use crate::sandbox::plan::Prepare;
+use crate::sandbox::plan::{Mirror, Prepare};
 use crate::sandbox::program::Need;
 use crate::sandbox::project::Project;
 use crate::visible::visible_path;
@@ -31,6 +31,7 @@ pub(super) struct Draft<'a> {
     pub(super) private_home: PathBuf,
     pub(super) steps: Vec<Step>,
     pub(super) prepare: Vec<Prepare>,
+    pub(super) mirrors: Vec<Mirror>,
     /// What is not on the host yet and will be when bwrap starts.
     pub(super) created: BTreeMap<PathBuf, Node>,
     /// Variables that a mount brings along.
@@ -54,10 +55,15 @@ impl<'a> Draft<'a> {
             host,
             project,
             facts,
-            variables: Variables { home: &host.home, project: &project.root },
+            variables: Variables {
+                home: &host.home,
+                project: &project.root,
+                start: &project.start,
+            },
             private_home,
             steps: Vec::new(),
             prepare: Vec::new(),
+            mirrors: Vec::new(),
             created: BTreeMap::new(),
             extra_environment: Vec::new(),
             weakened: Vec::new(),

@@ -18,7 +18,8 @@ use crate::bytes::Bytes;
 use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::compile::network_name;
-use crate::sandbox::plan::{Arg, Demand, FdSource, Plan, Prepare};
+use crate::sandbox::limits;
+use crate::sandbox::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
 use crate::visible::{is_invisible, visible, visible_path};
 
 /// The policy for a person.
@@ -28,6 +29,7 @@ pub fn text(policy: &Policy) -> String {
     section(&mut out, "mounts, in order", policy.mounts.iter().map(mount_line));
     section(&mut out, "environment", policy.environment.iter().map(variable_line));
     section(&mut out, "made ready on the host", policy.prepare.iter().filter_map(prepare_line));
+    section(&mut out, "kept in step with the host", policy.mirrors.iter().map(mirror_line));
     section(&mut out, "left out", policy.left_out.iter().cloned());
     section(&mut out, "weakened", policy.weakened.iter().cloned());
     out
@@ -54,7 +56,7 @@ fn header(out: &mut String, policy: &Policy) {
 }
 
 /// The scalars, as a profile writes them.
-fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 6] {
+fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
     fn named<'p, T>(
         name: &'static str,
         value: &'p Settled<T>,
@@ -77,20 +79,25 @@ fn settings(policy: &Policy) -> [(&'static str, String, &Origin); 6] {
         HostFiles::Report => "report",
         HostFiles::SetAside => "set-aside",
     };
-    let landlock = match policy.landlock.demand {
+    let demand = |demand| match demand {
         Demand::Off => "off",
         Demand::BestEffort => "best-effort",
         Demand::Required => "required",
     };
+    let landlock = demand(policy.landlock.demand);
     let nested = if policy.nested_userns.value { "true" } else { "false" };
-    [
+    let limits = &policy.limits;
+    let mut settings = vec![
         named("network", &policy.network, network_name(policy.network.value)),
         named("git", &policy.git, git),
         named("exec-log", &policy.exec_log, exec_log),
         named("host-files", &policy.host_files, host_files),
         ("landlock", landlock.to_owned(), &policy.landlock_origin),
         named("nested-userns", &policy.nested_userns, nested),
-    ]
+        named("limits", &limits.demand, demand(limits.demand.value)),
+    ];
+    settings.extend(limits.shown.iter().map(|(key, held, origin)| (*key, held.clone(), origin)));
+    settings
 }
 
 fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
@@ -136,7 +143,7 @@ fn mount_words(step: &Step) -> (&'static str, String) {
             ("hide", destination)
         }
         Mount::Mask { .. } => ("hide", destination),
-        Mount::Tmpfs { size, .. } => ("tmpfs", format!("{destination} ({})", size_text(*size))),
+        Mount::Tmpfs { size, .. } => ("tmpfs", format!("{destination} ({})", limits::size(*size))),
         Mount::Symlink { target, .. } => {
             ("link", format!("{destination} -> {}", visible_path(target)))
         }
@@ -145,15 +152,6 @@ fn mount_words(step: &Step) -> (&'static str, String) {
         Mount::Dev => ("dev", destination),
         Mount::RemountReadOnly { .. } => ("seal", destination),
     }
-}
-
-fn size_text(bytes: u64) -> String {
-    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >> shift != 0 && bytes.trailing_zeros() >= shift {
-            return format!("{} {unit}", bytes >> shift);
-        }
-    }
-    format!("{bytes} bytes")
 }
 
 fn variable_line(variable: &Variable) -> String {
@@ -176,9 +174,29 @@ fn prepare_line(step: &Prepare) -> Option<String> {
         Prepare::Directory { root, path } => Some(format!("directory  {}", at(root, path))),
         Prepare::File { root, path, .. } => Some(format!("file       {}", at(root, path))),
         Prepare::CreateMissing { root, path, .. } => Some(format!("if missing {}", at(root, path))),
+        Prepare::Empty { root, path, keep } => {
+            let keep: Vec<String> = keep.iter().map(|name| visible(&name.0)).collect();
+            let but = if keep.is_empty() {
+                String::new()
+            } else {
+                format!(", but for {}", keep.join(", "))
+            };
+            Some(format!("emptied    {}{but}", at(root, path)))
+        }
         // Most of them are not there; they all are in the private home.
         Prepare::Remove { .. } => None,
     }
+}
+
+fn mirror_line(mirror: &Mirror) -> String {
+    let keys = |word: &str, keys: &[String]| {
+        let keys: Vec<String> = keys.iter().map(visible).collect();
+        (!keys.is_empty()).then(|| format!("{word}: {}", keys.join(", ")))
+    };
+    let both = keys("both ways", &mirror.both);
+    let first = keys("to the host, where it has none", &mirror.first);
+    let keys: Vec<String> = both.into_iter().chain(first).collect();
+    format!("{} ({})", visible(&mirror.host), keys.join("; "))
 }
 
 /// The bwrap command as a shell would take it, an option a line. A descriptor that the supervisor
@@ -267,6 +285,7 @@ pub fn json(policy: &Policy) -> Value {
         "mounts": policy.mounts.iter().map(mount_json).collect::<Vec<_>>(),
         "environment": policy.environment.iter().map(variable_json).collect::<Vec<_>>(),
         "landlock": policy.landlock,
+        "mirrors": policy.mirrors,
         "left-out": policy.left_out,
         "weakened": policy.weakened,
     })
@@ -313,13 +332,6 @@ mod tests {
         assert_eq!(quoted("\u{e9}t\u{e9} x".as_bytes()), "'\u{e9}t\u{e9} x'");
         assert_eq!(quoted(b"a\n'\xff\x1b"), "$'a\\x0a\\'\\xff\\x1b'");
         assert_eq!(quoted(b""), "''");
-    }
-
-    #[test]
-    fn sizes_are_round_or_exact() {
-        assert_eq!(size_text(2 << 30), "2 GiB");
-        assert_eq!(size_text(1536 << 20), "1536 MiB");
-        assert_eq!(size_text(1000), "1000 bytes");
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::invocation::Invocation;
 use super::{Policy, explain, resolve};
 use crate::error::Result;
 use crate::host::fake::FakeDisk;
-use crate::host::{Bwrap, Dirs, Host};
+use crate::host::{Bwrap, Cgroups, Dirs, Host};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::compile;
 use crate::sandbox::project;
@@ -95,6 +95,8 @@ impl Case {
             bwrap: Some(bwrap(&["--disable-userns", "--size", "--bind-fd", "--ro-bind-fd"])),
             landlock_abi: 7,
             kernel: "6.18".into(),
+            memory: 16 << 30,
+            cgroups: Cgroups::default(),
             terminal: None,
         };
         let parts = [

@@ -14,6 +14,7 @@ mod home;
 mod host_files;
 pub mod invocation;
 mod layout;
+pub mod limits;
 pub mod mount;
 mod parts;
 pub mod paths;
@@ -32,7 +33,7 @@ use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
-use crate::sandbox::plan::{Landlock, Prepare};
+use crate::sandbox::plan::{Landlock, Mirror, Prepare};
 use crate::sandbox::program;
 use crate::sandbox::project::Project;
 use crate::visible::visible;
@@ -40,6 +41,7 @@ use crate::visible::visible;
 use draft::Draft;
 pub use environment::Variable;
 use invocation::Invocation;
+pub use limits::Limits;
 use mount::{Step, View};
 
 /// Everything that is decided about one session.
@@ -67,6 +69,8 @@ pub struct Policy {
     pub mounts: Vec<Step>,
     /// What is made ready on the host first.
     pub prepare: Vec<Prepare>,
+    /// What passes between files of the home and the agent's copies of them.
+    pub mirrors: Vec<Mirror>,
     /// The whole environment inside.
     pub environment: Vec<Variable>,
     /// The network.
@@ -83,6 +87,8 @@ pub struct Policy {
     pub landlock: Landlock,
     /// Who asked for it.
     pub landlock_origin: Origin,
+    /// How much of the machine is granted.
+    pub limits: Limits,
     /// Programs inside may make user namespaces.
     pub nested_userns: Settled<bool>,
     /// See [`crate::profile::schema::Agent::tool_marker`].
@@ -107,6 +113,7 @@ pub fn resolve(
     facts: &dyn Facts,
 ) -> Result<Policy> {
     let choices = Choices::of(settings, invocation, host)?;
+    let limits = limits::settle(settings, host)?;
     let mut draft = Draft::new(settings, invocation, host, project, facts);
     system::mounts(&mut draft)?;
     home::mounts(&mut draft)?;
@@ -130,7 +137,7 @@ pub fn resolve(
     let environment = environment::settle(&mut draft, &path)?;
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
-    let weakened = weakened::list(&draft, &choices, &landlock);
+    let weakened = weakened::list(&draft, &choices, &landlock, &limits);
     Ok(Policy {
         profile: settings.name.clone(),
         description: settings.description.as_ref().map(|d| d.value.clone()).unwrap_or_default(),
@@ -143,6 +150,7 @@ pub fn resolve(
         shell,
         mounts: draft.steps,
         prepare: draft.prepare,
+        mirrors: draft.mirrors,
         environment,
         network: choices.network,
         git: choices.git,
@@ -151,6 +159,7 @@ pub fn resolve(
         known,
         landlock,
         landlock_origin: choices.landlock.origin,
+        limits,
         nested_userns: choices.nested_userns,
         tool_marker: settings.tool_marker.as_ref().map(|marker| marker.value.clone()),
         helpers: settings.helpers.iter().map(|helper| helper.value.clone()).collect(),
@@ -215,6 +224,17 @@ impl Choices {
                 visible(&host.kernel)
             ))
             .hint("boot a kernel with Landlock (5.13 or newer, `landlock` in its `lsm=` list)")
+            .hint("or use a profile with `landlock = \"best-effort\"`"));
+        }
+        if required && host.landlock_abi < weakened::ABI_ALL {
+            return Err(Error::launcher(format!(
+                "{}: landlock is required, and this kernel ({}) has only a part of it (ABI {} of {})",
+                paths::place(&self.landlock.origin),
+                visible(&host.kernel),
+                host.landlock_abi,
+                weakened::ABI_ALL
+            ))
+            .hint("boot Linux 6.12 or newer")
             .hint("or use a profile with `landlock = \"best-effort\"`"));
         }
         if self.nested_userns.value && host.uid == 0 {
@@ -299,14 +319,15 @@ fn check_program(draft: &Draft<'_>, program: &std::path::Path) -> Result<()> {
     .hint("make its directory visible: --ro-bind DIR, or `tools` in a profile"))
 }
 
-/// The file rules of the second layer. Everything visible may be read: the mounts decide what is
-/// visible, and a rule for `/` still ends at this root, so a path or descriptor that leads out of
-/// it is refused. What may be written is named one by one.
+/// The file rules of the second layer. What may be read and what may be written is named one by one:
+/// something of the host that a mount shows by mistake, or that a path or descriptor leads out to,
+/// is refused. Landlock's rules only ever allow, with all that is below: what is read-only or hidden
+/// within a place that is not (`.git/hooks` in the project) is the mounts' alone.
 fn landlock(draft: &Draft<'_>, choices: &Choices) -> Landlock {
     Landlock {
         demand: choices.landlock.value,
         files: !choices.nested_userns.value && choices.landlock.value != Demand::Off,
-        read: vec![Bytes::from("/")],
+        read: layout::readable(&draft.steps).into_iter().map(Bytes::from).collect(),
         write: layout::writable(&draft.steps).into_iter().map(Bytes::from).collect(),
     }
 }

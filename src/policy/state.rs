@@ -1,12 +1,13 @@
-//! The agent's state: directories of the home that it shares with the host, so that a login
-//! survives; and in them what the host's agent executes or obeys, which is read-only, and what is
-//! fresh in every session. It must never let a session plant something that runs outside later.
+//! The agent's state: what it shares with the host, what it may only read, what is the project's
+//! own, and what is fresh in every session (`docs/agent-state.md`). It must never let a session
+//! plant something that runs outside later, or in another project's sandbox.
 #![forbid(unsafe_code)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
-use super::mount::{Access, Class, Mount, Node, Step};
+use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::paths::place;
 use super::system::EMPTY_SIZE;
 use crate::bytes::Bytes;
@@ -14,14 +15,15 @@ use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
 use crate::profile::state_copy;
-use crate::sandbox::plan::Prepare;
+use crate::sandbox::plan::{Mirror, Prepare};
 use crate::visible::visible_path;
 
 /// Agents read and write small JSON; a file above this is not taken for one.
 const MAX_JSON: usize = 4 << 20;
 
-/// `state`, then what in it is read-only or private, then `state-copy`.
+/// What is emptied, then `state`, then what in it is not shared, then the copies of files.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
+    emptied(draft)?;
     for entry in &draft.settings.state {
         let path = draft.variables.path(entry)?;
         below_home(draft, &path, entry)?;
@@ -42,7 +44,26 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     for entry in &draft.settings.state_private {
         state_private(draft, entry)?;
     }
-    copies(draft)
+    for entry in &draft.settings.state_own {
+        state_own(draft, entry)?;
+    }
+    copies(draft)?;
+    mirrors(draft)
+}
+
+/// `state-emptied`: what an earlier session left in the private home goes, but for what is data.
+fn emptied(draft: &mut Draft<'_>) -> Result<()> {
+    for (directory, names) in &draft.settings.state_emptied {
+        let entry = Settled { value: directory.clone(), origin: names.origin.clone() };
+        let path = draft.variables.path(&entry)?;
+        let relative = below_home(draft, &path, &entry)?;
+        draft.prepare.push(Prepare::Empty {
+            root: (&*draft.private_home).into(),
+            path: relative.into(),
+            keep: names.value.iter().map(|name| Bytes::from(name.as_str())).collect(),
+        });
+    }
+    Ok(())
 }
 
 /// The directory on the host; where it is missing it will be made, as the agent itself would.
@@ -89,7 +110,9 @@ fn create(draft: &mut Draft<'_>, path: &Path, content: Option<Bytes>) -> PathBuf
 /// could create it (CVE-2026-25725).
 fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     let path = draft.variables.path(entry)?;
-    let Some((source, shared)) = in_state(draft, &path, entry)? else { return Ok(()) };
+    let Some((source, shared)) = in_state(draft, &path) else {
+        return readonly_in_private_home(draft, &path, entry);
+    };
     let found = draft.facts.lstat(&source).map(|found| found.kind);
     let real = match found {
         Some(FileKind::Symlink) => {
@@ -113,10 +136,51 @@ fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> 
     })
 }
 
-/// Makes visible what a link in the state leads to, read-only and at its own path.
+/// The host's file or directory, where it has one, laid over the agent's own. Where it has none there
+/// is nothing to protect: what the agent makes there, the host never sees. Links lead where they lead
+/// on the host; nothing inside can put something else in their place.
+fn readonly_in_private_home(
+    draft: &mut Draft<'_>,
+    path: &Path,
+    entry: &Settled<String>,
+) -> Result<()> {
+    below_home(draft, path, entry)?;
+    let Some(real) = draft.facts.canonicalize(path) else { return Ok(()) };
+    if draft.host.home.starts_with(&real) {
+        return Ok(());
+    }
+    draft.refuse_own_files(&real, &entry.origin)?;
+    if real.starts_with(&draft.project.root) {
+        draft.weakened.push(format!(
+            "{} leads into the project: the agent can change what the agent of the host obeys",
+            visible_path(path)
+        ));
+    }
+    draft.bind(&Bind {
+        source: &real,
+        destination: path,
+        access: Access::Read,
+        class: Class::State,
+        why: "what the agent of the host obeys",
+        origin: Some(&entry.origin),
+    })
+}
+
+/// Makes visible what a link in the state leads to, read-only and at its own path. An agent of an
+/// earlier session could have put the link there, if its profile did not name this path yet, and
+/// `hooks -> ~/.ssh` would show it your keys. So only a target of the same name is shown, as in a
+/// directory of dotfiles.
 fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> Result<()> {
     let Some(real) = draft.facts.canonicalize(link) else { return Ok(()) };
     if draft.host.dirs.overlapping(&real).is_some() || draft.host.home.starts_with(&real) {
+        return Ok(());
+    }
+    if real.file_name() != link.file_name() {
+        let view = View::of(&draft.steps, draft.facts);
+        if view.host_path(&real).as_deref() != Some(&*real) {
+            let (link, real) = (visible_path(link), visible_path(&real));
+            draft.left_out.push(format!("{real} ({link} leads there, by another name)"));
+        }
         return Ok(());
     }
     draft.bind(&Bind {
@@ -143,21 +207,11 @@ fn empty_content(entry: &Settled<String>) -> Option<Bytes> {
 
 fn state_private(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     let path = draft.variables.path(entry)?;
-    let Some((source, shared)) = in_state(draft, &path, entry)? else { return Ok(()) };
-    match draft.facts.lstat(&source).map(|found| found.kind) {
-        Some(FileKind::Directory) => {}
-        Some(_) => {
-            return Err(Error::usage(format!(
-                "{}: {} is not a directory",
-                place(&entry.origin),
-                visible_path(&path)
-            )));
-        }
-        None => {
-            create(draft, &source, None);
-        }
+    if let Some((source, shared)) = in_state(draft, &path) {
+        private_in_state(draft, &source, &shared, &path, entry)?;
+    } else {
+        below_home(draft, &path, entry)?;
     }
-    pin_parents(draft, &shared, &path, entry)?;
     let run = draft.settings.run_size.clone();
     draft.add(Step {
         mount: Mount::Tmpfs {
@@ -171,13 +225,58 @@ fn state_private(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     })
 }
 
-/// The place on the host of a path below a `state` directory, and that directory (inside).
-fn in_state(
+/// Below a shared directory there must be something to mount on.
+fn private_in_state(
     draft: &mut Draft<'_>,
+    source: &Path,
+    shared: &Path,
     path: &Path,
     entry: &Settled<String>,
-) -> Result<Option<(PathBuf, PathBuf)>> {
-    let holder = draft
+) -> Result<()> {
+    match draft.facts.lstat(source).map(|found| found.kind) {
+        Some(FileKind::Directory) => {}
+        Some(_) => {
+            return Err(Error::usage(format!(
+                "{}: {} is not a directory",
+                place(&entry.origin),
+                visible_path(path)
+            )));
+        }
+        None => {
+            create(draft, source, None);
+        }
+    }
+    pin_parents(draft, shared, path, entry)
+}
+
+/// `state-own`: what in a shared directory is the project's own. Where the directory is not shared
+/// it is that already.
+fn state_own(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
+    let path = draft.variables.path(entry)?;
+    let relative = below_home(draft, &path, entry)?;
+    if let Some((source, shared)) = in_state(draft, &path) {
+        private_in_state(draft, &source, &shared, &path, entry)?;
+    } else if !draft.steps.iter().any(|step| step.mount.destination() == path) {
+        return Ok(());
+    }
+    let root: Bytes = (&*draft.private_home).into();
+    draft.prepare.push(Prepare::Directory { root, path: (&*relative).into() });
+    draft.add(Step {
+        mount: Mount::Bind {
+            source: Source::Beneath { root: draft.private_home.clone(), path: relative },
+            destination: path,
+            access: Access::Write,
+            node: Node::Directory,
+        },
+        class: Class::State,
+        why: "the agent's state, of this project alone".to_owned(),
+        origin: Some(entry.origin.clone()),
+    })
+}
+
+/// The place on the host of a path below a `state` directory, and that directory (inside).
+fn in_state(draft: &Draft<'_>, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    draft
         .steps
         .iter()
         .filter(|step| step.class == Class::State && path.starts_with(step.mount.destination()))
@@ -187,19 +286,11 @@ fn in_state(
                 Some((source.path(), destination.clone()))
             }
             _ => None,
-        });
-    match holder {
-        Some((source, destination)) => {
+        })
+        .map(|(source, destination)| {
             let rest = path.strip_prefix(&destination).unwrap_or(path);
-            Ok(Some((source.join(rest), destination)))
-        }
-        None => Err(Error::usage(format!(
-            "{}: {} is not below a directory of `state`",
-            place(&entry.origin),
-            visible_path(path)
-        ))
-        .hint("add the directory to `state`, or take this line out")),
-    }
+            (source.join(rest), destination)
+        })
 }
 
 /// Renaming a directory takes the mounts in it along, and leaves the name free. So each directory
@@ -217,7 +308,7 @@ fn pin_parents(
         if draft.steps.iter().any(|step| step.mount.destination() == parent) {
             continue;
         }
-        let Some((source, _)) = in_state(draft, &parent, entry)? else { continue };
+        let Some((source, _)) = in_state(draft, &parent) else { continue };
         draft.created.entry(source.clone()).or_insert(Node::Directory);
         draft.bind(&Bind {
             source: &source,
@@ -239,12 +330,7 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
         let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
-        let own = draft.private_home.join(&relative);
-        let copy = match draft.facts.lstat(&own).map(|found| found.kind) {
-            // An agent wrote this: a link there could lead to any file of the caller's.
-            Some(FileKind::File) => read(&own),
-            _ => None,
-        };
+        let copy = own_copy(draft, &relative).and_then(|own| read(&own));
         let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
         let Some(content) = content else { continue };
         draft.prepare.push(Prepare::File {
@@ -254,6 +340,55 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// The agent's copy in its private home. An agent wrote that home: a link in the place of the file,
+/// or of a directory on the way to it, could lead to any file of the caller's.
+fn own_copy(draft: &Draft<'_>, relative: &Path) -> Option<PathBuf> {
+    let own = draft.facts.canonicalize(&draft.private_home)?.join(relative);
+    (draft.facts.canonicalize(&own)? == own).then_some(own)
+}
+
+/// `state-sync` and `state-return`: what passes between the host's file and the agent's copy, which
+/// the supervisor sees to.
+fn mirrors(draft: &mut Draft<'_>) -> Result<()> {
+    let (both, first) = (&draft.settings.state_sync, &draft.settings.state_return);
+    let files: BTreeSet<&String> = both.keys().chain(first.keys()).collect();
+    for file in files {
+        let keys = |of: &BTreeMap<String, Vec<Settled<String>>>| -> Vec<Settled<String>> {
+            of.get(file).cloned().unwrap_or_default()
+        };
+        let (both, first) = (keys(both), keys(first));
+        let Some(said) = both.first().or_else(|| first.first()) else { continue };
+        let entry = Settled { value: file.clone(), origin: said.origin.clone() };
+        let path = draft.variables.path(&entry)?;
+        let relative = below_home(draft, &path, &entry)?;
+        let Some(host) = real_place(draft, &path) else {
+            let (shown, by) = (visible_path(&path), place(&entry.origin));
+            draft.left_out.push(format!("{shown} ({by}): it is a link that leads nowhere"));
+            continue;
+        };
+        draft.refuse_own_files(&host, &entry.origin)?;
+        let names = |keys: Vec<Settled<String>>| keys.into_iter().map(|key| key.value).collect();
+        draft.mirrors.push(Mirror {
+            host: host.into(),
+            root: (&*draft.private_home).into(),
+            copy: relative.into(),
+            both: names(both),
+            first: names(first),
+        });
+    }
+    Ok(())
+}
+
+/// Where a file of the home is, or would be, with no link on the way.
+fn real_place(draft: &Draft<'_>, path: &Path) -> Option<PathBuf> {
+    if draft.facts.lstat(path).is_some() {
+        return draft.facts.canonicalize(path);
+    }
+    let existing = path.ancestors().skip(1).find(|dir| draft.facts.lstat(dir).is_some())?;
+    let rest = path.strip_prefix(existing).ok()?;
+    Some(draft.facts.canonicalize(existing)?.join(rest))
 }
 
 fn below_home(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {

@@ -2,17 +2,28 @@
 //! weakening because it is usual.
 #![forbid(unsafe_code)]
 
-use super::Choices;
 use super::draft::Draft;
+use super::{Choices, Limits};
 use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
 use crate::sandbox::plan::Landlock;
 use crate::sandbox::project::GitEntry;
 
-/// Landlock's scopes for signals and abstract sockets begin with this ABI (Linux 6.12).
-const ABI_SCOPES: u32 = 6;
+/// The Landlock whose every right is used: the scopes for signals and abstract sockets begin with
+/// this ABI (Linux 6.12).
+pub(super) const ABI_ALL: u32 = 6;
+
+/// What Landlock learned to rule with which ABI (landlock(7)); before, the mounts and namespaces are
+/// the only layer for it.
+const LEARNED: [(u32, &str); 3] =
+    [(3, "truncation"), (5, "ioctls of devices"), (ABI_ALL, "signals and abstract sockets")];
 
 /// The phrases, the widest hole first.
-pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) -> Vec<String> {
+pub(super) fn list(
+    draft: &Draft<'_>,
+    choices: &Choices,
+    landlock: &Landlock,
+    limits: &Limits,
+) -> Vec<String> {
     let mut list = Vec::new();
     let mut say = |condition: bool, phrase: &str| {
         if condition {
@@ -22,7 +33,7 @@ pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) ->
     let host_network = choices.network.value == NetworkMode::Host;
     say(host_network, "network: open, with all of the host's loopback and local network");
     say(
-        host_network && draft.host.landlock_abi < ABI_SCOPES,
+        host_network && draft.host.landlock_abi < ABI_ALL,
         "network: abstract sockets of the host can be reached (this kernel cannot scope them)",
     );
     let shared = choices.git.value == Git::Shared;
@@ -46,6 +57,12 @@ pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) ->
         say(true, "landlock: not in this kernel, the mounts are the only layer");
     } else {
         say(!landlock.files, "landlock: no file rules with nested-userns");
+        let abi = draft.host.landlock_abi;
+        let lacks: Vec<&str> =
+            LEARNED.iter().filter(|(since, _)| abi < *since).map(|(_, what)| *what).collect();
+        let phrase =
+            format!("landlock: ABI {abi} of this kernel does not rule {}", lacks.join(", "));
+        say(!lacks.is_empty(), &phrase);
     }
     say(choices.exec_log.value == ExecLog::Off, "exec log: off, commands are not observed");
     say(draft.host.uid == 0, "root: what is visible inside is read as root");
@@ -57,6 +74,7 @@ pub(super) fn list(draft: &Draft<'_>, choices: &Choices, landlock: &Landlock) ->
         say(!bwrap.has("--size"), "bwrap is too old to limit /tmp: it can fill half of the memory");
         say(!bwrap.has("--bind-fd"), "bwrap is too old to bind by descriptor");
     }
+    list.extend(limits.weakened.iter().cloned());
     list.extend(draft.weakened.iter().cloned());
     list
 }

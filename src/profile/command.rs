@@ -230,11 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn what_claude_shares_covers_what_it_protects() {
+    fn claude_shares_the_conversations_of_the_project_and_nothing_else() {
         let settings = Fixture::new().settings("claude");
-        let state: Vec<_> = settings.state.iter().map(|state| state.value.as_str()).collect();
+        for state in &settings.state {
+            assert!(state.value.starts_with("~/.claude/projects/${"), "{}", state.value);
+            let memory = format!("{}/memory", state.value);
+            assert!(settings.state_own.iter().any(|own| own.value == memory));
+        }
+        let stays = &settings.state_emptied["~/.claude"].value;
         for path in settings.state_readonly.iter().chain(&settings.state_private) {
-            assert!(state.iter().any(|state| path.value.starts_with(&format!("{state}/"))));
+            let name = path.value.trim_start_matches("~/.claude/").trim_end_matches('/');
+            assert!(!stays.iter().any(|stays| stays == name), "{name} would stay");
         }
     }
 

@@ -209,7 +209,8 @@ fn below(base: &Path, parent: &str) -> Option<PathBuf> {
 
 /// What only shows when the layer is known.
 fn check(source: &Source, profile: &Profile) -> Result<()> {
-    for (file, keys) in profile.state_copy.iter().flatten() {
+    let tables = [&profile.state_copy, &profile.state_return, &profile.state_sync];
+    for (file, keys) in tables.into_iter().flatten().flatten() {
         if keys.is_empty() {
             let what = "this copies nothing\nname the keys of the file that the agent needs";
             return Err(source.error(file.span(), what));

@@ -27,6 +27,7 @@ impl Fixture {
         let at = |name: &str| dir.path().canonicalize().unwrap().join(name);
         let library = Library { system: at("system"), user: at("user/profiles"), home: at("home") };
         let mut host = Host { home: at("home"), cwd: at("project"), ..Host::default() };
+        host.memory = 16 << 30;
         host.dirs.config = at("user");
         host.dirs.state = at("state");
         host.environment.insert("PATH".into(), at("bin").into());

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::schema::{Agent, Environment, Files, Limits, Network, Profile, Sockets};
+use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile, Sockets};
 use super::settings::{LayerKind, Settings, Settled};
 use super::source::Source;
-use super::values::{HiddenPath, HomePath, JsonKey, VariableName};
+use super::values::{EntryName, HiddenPath, HomePath, JsonKey, VariableName};
 
 /// One profile file in the merge.
 #[derive(Clone, Debug)]
@@ -67,13 +67,18 @@ impl Saying<'_> {
             state,
             state_readonly,
             state_private,
+            state_own,
+            state_emptied,
             state_copy,
+            state_return,
+            state_sync,
             agent,
             files,
             environment,
             network,
             sockets,
             limits,
+            assert,
         } = profile;
         self.scalar(&mut to.description, description.as_ref(), Clone::clone);
         self.scalar(&mut to.exec_log, exec_log.as_ref(), |value| *value);
@@ -85,7 +90,11 @@ impl Saying<'_> {
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_private, state_private.as_deref(), |path| path.as_str().into());
-        self.copies(&mut to.state_copy, state_copy.as_ref());
+        self.list(&mut to.state_own, state_own.as_deref(), |path| path.as_str().into());
+        self.emptied(&mut to.state_emptied, state_emptied.as_ref());
+        self.keys(&mut to.state_copy, state_copy.as_ref());
+        self.keys(&mut to.state_return, state_return.as_ref());
+        self.keys(&mut to.state_sync, state_sync.as_ref());
         self.agent(to, agent.as_ref());
         self.files(to, files.as_ref());
         self.environment(to, environment.as_ref());
@@ -93,10 +102,27 @@ impl Saying<'_> {
             self.scalar(&mut to.network, mode.as_ref(), |mode| *mode);
         }
         self.sockets(to, sockets.as_ref());
-        if let Some(Limits { tmp_size, run_size }) = limits {
-            self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
-            self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
+        self.limits(to, limits.as_ref());
+        if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
+            self.list(&mut to.must_not_read, must_not_read.as_deref(), |path| path.as_str().into());
+            self.list(&mut to.must_write, must_write.as_deref(), |path| path.as_str().into());
+            self.list(&mut to.must_not_reach, must_not_reach.as_deref(), |to| to.as_str().into());
         }
+    }
+
+    fn limits(&self, to: &mut Settings, limits: Option<&Limits>) {
+        let Some(limits) = limits else { return };
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
+        self.scalar(&mut to.tmp_size, tmp_size.as_ref(), |size| size.0);
+        self.scalar(&mut to.run_size, run_size.as_ref(), |size| size.0);
+        let to = &mut to.limits;
+        self.scalar(&mut to.enforce, enforce.as_ref(), |demand| *demand);
+        self.scalar(&mut to.processes, processes.as_ref(), |count| count.0);
+        self.scalar(&mut to.open_files, open_files.as_ref(), |count| count.0);
+        self.scalar(&mut to.file_size, file_size.as_ref(), |size| size.0);
+        self.scalar(&mut to.memory, memory.as_ref(), |size| size.0);
+        self.scalar(&mut to.cpu, cpu.as_ref(), |share| share.0);
     }
 
     fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {
@@ -150,7 +176,8 @@ impl Saying<'_> {
         }
     }
 
-    fn copies(
+    /// Keys of JSON files.
+    fn keys(
         &self,
         to: &mut BTreeMap<String, Vec<Settled<String>>>,
         said: Option<&BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
@@ -158,6 +185,27 @@ impl Saying<'_> {
         for (file, keys) in said.into_iter().flatten() {
             let known = to.entry(file.get_ref().as_str().to_owned()).or_default();
             self.list(known, Some(keys), |key| key.as_str().into());
+        }
+    }
+
+    /// Directories, and the names in them that stay.
+    fn emptied(
+        &self,
+        to: &mut BTreeMap<String, Settled<Vec<String>>>,
+        said: Option<&BTreeMap<Spanned<HomePath>, Vec<Spanned<EntryName>>>>,
+    ) {
+        for (directory, names) in said.into_iter().flatten() {
+            let mut settled = self.settled(directory, |_| Vec::new());
+            let path = directory.get_ref().as_str();
+            if let Some(known) = to.remove(path) {
+                settled.value = known.value;
+            }
+            for name in names.iter().map(|name| name.get_ref().as_str()) {
+                if !settled.value.iter().any(|known| known == name) {
+                    settled.value.push(name.to_owned());
+                }
+            }
+            to.insert(path.to_owned(), settled);
         }
     }
 
@@ -259,6 +307,17 @@ mod tests {
             layer(LayerKind::User, "b", "[state-copy]\n\"~/.x.json\" = [\"two\", \"three\"]\n"),
         ]);
         assert_eq!(values(&settings.state_copy["~/.x.json"]), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn what_stays_in_an_emptied_directory_adds_up() {
+        let settings = merge(vec![
+            layer(LayerKind::BuiltIn, "a", "[state-emptied]\n\"~/.x\" = [\"one\", \"two\"]\n"),
+            layer(LayerKind::User, "b", "[state-emptied]\n\"~/.x\" = [\"two\", \"three\"]\n"),
+        ]);
+        let emptied = &settings.state_emptied["~/.x"];
+        assert_eq!(emptied.value, ["one", "two", "three"]);
+        assert_eq!(emptied.origin.source, "b");
     }
 
     const KINDS: [LayerKind; 4] =

@@ -1,6 +1,7 @@
 //! Profiles: TOML files that say what an agent needs, from their text to merged settings.
 //! Parsing and merging are pure; finding files, trust and the commands are the edge.
 
+pub mod amounts;
 mod builtin;
 pub mod command;
 pub mod config;

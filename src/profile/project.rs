@@ -2,22 +2,27 @@
 //! other key is an error until the user trusts these very bytes. It must never be opened through
 //! a symbolic link, which could make the project's file mean another one.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
+use toml::Spanned;
 
+use super::amounts::{Limit, Memory};
 use super::extends::{self, OfProject};
 use super::library::{Library, MAX_SIZE};
 use super::merge::{Layer, merge};
 use super::said::{Said, said};
-use super::settings::{LayerKind, Settings};
+use super::settings::{LayerKind, Settings, Settled};
 use super::source::Source;
 use super::trust::Trust;
+use super::values::Size;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible_path;
 
@@ -103,13 +108,14 @@ impl Own {
     }
 }
 
-/// The layers that the project's own profile adds to those `below` it; an error where it wants more
-/// than it may.
+/// The layers that the project's own profile adds to those `below` it, on a machine with so many
+/// bytes of `memory`; an error where it wants more than it may.
 pub fn layers(
     library: &Library,
     trust: &Trust,
     project: &Path,
     below: &[Layer],
+    memory: u64,
 ) -> Result<Vec<Layer>> {
     let Some(own) = Own::read(library, project)? else { return Ok(Vec::new()) };
     let trusted = trust.digest(&own.path)?;
@@ -130,7 +136,7 @@ pub fn layers(
             .hint("read it, then run `claudebox trust`"));
     }
     let settings = merge(below.to_vec());
-    own.layers.iter().try_for_each(|layer| only_lower(layer, &settings))?;
+    own.layers.iter().try_for_each(|layer| only_lower(layer, &settings, memory))?;
     Ok(own.layers)
 }
 
@@ -145,31 +151,100 @@ fn list(keys: &[&str]) -> String {
 /// they are lower is judged by [`only_lower`]).
 fn is_harmless(said: &Said) -> bool {
     match said.key.as_str() {
-        "environment.deny" | "limits.tmp-size" | "limits.run-size" => true,
+        "environment.deny" => true,
+        "limits.enforce" => false,
+        // Assertions grant nothing, and no attack is run in a stranger's project.
+        key if key.starts_with("limits.") || key.starts_with("assert.") => true,
         "files.hide" => !said.value.trim_start_matches('"').starts_with(['/', '~', '$']),
         _ => false,
     }
 }
 
-/// An untrusted limit must not be above the one that holds without it.
-fn only_lower(layer: &Layer, settings: &Settings) -> Result<()> {
+/// An untrusted limit must not be above the one that holds without it, on a machine with so many
+/// bytes of `memory`.
+fn only_lower(layer: &Layer, settings: &Settings, memory: u64) -> Result<()> {
     let Some(limits) = &layer.profile.limits else { return Ok(()) };
-    let pairs = [
-        ("tmp-size", &limits.tmp_size, &settings.tmp_size),
-        ("run-size", &limits.run_size, &settings.run_size),
+    let held = &settings.limits;
+    let bytes = |limit| in_bytes(limit, memory);
+    let raised = [
+        raised_size("tmp-size", limits.tmp_size.as_ref(), settings.tmp_size.as_ref()),
+        raised_size("run-size", limits.run_size.as_ref(), settings.run_size.as_ref()),
+        raised("processes", limits.processes.as_ref(), |said| said.0, held.processes.as_ref()),
+        raised("open-files", limits.open_files.as_ref(), |said| said.0, held.open_files.as_ref()),
+        raised("file-size", limits.file_size.as_ref(), |said| said.0, held.file_size.as_ref()),
+        raised(
+            "memory",
+            limits.memory.as_ref(),
+            |said| bytes(said.0),
+            held.memory.clone().map(|held| held.map(bytes)).as_ref(),
+        ),
+        raised(
+            "cpu",
+            limits.cpu.as_ref(),
+            |said| in_processors(said.0),
+            held.cpu.clone().map(|held| held.map(in_processors)).as_ref(),
+        ),
     ];
-    for (key, wanted, held) in pairs {
-        let (Some(wanted), Some(held)) = (wanted, held) else { continue };
-        if wanted.get_ref().0 > held.value {
-            let title = format!("this project's profile is not trusted, and raises `limits.{key}`");
-            return Err(layer
-                .source
-                .error(wanted.span(), &title)
-                .hint(format!("it is {} bytes without it", held.value))
-                .hint("read it, then run `claudebox trust`"));
-        }
+    let Some(Raised { key, span, held }) = raised.into_iter().flatten().next() else {
+        return Ok(());
+    };
+    let title = format!("this project's profile is not trusted, and raises `limits.{key}`");
+    Err(layer
+        .source
+        .error(span, &title)
+        .hint(format!("it is {held} without it"))
+        .hint("read it, then run `claudebox trust`"))
+}
+
+/// A limit that a stranger wants to raise.
+struct Raised {
+    key: &'static str,
+    span: Range<usize>,
+    /// What holds without it.
+    held: String,
+}
+
+/// Sizes of file systems in memory have no "unlimited", and where nobody says one, claudebox's own
+/// default holds, which a stranger does not get to replace.
+fn raised_size(
+    key: &'static str,
+    said: Option<&Spanned<Size>>,
+    held: Option<&Settled<u64>>,
+) -> Option<Raised> {
+    let said = said?;
+    let most = held.map_or(0, |held| held.value);
+    let held =
+        held.map_or_else(|| "the default".to_owned(), |held| format!("{} bytes", held.value));
+    (said.get_ref().0 > most).then(|| Raised { key, span: said.span(), held })
+}
+
+fn raised<S, T: PartialOrd + Display>(
+    key: &'static str,
+    said: Option<&Spanned<S>>,
+    limit: impl Fn(&S) -> Limit<T>,
+    held: Option<&Settled<Limit<T>>>,
+) -> Option<Raised> {
+    let (said, held) = (said?, &held?.value);
+    let raises = match (limit(said.get_ref()), held) {
+        (Limit::AtMost(said), Limit::AtMost(held)) => said > *held,
+        (Limit::Unlimited, Limit::AtMost(_)) => true,
+        (_, Limit::Unlimited) => false,
+    };
+    raises.then(|| Raised { key, span: said.span(), held: held.to_string() })
+}
+
+fn in_processors(limit: Limit<u32>) -> Limit<f64> {
+    match limit {
+        Limit::AtMost(hundredths) => Limit::AtMost(f64::from(hundredths) / 100.0),
+        Limit::Unlimited => Limit::Unlimited,
     }
-    Ok(())
+}
+
+fn in_bytes(limit: Limit<Memory>, machine: u64) -> Limit<u64> {
+    match limit {
+        Limit::AtMost(memory) => Limit::AtMost(memory.bytes(machine)),
+        Limit::Unlimited => Limit::Unlimited,
+    }
 }
 
 /// Lengths stand before names and texts, so that no two sets of files share a digest.
@@ -262,6 +337,9 @@ mod tests {
             "tools = [\"/x\"]",
             "state = [\"~/.x\"]",
             "state-copy = { \"~/.x\" = [\"k\"] }",
+            "state-sync = { \"~/.x\" = [\"k\"] }",
+            "state-own = [\"~/.x\"]",
+            "state-emptied = { \"~/.x\" = [] }",
             "agent.command = [\"x\"]",
             "files.hide = [\"/usr/bin/git\"]",
             "files.hide = [\"~/.claude/settings.json\"]",
@@ -271,6 +349,14 @@ mod tests {
             "network.mode = \"none\"",
             "sockets.docker = true",
             "limits.tmp-size = \"64GiB\"",
+            "limits.enforce = \"off\"",
+            "limits.enforce = \"required\"",
+            "limits.processes = \"unlimited\"",
+            "limits.processes = 1000000",
+            "limits.open-files = \"unlimited\"",
+            "limits.memory = \"unlimited\"",
+            "limits.memory = \"100%\"",
+            "limits.memory = \"64GiB\"",
         ] {
             fixture.write(OWN, more);
             assert!(refused(&fixture).contains("run `claudebox trust`"), "{more}");

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::schema::{Agent, Environment, Files, Limits, Network, Profile};
+use super::amounts::Limit;
+use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile};
 use super::values::Argv;
 
 /// One value and its place.
@@ -35,13 +36,18 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         state,
         state_readonly,
         state_private,
+        state_own,
+        state_emptied,
         state_copy,
+        state_return,
+        state_sync,
         agent,
         files,
         environment,
         network,
         sockets,
         limits,
+        assert,
     } = profile;
     let mut all = All::default();
     all.one("description", description.as_ref(), |text| quoted(text));
@@ -55,9 +61,22 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
-    for (file, keys) in state_copy.iter().flatten() {
-        let key = format!("state-copy.{}", quoted(file.get_ref().as_str()));
-        all.many(&key, Some(keys), |key| quoted(key.as_str()));
+    all.many("state-own", state_own.as_deref(), |path| quoted(path.as_str()));
+    for (directory, names) in state_emptied.iter().flatten() {
+        let key = format!("state-emptied.{}", quoted(directory.get_ref().as_str()));
+        // It says something without a name too: that all of it goes.
+        all.one(&key, Some(directory), |_| {
+            let names: Vec<_> = names.iter().map(|name| quoted(name.get_ref().as_str())).collect();
+            format!("[{}]", names.join(", "))
+        });
+    }
+    let tables =
+        [("state-copy", state_copy), ("state-return", state_return), ("state-sync", state_sync)];
+    for (table, files) in tables {
+        for (file, keys) in files.iter().flatten() {
+            let key = format!("{table}.{}", quoted(file.get_ref().as_str()));
+            all.many(&key, Some(keys), |key| quoted(key.as_str()));
+        }
     }
     if let Some(Agent { command, programs, tool_marker, helpers, shell }) = agent {
         all.one("agent.command", command.as_ref(), argv);
@@ -86,9 +105,13 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     for (name, on) in sockets.iter().flat_map(super::schema::Sockets::named) {
         all.one(&format!("sockets.{name}"), on, bool::to_string);
     }
-    if let Some(Limits { tmp_size, run_size }) = limits {
-        all.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
-        all.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+    if let Some(limits) = limits {
+        all.limits(limits);
+    }
+    if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
+        all.many("assert.must-not-read", must_not_read.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-write", must_write.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-not-reach", must_not_reach.as_deref(), |to| quoted(to.as_str()));
     }
     all.0
 }
@@ -111,6 +134,22 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 struct All(Vec<Said>);
 
 impl All {
+    fn limits(&mut self, limits: &Limits) {
+        let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
+            limits;
+        self.one("limits.tmp-size", tmp_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.run-size", run_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.enforce", enforce.as_ref(), word);
+        self.one("limits.processes", processes.as_ref(), |count| count.0.to_string());
+        self.one("limits.open-files", open_files.as_ref(), |count| count.0.to_string());
+        self.one("limits.file-size", file_size.as_ref(), |size| size.0.to_string());
+        self.one("limits.memory", memory.as_ref(), |size| size.0.to_string());
+        self.one("limits.cpu", cpu.as_ref(), |share| match share.0 {
+            Limit::AtMost(hundredths) => (f64::from(hundredths) / 100.0).to_string(),
+            unlimited @ Limit::Unlimited => unlimited.to_string(),
+        });
+    }
+
     fn one<T>(&mut self, key: &str, said: Option<&Spanned<T>>, text: impl Fn(&T) -> String) {
         self.many(key, said.map(std::slice::from_ref), text);
     }
@@ -134,7 +173,9 @@ mod tests {
             landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
             host-files = \"report\"\ntools = [\"/t\"]\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
-            state-copy = { \"~/s.json\" = [\"k\"] }\n\
+            state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
+            state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
+            state-sync = { \"~/s.json\" = [\"k\"] }\n\
             agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
@@ -142,7 +183,10 @@ mod tests {
             deny = [\"D\"] }\nnetwork = { mode = \"none\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
             dbus = true, pipewire = true, nix-daemon = true }\n\
-            limits = { tmp-size = \"1M\", run-size = \"1M\" }\n";
+            limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \
+            processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
+            assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
+            must-not-reach = [\"h:1\"] }\n";
         let profile: Profile = toml::from_str(text).unwrap();
         let schema = schemars::schema_for!(Profile).to_value();
         let keys = |table: &serde_json::Value| {

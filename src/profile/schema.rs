@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::amounts::{Cpu, FileSize, MemorySize, OpenFiles, Processes};
 use super::values::{
-    Argv, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size, VariableName,
-    VariablePattern,
+    Argv, Endpoint, EntryName, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName,
+    Size, VariableName, VariablePattern,
 };
 pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
@@ -46,16 +47,32 @@ pub struct Profile {
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,
-    /// Paths below `state` that the agent may only read: what the host's agent executes or obeys.
+    /// Paths of the home that the agent may only read: what the host's agent executes or obeys.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_readonly: Option<Vec<Spanned<HomePath>>>,
-    /// Directories below `state` that are fresh in every session.
+    /// Directories of the home that are fresh in every session, also where two run at once.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_private: Option<Vec<Spanned<HomePath>>>,
+    /// Directories below `state` that are the project's own: kept from session to session in its
+    /// private home, and unknown to the host.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub state_own: Option<Vec<Spanned<HomePath>>>,
+    /// Directories of the private home that are emptied when a session begins, and the names in
+    /// them that stay.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_emptied: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<EntryName>>>>,
     /// JSON files of the home of which the agent gets a copy of its own, and the top-level keys
     /// that are taken over from the host's file at each start. All else in the copy is the agent's.
     #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
     pub state_copy: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
+    /// JSON files of the home, and the top-level keys that the host's file is given from the
+    /// agent's copy where it has none of its own.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_return: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
+    /// JSON files of the home, and the top-level keys that are kept the same in the host's file and
+    /// in the agent's copy while a session runs.
+    #[schemars(with = "Option<BTreeMap<String, Vec<String>>>")]
+    pub state_sync: Option<BTreeMap<Spanned<HomePath>, Vec<Spanned<JsonKey>>>>,
     /// The agent.
     pub agent: Option<Agent>,
     /// Files beyond the project.
@@ -68,6 +85,8 @@ pub struct Profile {
     pub sockets: Option<Sockets>,
     /// Limits.
     pub limits: Option<Limits>,
+    /// What must hold, tried by `claudebox doctor --attack`.
+    pub assert: Option<Assert>,
 }
 
 /// The agent of a profile.
@@ -230,4 +249,39 @@ pub struct Limits {
     /// The size of each other tmpfs (memory).
     #[schemars(with = "Option<String>")]
     pub run_size: Option<Spanned<Size>>,
+    /// What happens where this machine cannot enforce a limit below. `required`: no session.
+    #[schemars(with = "Option<Demand>")]
+    pub enforce: Option<Spanned<Demand>>,
+    /// How many processes and threads everything inside may have together, or `"unlimited"`.
+    #[schemars(with = "Option<Processes>")]
+    pub processes: Option<Spanned<Processes>>,
+    /// How many files each process may have open, or `"unlimited"`.
+    #[schemars(with = "Option<OpenFiles>")]
+    pub open_files: Option<Spanned<OpenFiles>>,
+    /// How large each file may become, or `"unlimited"`.
+    #[schemars(with = "Option<FileSize>")]
+    pub file_size: Option<Spanned<FileSize>>,
+    /// The memory of everything inside together, its files in memory and swap included: a size,
+    /// a part of the machine's (`"50%"`), or `"unlimited"`.
+    #[schemars(with = "Option<MemorySize>")]
+    pub memory: Option<Spanned<MemorySize>>,
+    /// How many processors everything inside may keep busy (`1.5`), or `"unlimited"`.
+    #[schemars(with = "Option<Cpu>")]
+    pub cpu: Option<Spanned<Cpu>>,
+}
+
+/// What must hold of a sandbox of this profile. It grants and denies nothing: `claudebox doctor
+/// --attack` tries it and says whether it holds.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Assert {
+    /// Files and directories of which nothing can be read inside.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_not_read: Option<Vec<Spanned<HostPath>>>,
+    /// Files and directories of the host that can be written inside.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_write: Option<Vec<Spanned<HostPath>>>,
+    /// `HOST:PORT` to which nothing inside can connect.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_not_reach: Option<Vec<Spanned<Endpoint>>>,
 }

@@ -51,7 +51,7 @@ pub fn settle_from(
     let Chosen { name, mut layers, argv_is_command, passed_over } =
         Choosing { library, host, defaults }.choose(choice, argv)?;
     if let Some(project) = project {
-        layers.extend(project::layers(library, &Trust::of(host), project, &layers)?);
+        layers.extend(project::layers(library, &Trust::of(host), project, &layers, host.memory)?);
     }
     layers.extend(defaults.layer());
     let mut settings = merge(layers);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::amounts::{Limit, Memory};
 use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 
 /// Where a value was said. Layers are ranked in this order; a later one wins.
@@ -44,6 +45,13 @@ pub struct Settled<T> {
     pub origin: Origin,
 }
 
+impl<T> Settled<T> {
+    /// The same, in other terms.
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Settled<U> {
+        Settled { value: to(self.value), origin: self.origin }
+    }
+}
+
 /// Everything the profile layers say, merged. Scalars: the last layer wins. Lists: the union, in
 /// order of the layers, each value once (its last origin). What a layer denies, no layer allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,8 +80,16 @@ pub struct Settings {
     pub state_readonly: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_private`].
     pub state_private: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_own`].
+    pub state_own: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::state_emptied`]: directory to names, and where it was said.
+    pub state_emptied: BTreeMap<String, Settled<Vec<String>>>,
     /// See [`super::schema::Profile::state_copy`]: file to keys, never empty.
     pub state_copy: BTreeMap<String, Vec<Settled<String>>>,
+    /// See [`super::schema::Profile::state_return`]: file to keys, never empty.
+    pub state_return: BTreeMap<String, Vec<Settled<String>>>,
+    /// See [`super::schema::Profile::state_sync`]: file to keys, never empty.
+    pub state_sync: BTreeMap<String, Vec<Settled<String>>>,
     /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
     /// See [`super::schema::Agent::tool_marker`].
@@ -105,4 +121,29 @@ pub struct Settings {
     pub tmp_size: Option<Settled<u64>>,
     /// Bytes.
     pub run_size: Option<Settled<u64>>,
+    /// See [`super::schema::Assert::must_not_read`].
+    pub must_not_read: Vec<Settled<String>>,
+    /// See [`super::schema::Assert::must_write`].
+    pub must_write: Vec<Settled<String>>,
+    /// See [`super::schema::Assert::must_not_reach`].
+    pub must_not_reach: Vec<Settled<String>>,
+    /// All other limits.
+    pub limits: LimitSettings,
+}
+
+/// Limits on what is inside as a whole, and on each process. See [`super::schema::Limits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// How hard they are demanded.
+    pub enforce: Option<Settled<Demand>>,
+    /// Processes and threads.
+    pub processes: Option<Settled<Limit<u64>>>,
+    /// Files each process may have open.
+    pub open_files: Option<Settled<Limit<u64>>>,
+    /// Bytes of each file.
+    pub file_size: Option<Settled<Limit<u64>>>,
+    /// Memory.
+    pub memory: Option<Settled<Limit<Memory>>>,
+    /// Hundredths of one processor.
+    pub cpu: Option<Settled<Limit<u32>>>,
 }

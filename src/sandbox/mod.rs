@@ -2,6 +2,7 @@
 
 pub mod compile;
 pub mod inner;
+pub mod limits;
 pub mod plan;
 pub mod prepare;
 pub mod program;

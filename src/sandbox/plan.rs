@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{Limits, Rlimits};
 use crate::bytes::Bytes;
 
 /// Front end, supervisor and inner stage come from one binary; anything else is refused.
@@ -20,10 +21,14 @@ pub struct Plan {
     pub summary: Summary,
     /// Done on the host, in order, before bwrap starts.
     pub prepare: Vec<Prepare>,
+    /// Files of the home that the agent has a copy of, and what of them passes between the two.
+    pub mirrors: Vec<Mirror>,
     /// The bwrap program, absolute.
     pub bwrap: Bytes,
     /// Its arguments in order, all before the `--` that precedes the inner stage.
     pub args: Vec<Arg>,
+    /// What everything inside may take of the machine.
+    pub limits: Limits,
     /// What the inner stage does, once it is inside.
     pub inner: InnerPlan,
     /// How execs are logged.
@@ -115,6 +120,16 @@ pub enum Prepare {
         /// The content of the file; `None` for a directory.
         content: Option<Bytes>,
     },
+    /// Make `path` below `root` a directory in which there is nothing but what is to stay. Not where
+    /// another session lives in `root`: what it works with would vanish.
+    Empty {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it.
+        path: Bytes,
+        /// The names in it that stay.
+        keep: Vec<Bytes>,
+    },
     /// Remove `path` below `root`, if it is there.
     Remove {
         /// The trusted directory.
@@ -122,6 +137,21 @@ pub enum Prepare {
         /// Relative to it.
         path: Bytes,
     },
+}
+
+/// A JSON file of the home of which the agent has a copy in its private home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mirror {
+    /// The host's file, absolute; no component of it is a symbolic link.
+    pub host: Bytes,
+    /// The private home.
+    pub root: Bytes,
+    /// The copy, relative to it.
+    pub copy: Bytes,
+    /// Top-level keys that are kept the same on both sides.
+    pub both: Vec<String>,
+    /// Top-level keys that the host's file is given where it has none of its own.
+    pub first: Vec<String>,
 }
 
 /// How execs are logged.
@@ -196,13 +226,16 @@ pub struct InnerPlan {
     pub shell: Vec<Bytes>,
     /// The second layer.
     pub landlock: Landlock,
+    /// What each process may take of the machine.
+    pub rlimits: Rlimits,
     /// The system calls that fail.
     pub errno_filter: ErrnoFilter,
     /// Whether the notification filter is asked for.
     pub exec_log: ExecLog,
 }
 
-/// The file rules of the second layer: what is not named can be neither read nor written.
+/// The file rules of the second layer: what is not named can be neither read nor written, though
+/// every directory can be listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landlock {
     /// How hard it is demanded.

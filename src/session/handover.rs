@@ -152,6 +152,7 @@ fn receive(stream: &UnixStream) -> Result<(Plan, Locks)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::limits::{Limits, Rlimits};
     use crate::sandbox::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
     use crate::session::tests::{dirs, draft};
     use crate::session::{Sessions, State};
@@ -161,8 +162,10 @@ mod tests {
             version: PLAN_VERSION,
             summary: Summary::default(),
             prepare: Vec::new(),
+            mirrors: Vec::new(),
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
+            limits: Limits::default(),
             inner: InnerPlan {
                 version: PLAN_VERSION,
                 program: "/bin/true".into(),
@@ -171,6 +174,7 @@ mod tests {
                 cwd: "/".into(),
                 shell: Vec::new(),
                 landlock: Landlock::default(),
+                rlimits: Rlimits::default(),
                 errno_filter: ErrnoFilter::All,
                 exec_log: ExecLog::Off,
             },

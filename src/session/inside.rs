@@ -71,7 +71,8 @@ fn path(directory: &Path) -> PathBuf {
     directory.join("inside.json")
 }
 
-fn started(pid: i32) -> Option<u64> {
+/// When a process started, in clock ticks since the boot; `None` where there is none of this number.
+pub fn started(pid: i32) -> Option<u64> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold any byte.
     let end = stat.iter().rposition(|byte| *byte == b')')?;

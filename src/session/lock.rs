@@ -49,9 +49,11 @@ pub fn is_held(path: &Path) -> bool {
 
 /// Replaces what a lock's file says about its holder.
 pub fn note(mut lock: &File, text: &str) -> io::Result<()> {
-    lock.set_len(0)?;
     lock.rewind()?;
-    lock.write_all(text.as_bytes())
+    lock.write_all(text.as_bytes())?;
+    // To make a file shorter takes the kernel longer than all the rest.
+    let len = text.len() as u64;
+    if lock.metadata()?.len() > len { lock.set_len(len) } else { Ok(()) }
 }
 
 /// What a lock's file says about its holder (a few words at most).

@@ -11,8 +11,10 @@ use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root, filter::Stops};
+use super::mirror::Pairs;
 use super::refusal::{self, Userns};
 use super::signals::Signals;
 use super::spawn::{self, Sandbox};
@@ -20,9 +22,10 @@ use super::terminal::Tty;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
+use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
-use crate::sandbox::prepare::prepare;
+use crate::sandbox::prepare::{Lived, prepare};
 use crate::sys::channel::{Channel, Received};
 use crate::sys::pidfd::ExitSource;
 use crate::sys::seccomp::Receiver;
@@ -37,9 +40,13 @@ pub(super) struct Begun {
     sandbox: Sandbox,
     pub(super) init: Init,
     ready: Ready,
+    /// What is limited, and by what.
+    limits: sandbox::limits::Limits,
     kernel: Option<Kernel>,
     /// What came with [`Report::Ready`] if execs are observed.
     observing: Option<Observing>,
+    /// That the session lives in its private home, and the copies of files in it.
+    pub(super) home: Option<(Lived, Pairs)>,
 }
 
 /// What there is to observe execs with.
@@ -66,13 +73,34 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
-    prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    let lived = prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
-    let sandbox = Sandbox::start(plan, foreground).map_err(Verdict::not_started)?;
+    let limits = &plan.limits;
+    let begun = match begin_in(plan, limits, signals, foreground) {
+        // It may be for the group. If it is not, the same error comes again.
+        Err(verdict) if limits.group.is_some() && !limits.required && verdict.error.is_some() => {
+            begin_in(plan, &limits.without_group(&plan.inner.rlimits), signals, foreground)
+        }
+        begun => begun,
+    };
+    Ok(Begun { home: Some((lived, pairs)), ..begun? })
+}
+
+/// Starts the sandbox in the group of these limits.
+fn begin_in(
+    plan: &Plan,
+    limits: &sandbox::limits::Limits,
+    signals: &Signals,
+    foreground: bool,
+) -> Result<Begun, Verdict> {
+    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose();
+    let cgroup = cgroup.map_err(Verdict::not_started)?.unwrap_or_default();
+    let sandbox = Sandbox::start(plan, cgroup, foreground).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
     let (ready, fds, pid) = handshake(&sandbox, signals)?;
     let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
-    Ok(Begun { sandbox, init, ready, kernel, observing })
+    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, home: None })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -244,7 +272,7 @@ pub(super) fn watch(
     begun: Begun,
     sink: Box<dyn Sink>,
 ) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, kernel, observing } = begun;
+    let Begun { sandbox, init, ready, limits, kernel, observing, home: _ } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {
@@ -263,11 +291,15 @@ pub(super) fn watch(
     if let ExecLogStatus::Unavailable { reason } = &exec_log {
         execs.note(events::notice("exec-log-unavailable", reason));
     }
+    if limits.group.is_none() && plan.limits.group.is_some() {
+        execs.note(events::notice("limits-unavailable", "no control group could be had"));
+    }
     execs.note(Event::Confined(Confined {
         t: events::now(),
         landlock: ready.landlock,
         landlock_abi: ready.landlock_abi,
         exec_log,
+        limits: limits.all,
     }));
     sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
     sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use super::events::{notice, now};
 use crate::bytes::Bytes;
 use crate::host_files::beneath::Beneath;
 use crate::host_files::compare::Change;
-use crate::host_files::record::Record;
+use crate::host_files::record::{Record, content};
 use crate::host_files::survey::{Kind, parent};
 use crate::host_files::table::{self, Entry, What};
 use crate::host_files::{settle, walk};
@@ -28,9 +29,67 @@ const MOST_WATCHED: usize = 512;
 /// What is told as it happens.
 const MOST_TOLD: usize = 500;
 
+/// How long a session lasts before anything is watched. The kernel waits for every processor when an
+/// inotify is closed, some ten milliseconds: more than a short command takes altogether.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// What is told of while a session runs.
+#[derive(Debug)]
+pub(super) struct HostFiles {
+    directory: PathBuf,
+    begins: Option<Instant>,
+    watch: Option<Watch>,
+}
+
+impl HostFiles {
+    /// For the session of this directory.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), begins: Some(Instant::now() + SHORT), watch: None }
+    }
+
+    /// When [`HostFiles::begin`] is due.
+    pub(super) fn begins(&self) -> Option<Instant> {
+        self.begins
+    }
+
+    /// Begins to watch. Tells what came and changed before.
+    pub(super) fn begin(&mut self) -> Vec<Event> {
+        self.begins = None;
+        let mut events = Vec::new();
+        self.watch = Watch::begin(&self.directory);
+        if let Some(watch) = &mut self.watch {
+            watch.catch_up(&mut events);
+        }
+        events
+    }
+
+    /// Ready to read when something has happened.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(|watch| watch.inotify.as_fd())
+    }
+
+    /// What has happened since.
+    pub(super) fn read(&mut self) -> Vec<Event> {
+        let read = self.watch.as_mut().map(Watch::read);
+        read.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|_| {
+            // The look at the end finds everything.
+            self.watch = None;
+            Vec::new()
+        })
+    }
+
+    /// The look at the end, everything inside being dead: what nobody has told yet.
+    pub(super) fn end(mut self) -> Vec<Event> {
+        let mut events = self.read();
+        let told = self.watch.map(|watch| watch.told).unwrap_or_default();
+        look(&self.directory, &told, &mut events);
+        events
+    }
+}
+
 /// The watch of one session.
 #[derive(Debug)]
-pub(super) struct Watch {
+struct Watch {
     inotify: OwnedFd,
     project: Beneath,
     record: Record,
@@ -44,7 +103,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Begins; `None` where there is no record, or the kernel has no watch left. Nothing is lost by
     /// that: everything is looked at in the end.
-    pub(super) fn begin(directory: &Path) -> Option<Self> {
+    fn begin(directory: &Path) -> Option<Self> {
         let record = Record::read(directory)?;
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let project = Beneath::open(record.project.as_path()).ok()?;
@@ -85,8 +144,25 @@ impl Watch {
         true
     }
 
-    /// What has happened since.
-    pub(super) fn read(&mut self) -> io::Result<Vec<Event>> {
+    /// What came before the watch began.
+    fn catch_up(&mut self, events: &mut Vec<Event>) {
+        let watched: Vec<Vec<u8>> = self.watched.values().cloned().collect();
+        for directory in watched {
+            self.look_into(&directory, events);
+        }
+        for (path, held) in self.record.contents.clone() {
+            let Some(item) = self.record.known.items.get(&path) else { continue };
+            let change = match content(&mut self.project, &path, item) {
+                Some(now) if now == held => continue,
+                Some(_) => Change::Changed,
+                None => Change::Gone,
+            };
+            let entry = item.entry;
+            self.tell(&path.0, entry, change, events);
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Vec<Event>> {
         let mut seen = Vec::new();
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
@@ -138,6 +214,9 @@ impl Watch {
         let Ok(names) = walk::names(&self.project, path) else { return };
         for (name, what) in names {
             let path = join(path, &name);
+            if self.is_known(&path) {
+                continue;
+            }
             if let Some(entry) = table::find(&path, what) {
                 self.tell(&path, entry, Change::New, events);
             } else if what == What::Directory && table::is_on_the_way(&path) && self.add(&path) {
@@ -146,9 +225,19 @@ impl Watch {
         }
     }
 
+    fn is_known(&self, path: &[u8]) -> bool {
+        self.is_kept(path) || self.record.known.items.contains_key(&Bytes::from(path))
+    }
+
+    /// Nothing inside can change it.
+    fn is_kept(&self, path: &[u8]) -> bool {
+        let known = &self.record.known;
+        known.protects(path) || (known.own_git && path == b".git")
+    }
+
     fn entry(&self, path: &[u8], directory: bool) -> Option<&'static Entry> {
         let known = &self.record.known;
-        if known.protects(path) || (known.own_git && path == b".git") {
+        if self.is_kept(path) {
             return None;
         }
         let above = known.items.get(&Bytes::from(parent(path))).map(|item| item.entry);
@@ -187,25 +276,15 @@ impl Watch {
     }
 }
 
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-}
-
-/// The look at the end, everything inside being dead: what nobody has told yet.
-pub(super) fn at_the_end(directory: &Path, watch: Option<Watch>) -> Vec<Event> {
-    let (mut events, told) = match watch {
-        Some(mut watch) => (watch.read().unwrap_or_default(), watch.told),
-        None => (Vec::new(), BTreeSet::new()),
-    };
+/// What is found in the end and was not told.
+fn look(directory: &Path, told: &BTreeSet<(Bytes, &'static str)>, events: &mut Vec<Event>) {
     let found = match settle::look(directory) {
         Ok(Some(found)) => found,
-        Ok(None) => return events,
+        Ok(None) => return,
         Err(err) => {
             let text = format!("host files: the project could not be looked at: {err}");
             events.push(notice("host-files-unseen", text));
-            return events;
+            return;
         }
     };
     for case in found.cases {
@@ -219,7 +298,6 @@ pub(super) fn at_the_end(directory: &Path, watch: Option<Watch>) -> Vec<Event> {
         let text = format!("host files: {} directories could not be looked at", found.unseen);
         events.push(notice("host-files-unseen", text));
     }
-    events
 }
 
 fn event(path: Bytes, entry: &'static Entry, change: Change, tracked: bool, seen: &str) -> Event {

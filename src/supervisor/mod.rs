@@ -6,9 +6,11 @@
 pub mod execs;
 
 mod begin;
+mod cgroup;
 mod control;
 mod events;
 mod host_files;
+mod mirror;
 mod refusal;
 mod serve;
 mod signals;
@@ -19,7 +21,8 @@ use std::path::Path;
 
 use self::control::Control;
 use self::events::Verdict;
-use self::host_files::Watch;
+use self::host_files::HostFiles;
+use self::mirror::{Kept, Pairs};
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -103,19 +106,32 @@ fn observed(
         .map_err(Verdict::not_started)
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
     let (verdict, execs) = match begun {
-        Ok((control, begun)) => {
+        Ok((control, mut begun)) => {
             inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
-            let mut host_files = Watch::begin(session.directory);
+            let mut host_files = HostFiles::new(session.directory);
+            let (home, pairs) = begun.home.take().unzip();
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
+            let mirror = pairs.map(Pairs::keep).transpose()?;
             let tty = tty.as_mut();
-            let watch = host_files.as_mut();
-            let running =
-                Running { plan, sandbox, init, execs: &execs, signals, tty, control, watch };
+            let running = Running {
+                plan,
+                sandbox,
+                init,
+                execs: &execs,
+                signals,
+                tty,
+                control,
+                host_files: &mut host_files,
+            };
             let verdict = running.serve();
             // Everything inside is dead.
-            for event in host_files::at_the_end(session.directory, host_files) {
+            for event in host_files.end() {
                 execs.note(event);
             }
+            for words in mirror.map(Kept::end).unwrap_or_default() {
+                execs.note(events::notice("state-not-returned", words));
+            }
+            drop(home);
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
                 Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),

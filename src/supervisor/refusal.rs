@@ -56,6 +56,12 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
         return error
             .hint("a path that the profile or `--bind` names is gone since it was checked");
     }
+    if words.contains("transient scope") || words.contains("connect to bus") {
+        return error.hint(
+            "systemd was asked to hold the limits of the profile: does `systemd-run --user --scope \
+             true` work? With `limits.enforce = \"best-effort\"` the session starts without them",
+        );
+    }
     if words.contains("execvp") {
         return error.hint(
             "the claudebox program could not be executed inside; is it on a \

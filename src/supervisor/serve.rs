@@ -15,7 +15,7 @@ use super::begin::Init;
 use super::control::{Control, Request};
 use super::events::{self, Verdict};
 use super::execs::Execs;
-use super::host_files::Watch;
+use super::host_files::HostFiles;
 use super::signals::Signals;
 use super::spawn::{Sandbox, ends_within};
 use super::terminal::Tty;
@@ -39,7 +39,7 @@ pub(super) struct Running<'a> {
     pub(super) signals: &'a Signals,
     pub(super) tty: Option<&'a mut Tty>,
     pub(super) control: Control,
-    pub(super) watch: Option<&'a mut Watch>,
+    pub(super) host_files: &'a mut HostFiles,
 }
 
 /// What is known of the agent so far.
@@ -64,6 +64,8 @@ enum Wake {
     Client(u64),
     /// Something happened to host-executable files.
     HostFiles,
+    /// It is time to watch them.
+    WatchHostFiles,
     /// The agent's time is over.
     Late,
 }
@@ -72,6 +74,7 @@ impl Running<'_> {
     /// Serves to the end. When it returns, nothing lives inside.
     pub(super) fn serve(mut self) -> Verdict {
         let verdict = self.until_the_end();
+        self.execs.hurry();
         if verdict.leaves_it_running() {
             self.sandbox.kill();
         }
@@ -113,7 +116,11 @@ impl Running<'_> {
                     None
                 }
                 Wake::HostFiles => {
-                    self.host_files();
+                    self.host_files.read().into_iter().for_each(|event| self.execs.note(event));
+                    None
+                }
+                Wake::WatchHostFiles => {
+                    self.host_files.begin().into_iter().for_each(|event| self.execs.note(event));
                     None
                 }
                 Wake::Late => agent.asked.map(|(signal, _)| Verdict::terminated(signal as i32)),
@@ -127,7 +134,11 @@ impl Running<'_> {
     /// Waits for the next thing. What the inner stage said comes before its end.
     fn next(&self, deadline: Option<Instant>, watch_log: bool) -> io::Result<Wake> {
         loop {
+            let begins = self.host_files.begins();
             let timeout = deadline
+                .into_iter()
+                .chain(begins)
+                .min()
                 .map(|end| Timespec::try_from(end.saturating_duration_since(Instant::now())))
                 .transpose()
                 .map_err(io::Error::other)?;
@@ -140,13 +151,16 @@ impl Running<'_> {
                 self.execs.failure(),
             ];
             let fixed = &fixed[..if watch_log { 5 } else { 4 }];
-            let host_files = self.watch.as_ref().map(|watch| watch.as_fd());
+            let host_files = self.host_files.fd();
             let clients_end = fixed.len() + clients.len();
             let all = fixed.iter().chain(clients.iter().map(|(_, fd)| fd)).chain(&host_files);
             let mut ready: Vec<PollFd<'_>> =
                 all.map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
             match poll(&mut ready, timeout.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) if begins.is_some_and(|begins| begins <= Instant::now()) => {
+                    return Ok(Wake::WatchHostFiles);
+                }
                 Ok(0) => return Ok(Wake::Late),
                 other => other?,
             };
@@ -237,15 +251,6 @@ impl Running<'_> {
         // The cause is known when the log's own thread has ended.
         (self.plan.exec_log == ExecLog::Required)
             .then(|| Verdict::log_failed(Error::launcher("the log cannot be written any more")))
-    }
-
-    fn host_files(&mut self) {
-        let Some(watch) = &mut self.watch else { return };
-        match watch.read() {
-            Ok(events) => events.into_iter().for_each(|event| self.execs.note(event)),
-            // The look at the end finds everything.
-            Err(_) => self.watch = None,
-        }
     }
 
     /// A new pane asks for a shell, or one whose shell runs was closed.

@@ -58,15 +58,22 @@ pub(crate) fn work(bench: &Workbench, report: &mut Report) {
     }
     bench.place.project_file("Makefile", MAKEFILE);
     bench.place.project_file("git-work.sh", include_str!("git-work.sh"));
+    bench.place.project_file("git-repository.sh", include_str!("git-repository.sh"));
     let make: &[&str] = &["time", "make", "-s", "-B", "-j2"];
     let git: &[&str] = &["time", "sh", "git-work.sh"];
+    let repository: &[&str] = &["time", "sh", "git-repository.sh"];
     for (title, command, limit) in [
         ("`make -j2` of 100 C files", make, MAKE),
         ("git: 30 times init, add, commit, status, log", git, GIT),
+        ("git: status, diff, add, commit, log among 1,000 files", repository, GIT),
     ] {
         eprintln!("{title}");
         let figure = |launcher: &Launcher| bench.timed(launcher, command);
         let mut rows = logged(bench, [Target::Ratio(limit), Target::None], figure);
+        // What is left when Landlock and the other filters are on both sides.
+        let unlogged = launchers::claudebox_without_log(&bench.place);
+        let pair = (&unlogged, &bench.claudebox);
+        rows.push(row(bench.size.pairs, pair, Target::None, figure));
         rows.extend(traced(bench, figure));
         report.comparison(title, MILLISECONDS, &rows);
     }

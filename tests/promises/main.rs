@@ -18,6 +18,7 @@ mod n_network;
 mod outside;
 mod p_host_files;
 mod p_host_files_asked;
+mod r_resources;
 mod s_syscalls;
 #[path = "../supervised/mod.rs"]
 mod supervised;

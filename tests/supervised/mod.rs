@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use claudebox::bytes::Bytes;
 use claudebox::log::event::Event;
 use claudebox::sandbox::inner::PROGRAM;
+use claudebox::sandbox::limits::{Limits, Rlimits};
 use claudebox::sandbox::plan::{
     Arg, Demand, ErrnoFilter, ExecLog, InnerPlan, Landlock, PLAN_VERSION, Plan, Summary,
 };
@@ -36,8 +37,10 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         version: PLAN_VERSION,
         summary: Summary { agent: argv.clone(), ..Summary::default() },
         prepare: vec![],
+        mirrors: vec![],
         bwrap: Bytes::from(bwrap()),
         args: words.map(|word| Arg::Literal(Bytes::from(word))).collect(),
+        limits: Limits::default(),
         inner: InnerPlan {
             version: PLAN_VERSION,
             program: argv[0].clone(),
@@ -51,6 +54,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
                 read: list(&["/"]),
                 write: list(&["/tmp", "/dev", "/proc"]),
             },
+            rlimits: Rlimits::default(),
             errno_filter: ErrnoFilter::All,
             exec_log: ExecLog::Required,
         },

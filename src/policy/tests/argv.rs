@@ -77,6 +77,8 @@ fn argv_with_an_old_bwrap() {
     bwrap is too old to forbid user namespaces inside
     bwrap is too old to limit /tmp: it can fill half of the memory
     bwrap is too old to bind by descriptor
+    limits: no limit on memory, by the profile
+    limits: no limit on processes, by the profile
     ");
 }
 

@@ -8,10 +8,11 @@ use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible as _, LandlockStatus, RestrictionStatus,
     Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
-use rustix::process::{DumpableBehavior, Signal};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::sandbox::limits::Rlimits;
 use crate::sandbox::plan::{Demand, ErrnoFilter, Landlock};
 use crate::sys::process::leave_session_keyring;
 use crate::sys::seccomp;
@@ -38,6 +39,24 @@ pub(super) fn guard() -> Result<()> {
         .tried(|| "bind the inner stage to its parent's life")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .tried(|| "hide the inner stage")
+}
+
+/// Lowers what each process inside may take, soft and hard; nothing inside has the capability to
+/// raise it again.
+pub(super) fn limit(rlimits: &Rlimits) -> Result<()> {
+    let asked = [
+        (Resource::Nproc, rlimits.processes),
+        (Resource::Nofile, rlimits.open_files),
+        (Resource::Fsize, rlimits.file_size),
+    ];
+    for (resource, at_most) in asked {
+        let Some(at_most) = at_most else { continue };
+        let Rlimit { current, maximum } = getrlimit(resource);
+        let lower = |limit: Option<u64>| Some(limit.map_or(at_most, |limit| limit.min(at_most)));
+        setrlimit(resource, Rlimit { current: lower(current), maximum: lower(maximum) })
+            .tried(|| format!("limit {resource:?} to {at_most}"))?;
+    }
+    Ok(())
 }
 
 /// Everything that holds for the inner stage and all that descends from it.
@@ -100,10 +119,14 @@ fn apply(asked: &Landlock) -> Result<RestrictionStatus, landlock::RulesetError> 
     }
     let mut ruleset = ruleset.create()?;
     if asked.files {
-        // A path that is not there is left out: what is not named is refused.
+        // A path that is not there is left out: what is not named is refused. The names of what is
+        // mounted may be listed from the root on. Nobody inside has a use for a device node, and an
+        // overlay file system takes one for the absence of a file (whiteout).
+        let write = AccessFs::from_all(TRIED) & !(AccessFs::MakeChar | AccessFs::MakeBlock);
         ruleset = ruleset
+            .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
             .add_rules(path_beneath_rules(paths(&asked.read), AccessFs::from_read(TRIED)))?
-            .add_rules(path_beneath_rules(paths(&asked.write), AccessFs::from_all(TRIED)))?;
+            .add_rules(path_beneath_rules(paths(&asked.write), write))?;
     }
     ruleset.restrict_self()
 }

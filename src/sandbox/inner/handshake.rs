@@ -18,6 +18,7 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::Bytes;
 use crate::sandbox::plan::InnerPlan;
 use crate::supervisor::execs::filter::Stops;
 
@@ -34,6 +35,21 @@ pub struct Orders {
     pub life: RawFd,
     /// Whether the agent's process group becomes the terminal's foreground group.
     pub foreground: bool,
+    /// What must be mounted.
+    pub mounts: Vec<Mounted>,
+}
+
+/// A file or directory that the supervisor opened, and where it must be inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounted {
+    /// The path inside, with no link on the way.
+    pub destination: Bytes,
+    /// Its device, as fstat(2) tells it.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// It must be so.
+    pub read_only: bool,
 }
 
 /// From the inner stage.

@@ -10,6 +10,7 @@ mod confine;
 mod errno;
 pub mod handshake;
 mod init;
+mod mounts;
 mod observe;
 mod sockets;
 
@@ -84,8 +85,11 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     // sent through it, and so the word of what failed (ECONNRESET).
     let Some(Order::Observe(stops)) = next(supervisor)? else { return Err(supervisor_gone()) };
     let orders = read_orders(plan)?;
-    let InnerPlan { program, argv, env, cwd, shell, landlock, errno_filter, .. } = &orders.plan;
+    let InnerPlan { program, argv, env, cwd, shell, landlock, rlimits, errno_filter, .. } =
+        &orders.plan;
     confine::guard()?;
+    mounts::check(&orders.mounts)?;
+    confine::limit(rlimits)?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried(|| "open the root directory")?;
@@ -102,19 +106,16 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
         landlock_abi: restricted.abi,
         observed,
     });
-    let (sent, sockets) = match &listener {
-        Some(listener) => {
-            let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
-            let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
-            (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
+    let (sent, sockets) = if let Some(listener) = &listener {
+        let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
+        let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
+        (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
+    } else {
+        // Nobody stops socketcall(2) to make the socket itself.
+        if let Some(program) = errno::without_sockets(*errno_filter) {
+            seccomp::apply(&program).tried(|| "install the errno filter")?;
         }
-        None => {
-            // Nobody stops socketcall(2) to make the socket itself.
-            if let Some(program) = errno::without_sockets(*errno_filter) {
-                seccomp::apply(&program).tried(|| "install the errno filter")?;
-            }
-            (supervisor.send(&ready, &[]), None)
-        }
+        (supervisor.send(&ready, &[]), None)
     };
     sent.tried(|| "report to the supervisor")?;
     // A copy that stayed open here would turn the supervisor's death into a hang of every exec.

@@ -1,6 +1,6 @@
 //! Makes sockets for 32-bit x86 programs. socketcall(2), which glibc uses there, hands the family
 //! over in memory: a filter cannot look, and what the supervisor reads, another thread can change
-//! before the kernel reads it again (which opened AF_ALG and AF_VSOCK to every sandbox that let
+//! before the kernel reads it again (which opened `AF_ALG` and `AF_VSOCK` to every sandbox that let
 //! the call pass). So the call never runs. The supervisor reads the arguments once and asks pid 1,
 //! which makes the socket in the sandbox's namespaces and under the sandbox's own errno filter: a
 //! family that is refused to everybody is refused here.

@@ -153,6 +153,11 @@ impl Execs {
         self.queue.push(Seen::Noted(Box::new(event)));
     }
 
+    /// The session is about to end: what was seen is written while the sandbox dies.
+    pub fn hurry(&self) {
+        self.queue.hurry();
+    }
+
     /// Whether execs can no longer be logged: the log could not be written, or the watcher broke.
     /// Execs inside go on; whose log is required ends the session.
     pub fn failed(&self) -> bool {

@@ -46,6 +46,8 @@ struct State<T> {
     bytes: usize,
     /// Nothing will come any more.
     closed: bool,
+    /// The end is near: what comes is taken at once.
+    hurried: bool,
     /// Nobody takes any more: what is pushed is gone. Only after [`Queue::abandon`].
     abandoned: bool,
 }
@@ -62,7 +64,13 @@ pub enum Pressure {
 impl<T: Weigh> Queue<T> {
     /// An empty queue.
     pub fn new(bounds: Bounds) -> Self {
-        let state = State { items: VecDeque::new(), bytes: 0, closed: false, abandoned: false };
+        let state = State {
+            items: VecDeque::new(),
+            bytes: 0,
+            closed: false,
+            hurried: false,
+            abandoned: false,
+        };
         Self { bounds, state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
@@ -98,7 +106,15 @@ impl<T: Weigh> Queue<T> {
     }
 
     fn urgent(&self, state: &State<T>) -> bool {
-        state.items.len() * 2 >= self.bounds.items || state.bytes * 4 >= self.bounds.bytes
+        state.hurried
+            || state.items.len() * 2 >= self.bounds.items
+            || state.bytes * 4 >= self.bounds.bytes
+    }
+
+    /// The end is near: what is there is taken now, and whatever comes at once.
+    pub fn hurry(&self) {
+        self.state().hurried = true;
+        self.filled.notify_one();
     }
 
     /// Waits for items and moves all into `taken`; false when none will come any more.

@@ -60,7 +60,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         })),
         1 => (t, any::<String>()).prop_map(|(t, odd)| Event::Confined(Confined {
             t, landlock: odd.clone(), landlock_abi: 1,
-            exec_log: ExecLogStatus::Unavailable { reason: odd },
+            exec_log: ExecLogStatus::Unavailable { reason: odd }, limits: Vec::new(),
         })),
         1 => (any::<u64>(), any::<String>())
             .prop_map(|(t, reason)| Event::End(End { t, execs: 0, code: 1, reason })),

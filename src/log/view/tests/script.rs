@@ -33,7 +33,13 @@ impl Session {
         };
         let exec_log =
             ExecLogStatus::On { exit_source: "pidfd".into(), killable: true, verifies: true };
-        let confined = Confined { t: NOON, landlock: "fully".into(), landlock_abi: 7, exec_log };
+        let confined = Confined {
+            t: NOON,
+            landlock: "fully".into(),
+            landlock_abi: 7,
+            exec_log,
+            limits: Vec::new(),
+        };
         let mut session = Self {
             t: NOON,
             last: 0,

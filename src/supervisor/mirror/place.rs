@@ -1,0 +1,192 @@
+//! A JSON file that somebody else may replace at any moment, by descriptor: no link is followed on
+//! the way to it or at its end, and it is replaced by renaming, so that nobody reads half of it.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::inotify::{self, WatchFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, renameat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::exchange::Object;
+use crate::visible::visible_path;
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+/// How often the kernel is asked again when something is being renamed meanwhile, openat2(2).
+const PATIENCE: usize = 64;
+
+/// Where a file is, or will be.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// A directory that is trusted.
+    root: PathBuf,
+    /// The directory of the file, relative to the root.
+    directory: PathBuf,
+    /// Its name.
+    name: PathBuf,
+}
+
+impl Place {
+    /// `path` below `root`, or absolute below `/`.
+    pub(super) fn new(root: &Path, path: &Path) -> Self {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+        Self { root: root.to_owned(), directory, name }
+    }
+
+    /// The object in it; empty where there is no file.
+    ///
+    /// # Errors
+    /// Where it is no regular file, is too large, or holds no JSON object.
+    pub(super) fn read(&self) -> io::Result<Object> {
+        match self.open() {
+            Ok(Some(file)) => {
+                let mut text = Vec::new();
+                if file.take(LARGEST + 1).read_to_end(&mut text)? as u64 > LARGEST {
+                    return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+                }
+                Ok(serde_json::from_slice(&text)?)
+            }
+            Ok(None) => Ok(Object::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn open(&self) -> Result<Option<File>, Errno> {
+        let directory = match self.directory() {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        // O_NONBLOCK: a FIFO would wait for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = match openat(directory, &self.name, flags | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::RegularFile => Ok(Some(File::from(fd))),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    /// Replaces it. Its permissions stay; a new one is the caller's alone.
+    ///
+    /// # Errors
+    /// Where its directory is not there or cannot be written.
+    pub(super) fn write(&self, object: &Object) -> io::Result<()> {
+        let mode = match self.open()? {
+            Some(file) => Mode::from_raw_mode(fstat(&file)?.st_mode & 0o666),
+            None => Mode::RUSR | Mode::WUSR,
+        };
+        let mut text = serde_json::to_vec_pretty(object)?;
+        text.push(b'\n');
+        let directory = self.directory()?;
+        let mut temporary = self.name.clone().into_os_string();
+        temporary.push(format!(".claudebox.{}", std::process::id()));
+        match unlinkat(&directory, &temporary, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let file = openat(&directory, &temporary, flags | OFlags::CLOEXEC, mode)?;
+        let written = File::from(file)
+            .write_all(&text)
+            .and_then(|()| Ok(renameat(&directory, &temporary, &directory, &self.name)?));
+        if written.is_err() {
+            let _ = unlinkat(&directory, &temporary, AtFlags::empty());
+        }
+        written
+    }
+
+    /// Watches its directory.
+    pub(super) fn watch(&self, inotify: &OwnedFd, flags: WatchFlags) -> Result<(), Errno> {
+        let directory = self.directory()?;
+        // By the descriptor: by its name, a link could have taken its place.
+        let by_fd = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        inotify::add_watch(inotify, by_fd, flags).map(drop)
+    }
+
+    fn directory(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, &self.root, flags | OFlags::PATH, Mode::empty())?;
+        let path =
+            if self.directory.as_os_str().is_empty() { Path::new(".") } else { &self.directory };
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..PATIENCE {
+            match openat2(&root, path, flags | OFlags::RDONLY, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&visible_path(&self.root.join(&self.directory).join(&self.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: serde_json::Value) -> Object {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_keeps_its_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        let place = Place::new(dir.path(), Path::new("a/f.json"));
+        assert_eq!(place.read().unwrap(), Object::new());
+        let path = dir.path().join("a/f.json");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        place.write(&object(json!({"k": 1}))).unwrap();
+        assert_eq!((place.read().unwrap(), mode()), (object(json!({"k": 1})), 0o600));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        place.write(&object(json!({"k": 2}))).unwrap();
+        assert_eq!(mode(), 0o640);
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+        let whole = Place::new(Path::new("/"), &path);
+        assert_eq!(whole.read().unwrap(), object(json!({"k": 2})));
+    }
+
+    #[test]
+    fn no_link_is_followed_and_nothing_but_a_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "{}").unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        let home = dir.path().join("home");
+        let place = |path: &str| Place::new(&home, Path::new(path));
+        symlink(&victim, home.join("link")).unwrap();
+        symlink(dir.path(), home.join("up")).unwrap();
+        rustix::fs::mkfifoat(CWD, home.join("fifo"), Mode::RWXU).unwrap();
+        fs::write(home.join("text"), "[1]").unwrap();
+        for path in ["link", "up/victim", "fifo", "text"] {
+            assert!(place(path).read().is_err(), "{path}");
+        }
+        for path in ["link", "up/victim", "up/new"] {
+            assert!(place(path).write(&object(json!({"k": 1}))).is_err(), "{path}");
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"{}");
+        assert!(!dir.path().join("new").exists());
+    }
+}
