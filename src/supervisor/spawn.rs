@@ -20,7 +20,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -166,8 +166,8 @@ impl Drop for Sandbox {
 /// The agent gets these three. From a directory of the host it could walk on (CVE-2024-21626).
 fn no_directory(name: &str, stream: &impl AsFd) -> Result<()> {
     // What is closed is nothing to walk from.
-    let directory = rustix::fs::fstat(stream)
-        .is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir());
+    let directory =
+        fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir());
     if !directory {
         return Ok(());
     }

@@ -18,6 +18,9 @@ use crate::outside::{Marker, descendants, tree};
 use crate::script;
 use crate::supervised::{self, Room};
 
+/// A value of the environment that must not be found.
+const SECRET: &str = "hunter2-of-the-environment";
+
 /// Attacks on pid 1 of `tests/programs/init.c`.
 #[rustfmt::skip]
 const ON_INIT: &[(&str, &str)] = &[
@@ -142,7 +145,6 @@ fn promise_i_no_capability_no_privilege_and_namespaces_of_its_own() {
 fn promise_i_the_users_keyring_stays_outside() {
     must_have_sandbox();
     let keys = Hostile::new("keys", &[]);
-    const SECRET: &str = "planted-in-the-keyring\n";
     for user in users() {
         let place = Place::new(user);
         keys.put_into(&place);
@@ -158,7 +160,10 @@ fn promise_i_the_users_keyring_stays_outside() {
         let find = format!("{} find; cat /proc/keys", keys.path().display());
         let bare = ["plant", "bwrap", "--unshare-all", "--dev-bind", "/", "/", "sh", "-c", &find];
         let found = place.command(keys.path()).args(bare).run().code(0).stdout;
-        assert!(found.starts_with(SECRET) && found.contains("claudebox-test"), "{found}");
+        assert!(
+            found.starts_with("planted-in-the-keyring\n") && found.contains("claudebox-test"),
+            "{found}"
+        );
     }
     // The second layer: with all calls allowed, the keyring is another one.
     for user in supervised::users() {
@@ -253,7 +258,6 @@ fn promise_i_a_directory_is_no_standard_stream() {
 #[test]
 fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
     must_have_sandbox();
-    const SECRET: &str = "hunter2-of-the-environment";
     let holds = |pid: i32, file: &str| {
         let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
