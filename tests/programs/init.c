@@ -89,6 +89,10 @@ static int limits_set(pid_t target) {
     struct rlimit few = {3, 3};
     return prlimit(target, RLIMIT_NOFILE, &few, 0);
 }
+static int starved(pid_t target) {
+    int priority = 0;
+    return syscall(SYS_sched_setscheduler, target, 5 /* SCHED_IDLE */, &priority);
+}
 
 /* Whether it runs no more: dead or stopped. A signal that init ignores is sent with success. */
 static int over(pid_t target) {
@@ -136,7 +140,7 @@ static const struct { const char *name; int (*attack)(pid_t); } attacks[] = {
     TRY(system_call), TRY(input_output), TRY(descriptor_shown), TRY(descriptor_opened),
     TRY(descriptor_taken), TRY(directory_shown), TRY(directory_entered), TRY(root_entered),
     TRY(executable_shown), TRY(executable_opened), TRY(namespace_shown), TRY(namespace_opened),
-    TRY(limits_set), TRY(kill_it), TRY(stop_it), TRY(any_signal), TRY(kill_thread),
+    TRY(limits_set), TRY(starved), TRY(kill_it), TRY(stop_it), TRY(any_signal), TRY(kill_thread),
     TRY(kill_by_pidfd), TRY(kill_by_owner),
 };
 

@@ -189,6 +189,15 @@ static int prlimit_of_init_upper_half(void) {
     return syscall(SYS_prlimit64, 0xffffffff00000001ul, 8, &none, 0);
 }
 
+static int scheduler_of_init(void) {
+    int priority = 0;
+    return syscall(SYS_sched_setscheduler, 1, SCHED_IDLE, &priority);
+}
+static int affinity_of_init(void) {
+    unsigned long all[128];
+    memset(all, -1, sizeof all);
+    return syscall(SYS_sched_setaffinity, 1, sizeof all, all);
+}
 
 /* What asks for privileges first. */
 static int init_module_call(void) { return asked(syscall(SYS_init_module, 0, 0, "")); }
@@ -367,6 +376,7 @@ static const struct { const char *name; int (*call)(void); } attacks[] = {
     TRY(setns_direct), TRY(mount_direct), TRY(open_tree_direct), TRY(fsopen_direct),
     TRY(fspick_direct), TRY(move_mount_direct), TRY(io_uring_enter), TRY(io_uring_register),
     TRY(prlimit_of_init), TRY(prlimit_of_init_upper_half),
+    TRY(scheduler_of_init), TRY(affinity_of_init),
     TRY(socket_packet), TRY(socket_packet_upper_half), TRY(socketpair_packet),
     TRY(socket_vsock), TRY(socket_any_rare),
 #ifdef __x86_64__

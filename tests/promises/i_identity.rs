@@ -31,7 +31,7 @@ const ON_INIT: &[(&str, &str)] = &[
     ("descriptor_opened", "EPERM"), ("descriptor_taken", "EPERM"), ("directory_shown", "EPERM"),
     ("directory_entered", "EPERM"), ("root_entered", "EPERM"), ("executable_shown", "EPERM"),
     ("executable_opened", "EPERM"), ("namespace_shown", "EPERM"),
-    ("namespace_opened", "EPERM"), ("limits_set", "EPERM"),
+    ("namespace_opened", "EPERM"), ("limits_set", "EPERM"), ("starved", "EPERM"),
     // Sent, and not heard.
     ("kill_it", "EALREADY"), ("stop_it", "EALREADY"), ("any_signal", "EALREADY"),
     ("kill_thread", "EALREADY"), ("kill_by_pidfd", "EALREADY"), ("kill_by_owner", "EALREADY"),

@@ -34,6 +34,7 @@ const ATTACKS: &[(&str, &str)] = &[
     ("personality_map_page_zero", "EPERM"),
     ("quotactl_call", "EPERM"), ("settimeofday_call", "EPERM"), ("clock_settime_call", "EPERM"),
     ("prlimit_of_init", "EPERM"), ("prlimit_of_init_upper_half", "EPERM"),
+    ("scheduler_of_init", "EPERM"), ("affinity_of_init", "EPERM"),
     ("socket_packet", "EAFNOSUPPORT"), ("socket_packet_upper_half", "EAFNOSUPPORT"),
     ("socketpair_packet", "EAFNOSUPPORT"), ("socket_vsock", "EAFNOSUPPORT"),
     ("socket_any_rare", "EAFNOSUPPORT"),

@@ -264,11 +264,17 @@ pub(super) const TABLE: &[Refusal] = &[
               wire; AF_ALG and the rare protocols are modules of little use and many exploits",
     },
     Refusal {
-        calls: &[call("prlimit64", 302, 340, 261, 369)],
+        calls: &[
+            call("prlimit64",          302, 340, 261, 369),
+            call("sched_setscheduler", 144, 156, 119, 156),
+            call("sched_setparam",     142, 154, 118, 154),
+            call("sched_setattr",      314, 351, 274, 380),
+            call("sched_setaffinity",  203, 241, 122, 241),
+        ],
         when: When::OneOf(0, &[value("pid 1", 1)]),
         answer: EPERM, nesting: false,
-        why: "the kernel lets a user set the limits of all of their processes: one of CPU time \
-              would end pid 1, and with it the session",
+        why: "the kernel lets a user limit all of their processes: a limit of CPU time would end \
+              pid 1, and with it the session, and SCHED_IDLE would delay its work",
     },
 ];
 

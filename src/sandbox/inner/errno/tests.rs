@@ -129,7 +129,8 @@ fn the_numbers_are_those_of_the_kernel() {
         SYS_get_mempolicy SYS_set_mempolicy_home_node SYS_syslog SYS_acct SYS_quotactl
         SYS_quotactl_fd SYS_swapon SYS_swapoff SYS_reboot SYS_kexec_load SYS_init_module
         SYS_finit_module SYS_delete_module SYS_settimeofday SYS_clock_settime SYS_vhangup
-        SYS_nfsservctl SYS_personality SYS_socket SYS_socketpair SYS_prlimit64);
+        SYS_nfsservctl SYS_personality SYS_socket SYS_socketpair SYS_prlimit64
+        SYS_sched_setscheduler SYS_sched_setparam SYS_sched_setattr SYS_sched_setaffinity);
     #[cfg(target_arch = "x86_64")]
     check!(SYS_kexec_file_load SYS_iopl SYS_ioperm SYS_uselib SYS_modify_ldt);
 }
@@ -193,6 +194,18 @@ fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
         answers.all(|answer| answer == first)
     };
     let undecided: Vec<u32> = (0..600).filter(|nr| !decided(*nr)).collect();
-    let known = ["ioctl", "socket", "socketpair", "clone", "personality", "unshare", "prlimit64"];
+    let known = [
+        "ioctl",
+        "socket",
+        "socketpair",
+        "clone",
+        "personality",
+        "sched_setparam",
+        "sched_setscheduler",
+        "sched_setaffinity",
+        "unshare",
+        "prlimit64",
+        "sched_setattr",
+    ];
     assert_eq!(undecided, known.map(|name| number((X86_64, Column::X86_64), name)));
 }
