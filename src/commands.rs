@@ -4,11 +4,13 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
+use crate::attack;
 use crate::cli::{
-    ExplainArgs, KeepArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions, TrustArgs,
-    VerifyArgs,
+    DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions,
+    TrustArgs, VerifyArgs,
 };
 use crate::demo;
+use crate::doctor;
 use crate::error::{Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
@@ -161,8 +163,13 @@ fn ask(out: &mut dyn Write) -> Result<bool> {
 }
 
 /// `claudebox doctor`
-pub(crate) fn doctor(host: &Host) -> Result<u8> {
-    crate::doctor::doctor(host, &mut anstream::stdout())
+pub(crate) fn doctor(args: &DoctorArgs, host: &Host) -> Result<u8> {
+    let out = &mut anstream::stdout();
+    if args.attack {
+        attack::attack(args.profile.as_deref(), host, out)
+    } else {
+        doctor::doctor(host, out)
+    }
 }
 
 /// `claudebox completions`

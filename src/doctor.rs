@@ -103,7 +103,7 @@ fn landlock(host: &Host) -> Finding {
 }
 
 fn terminal(host: &Host) -> Finding {
-    match tmux::Program::find(&host.environment) {
+    match tmux::Program::find(host) {
         Ok(tmux) if tmux.support == tmux::version::Support::Full => {
             Finding::new(Level::Fine, "tmux", "shows the log beside the agent")
         }
@@ -157,7 +157,7 @@ fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
 }
 
 /// What the run itself said, with its hints.
-fn failure(stderr: &[u8]) -> Error {
+pub(crate) fn failure(stderr: &[u8]) -> Error {
     let text = String::from_utf8_lossy(stderr);
     let (hints, says): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("hint: "));

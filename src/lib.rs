@@ -2,6 +2,7 @@
 //! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan`] is how
 //! one run gets from what was typed to what is done.
 
+pub mod attack;
 mod bpf;
 pub mod bytes;
 pub mod cli;
@@ -46,6 +47,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Inside the sandbox there is no host to look at and no user to talk to.
     match cli.command {
         Some(Command::Inner { socket, plan }) => return sandbox::inner::main(socket, plan),
+        Some(Command::Attack) => return attack::act(),
         Some(Command::Demo) => return demo::act(),
         _ => {}
     }
@@ -76,12 +78,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Verify(args)) => commands::verify(&args, &host),
         Some(Command::Profile(command)) => commands::profile(&command, &host),
         Some(Command::Trust(args)) => commands::trust(&args, &host),
-        Some(Command::Doctor) => commands::doctor(&host),
+        Some(Command::Doctor(args)) => commands::doctor(&args, &host),
         Some(Command::Completions { shell }) => commands::completions(shell),
         Some(Command::Man) => commands::man(),
         Some(Command::Schema) => commands::schema(),
         // Answered in `run`, before the host is looked at.
-        Some(Command::Inner { .. } | Command::Demo) => Ok(error::exit::USAGE),
+        Some(Command::Inner { .. } | Command::Attack | Command::Demo) => Ok(error::exit::USAGE),
     }
 }
 

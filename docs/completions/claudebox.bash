@@ -16,6 +16,9 @@ _claudebox() {
             ",$1")
                 cmd="claudebox"
                 ;;
+            claudebox,__attack)
+                cmd="claudebox__subcmd____attack"
+                ;;
             claudebox,__demo)
                 cmd="claudebox__subcmd____demo"
                 ;;
@@ -69,6 +72,9 @@ _claudebox() {
                 ;;
             claudebox,verify)
                 cmd="claudebox__subcmd__verify"
+                ;;
+            claudebox__subcmd__help,__attack)
+                cmd="claudebox__subcmd__help__subcmd____attack"
                 ;;
             claudebox__subcmd__help,__demo)
                 cmd="claudebox__subcmd__help__subcmd____demo"
@@ -173,7 +179,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -207,6 +213,20 @@ _claudebox() {
                     COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd____attack)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -299,12 +319,16 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__doctor)
-            opts="-h --help"
+            opts="-h --attack --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -359,8 +383,22 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help)
-            opts="run explain ls attach keep log verify profile trust doctor completions man schema __inner __demo __supervise __shell help"
+            opts="run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd____attack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -75,7 +75,7 @@ pub enum Command {
     /// Trust a project's `.claudebox.toml` as it stands now.
     Trust(TrustArgs),
     /// Say what this machine can do, and what to do where it cannot.
-    Doctor,
+    Doctor(DoctorArgs),
     /// Print a completion script.
     Completions {
         /// The shell.
@@ -93,6 +93,9 @@ pub enum Command {
         /// The sealed memory file with the plan.
         plan: i32,
     },
+    /// The attacker of `doctor --attack`, inside the sandbox.
+    #[command(name = "__attack", hide = true)]
+    Attack,
     /// The scripted agent of the demo, inside the sandbox.
     #[command(name = "__demo", hide = true)]
     Demo,
@@ -157,6 +160,17 @@ pub struct LsArgs {
 pub struct SessionArg {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
+}
+
+/// `claudebox doctor`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoctorArgs {
+    /// Attack a sandbox in a scratch project, and say which promises held (0 all, 1 not all).
+    #[arg(long)]
+    pub attack: bool,
+    /// The profile whose sandbox is attacked, by name or file, and whose `assert` is tried.
+    #[arg(long, value_name = "NAME|FILE", requires = "attack")]
+    pub profile: Option<PathBuf>,
 }
 
 /// `claudebox keep`.

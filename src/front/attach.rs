@@ -26,7 +26,7 @@ pub fn attach(prefix: Option<&str>, host: &Host) -> Result<u8> {
     if host.environment.contains_key(OsStr::new("TMUX")) {
         say("this is a tmux inside a tmux: type the prefix twice to reach the inner one");
     }
-    let program = Program::find(&host.environment)?;
+    let program = Program::find(host)?;
     let _viewing = found.session.view();
     let socket = found.session.tmux_socket();
     let server = program.private(&socket, None, &host.environment);

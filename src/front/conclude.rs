@@ -57,7 +57,7 @@ pub(super) fn remove_stale(sessions: Sessions<'_>, host: &Host) {
     for session in sessions.stale() {
         let socket = session.tmux_socket();
         if socket.exists()
-            && let Ok(program) = Program::find(&host.environment)
+            && let Ok(program) = Program::find(host)
         {
             end_server(&session, &program.private(&socket, None, &host.environment));
         }

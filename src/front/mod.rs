@@ -82,7 +82,7 @@ fn choose_place(invocation: &Invocation, host: &Host) -> Result<Place> {
     let (Some(size), true) = (host.terminal, std::io::stdout().is_terminal()) else {
         return Ok(Place::Here { note: Some("there is no terminal here, so no log pane") });
     };
-    let program = Program::find(&host.environment)?;
+    let program = Program::find(host)?;
     Ok(match users::Pane::find(&program, &host.environment) {
         Some(pane) => Place::UsersTmux(pane),
         None => Place::OwnTmux(program, size),

@@ -135,7 +135,7 @@ fn know_terminal(inner: &mut Vec<(Bytes, Bytes)>, pane: &BTreeMap<OsString, OsSt
 fn screen(host: &Host) -> Vec<String> {
     let lines = || {
         let pane = host.environment.get(OsStr::new("TMUX_PANE"))?.to_str()?;
-        let server = Program::find(&host.environment).ok()?.users(&host.environment);
+        let server = Program::find(host).ok()?.users(&host.environment);
         server.run(&argv::screen(pane)).ok()
     };
     let text = lines().unwrap_or_default();

@@ -6,12 +6,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::Bwrap;
+use super::{Bwrap, search};
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 
@@ -23,7 +23,7 @@ const CACHE: &str = "bwrap.json";
 /// # Errors
 /// When a bwrap is there and does not answer `--help`.
 pub(super) fn find(path: &OsStr, cwd: &Path, cache: &Path) -> Result<Option<Bwrap>> {
-    let Some(program) = search(path, cwd) else { return Ok(None) };
+    let Some(program) = search::outside_of_project("bwrap", path, cwd) else { return Ok(None) };
     let found = fs::metadata(&program).tried(|| format!("look at {}", program.display()))?;
     let setuid = found.mode() & 0o4000 != 0;
     let identity = Identity::of(&program, &found);
@@ -33,22 +33,6 @@ pub(super) fn find(path: &OsStr, cwd: &Path, cache: &Path) -> Result<Option<Bwra
     let options = ask(&program)?;
     remember(cache, identity, &options);
     Ok(Some(Bwrap { path: program, options, setuid }))
-}
-
-/// Looks along `PATH`, leaving out relative entries and those inside the repository around `cwd`:
-/// its author, or an agent that worked there, must not choose the program that builds the sandbox.
-fn search(path: &OsStr, cwd: &Path) -> Option<PathBuf> {
-    let cwd = fs::canonicalize(cwd).ok()?;
-    let repository = cwd.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok());
-    let root = repository.filter(|dir| dir.parent().is_some());
-    let trusted = std::env::split_paths(path).filter(|entry| {
-        let real = fs::canonicalize(entry).unwrap_or_default();
-        entry.is_absolute() && root.is_none_or(|root| !real.starts_with(root))
-    });
-    let trusted = std::env::join_paths(trusted).ok()?;
-    let found = which::which_in("bwrap", Some(trusted), &cwd).ok()?;
-    let real = fs::canonicalize(&found).ok()?;
-    root.is_none_or(|root| !real.starts_with(root)).then_some(real)
 }
 
 /// Runs `bwrap --help` with an empty environment and takes the options out of it.
@@ -134,6 +118,7 @@ pub(super) fn default_path() -> OsString {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     fn script(dir: &Path, text: &str) -> PathBuf {
         fs::create_dir_all(dir).unwrap();

@@ -164,6 +164,7 @@ impl Facts for FakeDisk {
                     ino: 0,
                     mode: 0,
                     size: 0,
+                    linked: path.0.ends_with(b".linked"),
                     ctime: (0, 0),
                 };
                 survey.items.insert(path, item);

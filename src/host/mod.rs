@@ -8,6 +8,7 @@ mod disk;
 #[cfg(test)]
 pub(crate) mod fake;
 mod probe;
+pub(crate) mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -215,6 +215,7 @@ mod tests {
             ino,
             mode: 0o644,
             size: 1,
+            linked: false,
             ctime: (ino.cast_signed(), 0),
         };
         (path.into(), item)

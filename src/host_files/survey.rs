@@ -44,6 +44,9 @@ pub struct Item {
     pub mode: u32,
     /// Its length in bytes.
     pub size: u64,
+    /// The file has more than one name (hard links): it is writable by the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub linked: bool,
     /// When it was last changed in any way, by the kernel's clock (`st_ctime`): nothing inside can
     /// set it.
     pub ctime: Stamp,

@@ -283,6 +283,7 @@ fn item(entry: &'static Entry, unit: bool, package: bool, stat: &Stat) -> Item {
         entry,
         unit,
         package,
+        linked: kind == Kind::File && stat.st_nlink > 1,
         kind,
         ino: stat.st_ino,
         mode: stat.st_mode & 0o7777,

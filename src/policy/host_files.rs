@@ -44,6 +44,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     }
     let Guard { mut protected, left, .. } = guard;
     protected.sort();
+    leave_linked(draft, &survey, &mut protected);
     if left > 0 {
         draft.weakened.push(format!("host files: {left} more are writable inside: too many"));
     }
@@ -69,6 +70,22 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     let counts = |path: &Bytes| known.protected.contains(path) || !known.protects(&path.0);
     known.items = survey.items.into_iter().filter(|(path, _)| counts(path)).collect();
     Ok(known)
+}
+
+/// A file with a second name is read-only by the one and can be written by the other, if an earlier
+/// session left that in the project. It counts as what can change, and is compared at the end.
+fn leave_linked(draft: &mut Draft<'_>, survey: &Survey, protected: &mut Vec<Bytes>) {
+    let linked = survey.items.iter().filter(|(_, item)| item.linked).map(|(path, _)| path);
+    let linked: Vec<&Bytes> = linked
+        .filter(|path| protected.iter().any(|root| is_at_or_below(&path.0, &root.0)))
+        .collect();
+    let Some(first) = linked.first() else { return };
+    draft.weakened.push(format!(
+        "host files: {} of them (the first is {}) can be written by another name, a hard link",
+        linked.len(),
+        visible(first)
+    ));
+    protected.retain(|root| !linked.iter().any(|path| is_at_or_below(&path.0, &root.0)));
 }
 
 /// Takes back what is not protected by the mounts as they are in the end.
@@ -342,6 +359,18 @@ mod tests {
         });
         let expected = ["rw .claude", "rw .husky", "ro .claude/settings.local.json", "ro .husky/_"];
         assert_eq!(mounts(&case), expected);
+    }
+
+    #[test]
+    fn what_has_a_second_name_is_mounted_and_still_compared() {
+        let case = with(&[], |disk| {
+            disk.file("/home/u/p/.vscode/tasks.linked", "").file("/home/u/p/.envrc", "")
+        });
+        assert_eq!(mounts(&case), ["ro .envrc", "ro .vscode"]);
+        assert_eq!(protected(&case), [".envrc", ".git/config", ".git/hooks"]);
+        let known = case.policy().unwrap().known;
+        assert!(known.items.contains_key(&Bytes::from(".vscode/tasks.linked")));
+        assert!(weakened(&case)[0].contains("the first is .vscode/tasks.linked"));
     }
 
     #[test]

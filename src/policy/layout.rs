@@ -73,9 +73,10 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
         Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => return Ok(Vec::new()),
     };
     let Some(above) = holder(&draft.steps, destination) else { return Ok(Vec::new()) };
-    let Mount::Bind { source, destination: holder, .. } = &above.mount else {
+    let Mount::Bind { source, destination: holder, access, .. } = &above.mount else {
         return Ok(Vec::new());
     };
+    let moves = *access == Access::Write;
     if let Mount::Symlink { .. } = step.mount {
         return Err(link_in_a_bind(&source.path(), above, step));
     }
@@ -87,7 +88,31 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
         return Ok(in_private_home(draft, destination, &relative, node));
     }
     check_mount_point(draft, step, &base, &rest, node)?;
-    Ok(Vec::new())
+    let stays = matches!(step.mount, Mount::Bind { access: Access::Read, .. });
+    Ok(if moves && stays { pins(draft, step, (&base, &holder), &rest) } else { Vec::new() })
+}
+
+/// Who renames a directory takes the mounts in it along, and the name is free for something else. So
+/// where what is read-only lies in a place that can be written, each directory on the way to it is
+/// mounted on itself: a mount point cannot be renamed.
+fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &Path) -> Vec<Step> {
+    let mounted = |path: &Path| draft.steps.iter().any(|step| step.mount.destination() == path);
+    rest.ancestors()
+        .skip(1)
+        .filter(|way| !way.as_os_str().is_empty())
+        .map(|way| (base.join(way), holder.join(way)))
+        .filter(|(_, destination)| !mounted(destination))
+        .map(|(source, destination)| Step {
+            mount: Mount::Bind {
+                source: Source::canonical(&source),
+                destination,
+                access: Access::Write,
+                node: Node::Directory,
+            },
+            why: "holds what is read-only, so it cannot be moved".to_owned(),
+            ..step.clone()
+        })
+        .collect()
 }
 
 /// The mount that holds the mount point. Where it is no bind, or there is none, the mount point is
@@ -290,6 +315,27 @@ fn seal(steps: &mut Vec<Step>) {
         why: "nothing is to be written there".to_owned(),
         origin: None,
     }));
+}
+
+/// What can be read inside, for the second layer: whatever is mounted or copied, the outermost.
+pub(super) fn readable(steps: &[Step]) -> Vec<PathBuf> {
+    let shown = |step: &&Step| {
+        let empty = matches!(
+            step.mount,
+            Mount::Symlink { .. } | Mount::Directory { .. } | Mount::RemountReadOnly { .. }
+        );
+        !empty && step.class != Class::Hide && !matches!(step.mount, Mount::Mask { .. })
+    };
+    let mut paths: Vec<&Path> =
+        steps.iter().filter(shown).map(|step| step.mount.destination()).collect();
+    paths.sort_by_key(|path| path.as_os_str().as_bytes());
+    let mut outermost: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !outermost.iter().any(|outer| is_below(path, outer)) {
+            outermost.push(path.to_owned());
+        }
+    }
+    outermost
 }
 
 /// What can be written inside, for the second layer: device nodes and `/proc/self` as well.

@@ -223,6 +223,17 @@ impl Choices {
             .hint("boot a kernel with Landlock (5.13 or newer, `landlock` in its `lsm=` list)")
             .hint("or use a profile with `landlock = \"best-effort\"`"));
         }
+        if required && host.landlock_abi < weakened::ABI_ALL {
+            return Err(Error::launcher(format!(
+                "{}: landlock is required, and this kernel ({}) has only a part of it (ABI {} of {})",
+                paths::place(&self.landlock.origin),
+                visible(&host.kernel),
+                host.landlock_abi,
+                weakened::ABI_ALL
+            ))
+            .hint("boot Linux 6.12 or newer")
+            .hint("or use a profile with `landlock = \"best-effort\"`"));
+        }
         if self.nested_userns.value && host.uid == 0 {
             return Err(Error::usage(format!(
                 "{}: nested-userns is not given to root",
@@ -305,14 +316,15 @@ fn check_program(draft: &Draft<'_>, program: &std::path::Path) -> Result<()> {
     .hint("make its directory visible: --ro-bind DIR, or `tools` in a profile"))
 }
 
-/// The file rules of the second layer. Everything visible may be read: the mounts decide what is
-/// visible, and a rule for `/` still ends at this root, so a path or descriptor that leads out of
-/// it is refused. What may be written is named one by one.
+/// The file rules of the second layer. What may be read and what may be written is named one by one:
+/// something of the host that a mount shows by mistake, or that a path or descriptor leads out to,
+/// is refused. Landlock's rules only ever allow, with all that is below: what is read-only or hidden
+/// within a place that is not (`.git/hooks` in the project) is the mounts' alone.
 fn landlock(draft: &Draft<'_>, choices: &Choices) -> Landlock {
     Landlock {
         demand: choices.landlock.value,
         files: !choices.nested_userns.value && choices.landlock.value != Demand::Off,
-        read: vec![Bytes::from("/")],
+        read: layout::readable(&draft.steps).into_iter().map(Bytes::from).collect(),
         write: layout::writable(&draft.steps).into_iter().map(Bytes::from).collect(),
     }
 }

@@ -20,8 +20,13 @@ const SETTINGS: [(&str, &str); 4] = [
     ("/proc/scsi", "/proc/scsi/scsi"),
 ];
 
-/// Names the keys of the user, whose keyrings belong to no namespace.
-const KEYS: &str = "/proc/keys";
+/// What tells of the host: the keys of the user, whose keyrings belong to no namespace; all
+/// runnable tasks (before Linux 5.13); the kernel's timers, which only root may read.
+const HIDDEN: [(&str, bool, &str); 3] = [
+    ("/proc/keys", false, "the names of the user's keys"),
+    ("/proc/sched_debug", false, "the tasks of the host"),
+    ("/proc/timer_list", true, "the timers of the host"),
+];
 
 /// Adds `/proc` and what covers parts of it.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
@@ -42,8 +47,11 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     // The kernel mounts a new procfs only where it sees one of which nothing is covered: a sandbox
     // inside this one would have none.
     let nested = draft.settings.nested_userns.as_ref().is_some_and(|said| said.value);
-    if !nested && there(KEYS) {
-        add(draft, Mount::Mask { destination: KEYS.into() }, "the names of the user's keys")?;
+    let root = draft.host.uid == 0;
+    for (path, for_root, why) in HIDDEN {
+        if !nested && (root || !for_root) && there(path) {
+            add(draft, Mount::Mask { destination: path.into() }, why)?;
+        }
     }
     Ok(())
 }
@@ -59,7 +67,10 @@ mod tests {
     /// What is mounted below `/proc`.
     fn covered(case: Case) -> Vec<String> {
         let case = case.disk(|disk| {
-            disk.file("/proc/keys", "").file("/proc/acpi/wakeup", "").dir("/proc/asound")
+            disk.file("/proc/keys", "")
+                .file("/proc/timer_list", "")
+                .file("/proc/acpi/wakeup", "")
+                .dir("/proc/asound")
         });
         let policy = case.policy().unwrap();
         let destinations = policy.mounts.iter().map(|step| step.mount.destination());
@@ -84,6 +95,6 @@ mod tests {
         let root = Case::debian()
             .disk(|disk| disk.owned("/home/u/p", 0).owned("/home/u/p/.git", 0))
             .with(|case| case.host.uid = 0);
-        assert_eq!(covered(root), ["/proc/sys", "/proc/acpi", "/proc/keys"]);
+        assert_eq!(covered(root), ["/proc/sys", "/proc/acpi", "/proc/keys", "/proc/timer_list"]);
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
-use super::mount::{Access, Class, Mount, Node, Step};
+use super::mount::{Access, Class, Mount, Node, Step, View};
 use super::paths::place;
 use super::system::EMPTY_SIZE;
 use crate::bytes::Bytes;
@@ -113,10 +113,21 @@ fn state_readonly(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> 
     })
 }
 
-/// Makes visible what a link in the state leads to, read-only and at its own path.
+/// Makes visible what a link in the state leads to, read-only and at its own path. An agent of an
+/// earlier session could have put the link there, if its profile did not name this path yet, and
+/// `hooks -> ~/.ssh` would show it your keys. So only a target of the same name is shown, as in a
+/// directory of dotfiles.
 fn link_target(draft: &mut Draft<'_>, link: &Path, entry: &Settled<String>) -> Result<()> {
     let Some(real) = draft.facts.canonicalize(link) else { return Ok(()) };
     if draft.host.dirs.overlapping(&real).is_some() || draft.host.home.starts_with(&real) {
+        return Ok(());
+    }
+    if real.file_name() != link.file_name() {
+        let view = View::of(&draft.steps, draft.facts);
+        if view.host_path(&real).as_deref() != Some(&*real) {
+            let (link, real) = (visible_path(link), visible_path(&real));
+            draft.left_out.push(format!("{real} ({link} leads there, by another name)"));
+        }
         return Ok(());
     }
     draft.bind(&Bind {
@@ -239,12 +250,7 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
         let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
-        let own = draft.private_home.join(&relative);
-        let copy = match draft.facts.lstat(&own).map(|found| found.kind) {
-            // An agent wrote this: a link there could lead to any file of the caller's.
-            Some(FileKind::File) => read(&own),
-            _ => None,
-        };
+        let copy = own_copy(draft, &relative).and_then(|own| read(&own));
         let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
         let Some(content) = content else { continue };
         draft.prepare.push(Prepare::File {
@@ -254,6 +260,13 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// The agent's copy in its private home. An agent wrote that home: a link in the place of the file,
+/// or of a directory on the way to it, could lead to any file of the caller's.
+fn own_copy(draft: &Draft<'_>, relative: &Path) -> Option<PathBuf> {
+    let own = draft.facts.canonicalize(&draft.private_home)?.join(relative);
+    (draft.facts.canonicalize(&own)? == own).then_some(own)
 }
 
 fn below_home(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {

@@ -8,8 +8,14 @@ use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
 use crate::sandbox::plan::Landlock;
 use crate::sandbox::project::GitEntry;
 
-/// Landlock's scopes for signals and abstract sockets begin with this ABI (Linux 6.12).
-const ABI_SCOPES: u32 = 6;
+/// The Landlock whose every right is used: the scopes for signals and abstract sockets begin with
+/// this ABI (Linux 6.12).
+pub(super) const ABI_ALL: u32 = 6;
+
+/// What Landlock learned to rule with which ABI (landlock(7)); before, the mounts and namespaces are
+/// the only layer for it.
+const LEARNED: [(u32, &str); 3] =
+    [(3, "truncation"), (5, "ioctls of devices"), (ABI_ALL, "signals and abstract sockets")];
 
 /// The phrases, the widest hole first.
 pub(super) fn list(
@@ -27,7 +33,7 @@ pub(super) fn list(
     let host_network = choices.network.value == NetworkMode::Host;
     say(host_network, "network: open, with all of the host's loopback and local network");
     say(
-        host_network && draft.host.landlock_abi < ABI_SCOPES,
+        host_network && draft.host.landlock_abi < ABI_ALL,
         "network: abstract sockets of the host can be reached (this kernel cannot scope them)",
     );
     let shared = choices.git.value == Git::Shared;
@@ -51,6 +57,12 @@ pub(super) fn list(
         say(true, "landlock: not in this kernel, the mounts are the only layer");
     } else {
         say(!landlock.files, "landlock: no file rules with nested-userns");
+        let abi = draft.host.landlock_abi;
+        let lacks: Vec<&str> =
+            LEARNED.iter().filter(|(since, _)| abi < *since).map(|(_, what)| *what).collect();
+        let phrase =
+            format!("landlock: ABI {abi} of this kernel does not rule {}", lacks.join(", "));
+        say(!lacks.is_empty(), &phrase);
     }
     say(choices.exec_log.value == ExecLog::Off, "exec log: off, commands are not observed");
     say(draft.host.uid == 0, "root: what is visible inside is read as root");

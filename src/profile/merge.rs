@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::schema::{Agent, Environment, Files, Limits, Network, Profile, Sockets};
+use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile, Sockets};
 use super::settings::{LayerKind, Settings, Settled};
 use super::source::Source;
 use super::values::{HiddenPath, HomePath, JsonKey, VariableName};
@@ -74,6 +74,7 @@ impl Saying<'_> {
             network,
             sockets,
             limits,
+            assert,
         } = profile;
         self.scalar(&mut to.description, description.as_ref(), Clone::clone);
         self.scalar(&mut to.exec_log, exec_log.as_ref(), |value| *value);
@@ -94,6 +95,11 @@ impl Saying<'_> {
         }
         self.sockets(to, sockets.as_ref());
         self.limits(to, limits.as_ref());
+        if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
+            self.list(&mut to.must_not_read, must_not_read.as_deref(), |path| path.as_str().into());
+            self.list(&mut to.must_write, must_write.as_deref(), |path| path.as_str().into());
+            self.list(&mut to.must_not_reach, must_not_reach.as_deref(), |to| to.as_str().into());
+        }
     }
 
     fn limits(&self, to: &mut Settings, limits: Option<&Limits>) {

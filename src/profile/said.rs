@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::amounts::Limit;
-use super::schema::{Agent, Environment, Files, Limits, Network, Profile};
+use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile};
 use super::values::Argv;
 
 /// One value and its place.
@@ -43,6 +43,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         network,
         sockets,
         limits,
+        assert,
     } = profile;
     let mut all = All::default();
     all.one("description", description.as_ref(), |text| quoted(text));
@@ -89,6 +90,11 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     }
     if let Some(limits) = limits {
         all.limits(limits);
+    }
+    if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
+        all.many("assert.must-not-read", must_not_read.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-write", must_write.as_deref(), |path| quoted(path.as_str()));
+        all.many("assert.must-not-reach", must_not_reach.as_deref(), |to| quoted(to.as_str()));
     }
     all.0
 }
@@ -159,7 +165,9 @@ mod tests {
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
             dbus = true, pipewire = true, nix-daemon = true }\n\
             limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \
-            processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n";
+            processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
+            assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
+            must-not-reach = [\"h:1\"] }\n";
         let profile: Profile = toml::from_str(text).unwrap();
         let schema = schemars::schema_for!(Profile).to_value();
         let keys = |table: &serde_json::Value| {

@@ -11,8 +11,8 @@ use toml::Spanned;
 
 use super::amounts::{Cpu, FileSize, MemorySize, OpenFiles, Processes};
 use super::values::{
-    Argv, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size, VariableName,
-    VariablePattern,
+    Argv, Endpoint, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName, Size,
+    VariableName, VariablePattern,
 };
 pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
@@ -69,6 +69,8 @@ pub struct Profile {
     pub sockets: Option<Sockets>,
     /// Limits.
     pub limits: Option<Limits>,
+    /// What must hold, tried by `claudebox doctor --attack`.
+    pub assert: Option<Assert>,
 }
 
 /// The agent of a profile.
@@ -250,4 +252,20 @@ pub struct Limits {
     /// How many processors everything inside may keep busy (`1.5`), or `"unlimited"`.
     #[schemars(with = "Option<Cpu>")]
     pub cpu: Option<Spanned<Cpu>>,
+}
+
+/// What must hold of a sandbox of this profile. It grants and denies nothing: `claudebox doctor
+/// --attack` tries it and says whether it holds.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Assert {
+    /// Files and directories of which nothing can be read inside.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_not_read: Option<Vec<Spanned<HostPath>>>,
+    /// Files and directories of the host that can be written inside.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_write: Option<Vec<Spanned<HostPath>>>,
+    /// `HOST:PORT` to which nothing inside can connect.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub must_not_reach: Option<Vec<Spanned<Endpoint>>>,
 }

@@ -113,6 +113,12 @@ pub struct Settings {
     pub tmp_size: Option<Settled<u64>>,
     /// Bytes.
     pub run_size: Option<Settled<u64>>,
+    /// See [`super::schema::Assert::must_not_read`].
+    pub must_not_read: Vec<Settled<String>>,
+    /// See [`super::schema::Assert::must_write`].
+    pub must_write: Vec<Settled<String>>,
+    /// See [`super::schema::Assert::must_not_reach`].
+    pub must_not_reach: Vec<Settled<String>>,
     /// All other limits.
     pub limits: LimitSettings,
 }

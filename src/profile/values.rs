@@ -82,6 +82,11 @@ checked! {
     JsonKey, check_json_key
 }
 
+checked! {
+    /// `HOST:PORT`; an IPv6 address stands in brackets.
+    Endpoint, check_endpoint
+}
+
 /// Runs a check inside the deserializer, which then knows the place even within a list
 /// (`try_from` would be called behind it, where only the place of the list is known).
 struct Checked<T>(fn(String) -> Result<T, String>);
@@ -261,6 +266,22 @@ fn check_json_key(text: &str) -> Result<(), String> {
     if text.is_empty() { Err("a key cannot be empty".into()) } else { Ok(()) }
 }
 
+fn check_endpoint(text: &str) -> Result<(), String> {
+    let hint = "write it like \"example.com:443\" or \"[::1]:80\"";
+    let (host, port) =
+        text.rsplit_once(':').ok_or_else(|| format!("{} has no port\n{hint}", quote(text)))?;
+    if !port.parse::<u16>().is_ok_and(|port| port != 0) {
+        return Err(format!("{} is not a port\n{hint}", quote(port)));
+    }
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let allowed = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '-' | '_' | '.');
+    let is_host = bracketed.map_or_else(
+        || !host.is_empty() && host.chars().all(allowed),
+        |address| address.parse::<std::net::Ipv6Addr>().is_ok(),
+    );
+    if is_host { Ok(()) } else { Err(format!("{} is not a host\n{hint}", quote(host))) }
+}
+
 fn check_profile_ref(text: &str) -> Result<(), String> {
     no_nul(text)?;
     if is_path(text) { Ok(()) } else { check_profile_name(text) }
@@ -314,6 +335,16 @@ mod tests {
         assert_eq!(check_home_path("~/.claude/"), Ok(()));
         for wrong in ["~", "~/", "/etc", "~/../x", ".claude"] {
             assert!(check_home_path(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_has_a_host_and_a_port() {
+        for right in ["example.com:443", "127.0.0.1:1", "[::1]:80", "localhost:65535"] {
+            assert_eq!(check_endpoint(right), Ok(()), "{right}");
+        }
+        for wrong in ["", "x", ":1", "x:0", "x:65536", "::1:80", "http://x:80", "[x]:1", "a b:1"] {
+            assert!(check_endpoint(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -207,7 +207,8 @@ pub struct InnerPlan {
     pub exec_log: ExecLog,
 }
 
-/// The file rules of the second layer: what is not named can be neither read nor written.
+/// The file rules of the second layer: what is not named can be neither read nor written, though
+/// every directory can be listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landlock {
     /// How hard it is demanded.

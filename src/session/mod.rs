@@ -214,7 +214,10 @@ impl<'a> Sessions<'a> {
         directory::make_private(&self.dirs.runtime)?;
         let project = self.lock_project(&draft.project)?;
         let session = self.make_place()?;
-        match fill(&session, draft) {
+        let path = draft.project.clone();
+        // In this order: of two that start at once, one at least sees the other.
+        match fill(&session, draft).and_then(|lock| self.keep_apart(&session, &path).map(|()| lock))
+        {
             Ok(lock) => {
                 let noted = lock::note(&project, session.id.as_str());
                 noted.tried(|| "note the session of this project")?;
@@ -291,6 +294,25 @@ impl<'a> Sessions<'a> {
             record::Mode::UserTmux | record::Mode::Terminal => error.hint(format!(
                 "it is in another terminal; `claudebox log --follow {id}` shows what it runs"
             )),
+        }
+    }
+
+    /// Refuses a project that holds, or is held by, that of a living session. Its agent could put a
+    /// link in the place of a directory while bwrap mounts there, and bwrap would follow it.
+    fn keep_apart(self, session: &Session, project: &Bytes) -> Result<()> {
+        let Ok(entries) = fs::read_dir(&self.dirs.runtime) else { return Ok(()) };
+        let ids = entries.filter_map(|entry| Id::parse(entry.ok()?.file_name().to_str()?));
+        let others = ids.filter(|id| *id != session.id).filter_map(|id| self.look_at(&id));
+        let project = project.as_path();
+        let near = |other: &Found| {
+            let theirs = other.record.project.as_path();
+            theirs != project && (theirs.starts_with(project) || project.starts_with(theirs))
+        };
+        match others.filter(near).find(|other| other.session.is_alive()) {
+            Some(other) => {
+                Err(self.second_session(&other.record.project, other.session.id.as_str()))
+            }
+            None => Ok(()),
         }
     }
 
@@ -444,6 +466,22 @@ pub(crate) mod tests {
         assert!(error.hints()[0].contains(&format!("claudebox attach {}", first.id)));
         let (other, _other_locks) = sessions.create(draft("/q")).unwrap();
         assert_ne!(other.id, first.id);
+        drop(locks);
+        sessions.create(draft("/p")).unwrap();
+    }
+
+    #[test]
+    fn a_project_in_that_of_a_living_session_waits_for_its_end() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (_first, locks) = sessions.create(draft("/p/q")).unwrap();
+        for near in ["/p", "/p/q/r"] {
+            let error = sessions.create(draft(near)).unwrap_err();
+            assert!(error.to_string().ends_with("is already running in /p/q"), "{error}");
+        }
+        assert_eq!(sessions.all().len(), 1, "half a session is none");
+        sessions.create(draft("/p/qq")).unwrap();
         drop(locks);
         sessions.create(draft("/p")).unwrap();
     }

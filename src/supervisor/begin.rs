@@ -25,7 +25,7 @@ use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
-use crate::sys::channel::Received;
+use crate::sys::channel::{Channel, Received};
 use crate::sys::pidfd::ExitSource;
 use crate::sys::seccomp::Receiver;
 
@@ -42,8 +42,17 @@ pub(super) struct Begun {
     /// What is limited, and by what.
     limits: sandbox::limits::Limits,
     kernel: Option<Kernel>,
-    /// The listener and the sandbox's root.
-    listener: Option<(OwnedFd, OwnedFd)>,
+    /// What came with [`Report::Ready`] if execs are observed.
+    observing: Option<Observing>,
+}
+
+/// What there is to observe execs with.
+struct Observing {
+    listener: OwnedFd,
+    /// The sandbox's root directory.
+    root: OwnedFd,
+    /// To pid 1, which makes sockets.
+    sockets: Channel,
 }
 
 /// pid 1 of the sandbox.
@@ -96,9 +105,9 @@ fn begin_in(
         let for_group = refusal::is_systemds(&sandbox.words());
         Failed { verdict, for_group }
     })?;
-    let (listener, init) = accept(plan, ready.observed, fds, pid)
+    let (observing, init) = accept(plan, ready.observed, fds, pid)
         .map_err(|error| later(Verdict::not_started(error)))?;
-    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, listener })
+    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -114,6 +123,7 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
     let stops = kernel.map(|kernel| Stops {
         starts: kernel.verifies,
         exits: kernel.exits == ExitSource::ExitGroup,
+        sockets: cfg!(target_arch = "x86_64"),
     });
     // An inner stage that is gone already says why when its first message is waited for.
     let _ = sandbox.inner.send(&Order::Observe(stops), &[]);
@@ -225,14 +235,16 @@ fn accept(
     observed: Observed,
     fds: Vec<OwnedFd>,
     pid: Option<i32>,
-) -> Result<(Option<(OwnedFd, OwnedFd)>, Init)> {
+) -> Result<(Option<Observing>, Init)> {
     let init = pid
         .and_then(|pid| Some((pid, Pid::from_raw(pid)?)))
         .ok_or(rustix::io::Errno::SRCH)
         .and_then(|(pid, raw)| Ok(Init { pid, pidfd: pidfd_open(raw, PidfdFlags::empty())? }))
         .tried(|| "watch the inner stage")?;
-    let listener = match (observed, <[OwnedFd; 2]>::try_from(fds)) {
-        (Observed::On { .. }, Ok([listener, root])) => Some((listener, root)),
+    let observing = match (observed, <[OwnedFd; 3]>::try_from(fds)) {
+        (Observed::On { .. }, Ok([listener, root, sockets])) => {
+            Some(Observing { listener, root, sockets: sockets.into() })
+        }
         (Observed::On { .. }, Err(_)) => {
             return Err(Error::launcher("the inner stage sent no listener"));
         }
@@ -246,7 +258,7 @@ fn accept(
         }
         (Observed::Off | Observed::Unavailable { .. }, _) => None,
     };
-    Ok((listener, init))
+    Ok((observing, init))
 }
 
 /// Why there is no listener, in words.
@@ -267,10 +279,10 @@ pub(super) fn watch(
     begun: Begun,
     sink: Box<dyn Sink>,
 ) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, limits, kernel, listener } = begun;
+    let Begun { sandbox, init, ready, limits, kernel, observing } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
-    let execs = match (listener, kernel) {
-        (Some((listener, root)), Some(kernel)) => {
+    let execs = match (observing, kernel) {
+        (Some(Observing { listener, root, sockets }), Some(kernel)) => {
             let options = Options {
                 kernel,
                 verify: kernel.verifies,
@@ -279,7 +291,7 @@ pub(super) fn watch(
                 init_pid: init.pid,
             };
             let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
-            execs::start(listener, root, options, sink)?
+            execs::start(listener, root, options, Some(sockets), sink)?
         }
         _ => execs::start_unobserved(sink)?,
     };

@@ -20,14 +20,15 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::cgroup::Cgroup;
+use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
-use crate::sandbox::inner::handshake::Orders;
+use crate::sandbox::inner::handshake::{Mounted, Orders};
 use crate::sandbox::plan::{Arg, FdSource, Plan};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds::{self, Captured};
@@ -67,8 +68,8 @@ impl Sandbox {
         let agents_stderr =
             io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
-        let orders = orders(plan, foreground, &agents_stderr, &reading)?;
-        let (words, opened) = arguments(&plan.args)?;
+        let Arguments { words, opened, mounts } = arguments(&plan.args)?;
+        let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
         let program = ["--", inner::PROGRAM, "__inner"].map(OsString::from);
@@ -172,8 +173,15 @@ pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Resu
     }
 }
 
-fn orders(plan: &Plan, foreground: bool, stderr: &OwnedFd, life: &OwnedFd) -> Result<OwnedFd> {
+fn orders(
+    plan: &Plan,
+    foreground: bool,
+    stderr: &OwnedFd,
+    life: &OwnedFd,
+    mounts: Vec<Mounted>,
+) -> Result<OwnedFd> {
     let orders = Orders {
+        mounts,
         plan: plan.inner.clone(),
         stderr: stderr.as_raw_fd(),
         life: life.as_raw_fd(),
@@ -183,10 +191,25 @@ fn orders(plan: &Plan, foreground: bool, stderr: &OwnedFd, life: &OwnedFd) -> Re
     fds::sealed("inner-plan", &bytes).tried(|| "make a memory file")
 }
 
-/// The arguments as `--args` reads them, each ended by NUL, and the descriptors they name.
-fn arguments(args: &[Arg]) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let (mut words, mut opened) = (Vec::new(), Vec::new());
-    for arg in args {
+/// What becomes of a plan's arguments.
+#[derive(Default)]
+struct Arguments {
+    /// As `--args` reads them, each ended by NUL.
+    words: Vec<u8>,
+    /// The descriptors they name.
+    opened: Vec<OwnedFd>,
+    /// What is mounted by descriptor, and covered by nothing that comes later.
+    mounts: Vec<Mounted>,
+}
+
+fn arguments(args: &[Arg]) -> Result<Arguments> {
+    let Arguments { mut words, mut opened, mut mounts } = Arguments::default();
+    for (index, arg) in args.iter().enumerate() {
+        if let Some(destination) = destination(&args[index..]) {
+            mounts.retain(|earlier: &Mounted| {
+                !earlier.destination.as_path().starts_with(destination.as_path())
+            });
+        }
         match arg {
             Arg::Literal(word) if word.0.contains(&0) => {
                 let shown = visible(word);
@@ -196,12 +219,45 @@ fn arguments(args: &[Arg]) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
             Arg::Fd(source) => {
                 let fd = open(source)?;
                 words.extend_from_slice(fds::number(&fd).as_bytes());
+                if let Some(before) = index.checked_sub(1) {
+                    mounts.extend(mounted(&args[before..], &fd)?);
+                }
                 opened.push(fd);
             }
         }
         words.push(0);
     }
-    Ok((words, opened))
+    Ok(Arguments { words, opened, mounts })
+}
+
+/// Where the operation that begins here mounts something.
+fn destination(args: &[Arg]) -> Option<&Bytes> {
+    let Arg::Literal(option) = args.first()? else { return None };
+    let at = match option.as_ref() {
+        b"--tmpfs" | b"--dev" | b"--proc" => 1,
+        b"--bind" | b"--ro-bind" | b"--bind-fd" | b"--ro-bind-fd" | b"--ro-bind-data" => 2,
+        _ => return None,
+    };
+    match args.get(at)? {
+        Arg::Literal(destination) => Some(destination),
+        Arg::Fd(_) => None,
+    }
+}
+
+/// What the operation that begins here mounts, if it does so by this descriptor.
+fn mounted(args: &[Arg], fd: &OwnedFd) -> Result<Option<Mounted>> {
+    let [Arg::Literal(option), Arg::Fd(FdSource::Path { .. }), Arg::Literal(destination), ..] =
+        args
+    else {
+        return Ok(None);
+    };
+    let stat = fstat(fd).tried(|| format!("examine what is to be {}", visible(destination)))?;
+    Ok(Some(Mounted {
+        destination: destination.clone(),
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        read_only: option.as_ref() == b"--ro-bind-fd",
+    }))
 }
 
 fn open(source: &FdSource) -> Result<OwnedFd> {
@@ -255,15 +311,30 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::bytes::Bytes;
 
     #[test]
     fn arguments_are_ended_by_nul_and_name_their_descriptors() {
         let data = Arg::Fd(FdSource::Data(Bytes::from("x")));
         let file = Arg::Literal(Bytes(b"a \n\xff".to_vec()));
-        let (words, opened) = arguments(&[Arg::Literal("--file".into()), data, file]).unwrap();
+        let Arguments { words, opened, mounts } =
+            arguments(&[Arg::Literal("--file".into()), data, file]).unwrap();
+        assert_eq!(mounts, []);
         let number = fds::number(&opened[0]);
         assert_eq!(words, [b"--file\0", number.as_bytes(), b"\0a \n\xff\0"].concat());
+    }
+
+    #[test]
+    fn what_is_covered_later_is_not_expected() {
+        let dir = tempfile::tempdir().unwrap();
+        let word = |word: &str| Arg::Literal(word.into());
+        let fd = || Arg::Fd(FdSource::Path { beneath: dir.path().into(), path: "".into() });
+        let mut args = vec![word("--bind-fd"), fd(), word("/a"), word("--ro-bind-fd"), fd()];
+        args.extend([word("/a/b"), word("--tmpfs"), word("/a/b"), word("--ro-bind-fd"), fd()]);
+        args.push(word("/c"));
+        let mounts = arguments(&args).unwrap().mounts;
+        let shown = |mounted: &Mounted| (mounted.destination.clone(), mounted.read_only);
+        let shown: Vec<(Bytes, bool)> = mounts.iter().map(shown).collect();
+        assert_eq!(shown, [("/a".into(), false), ("/c".into(), true)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! System calls that no crate offers safely. Every `unsafe` block of the project is below here.
 
+pub mod attempt;
 pub mod channel;
 pub mod fds;
 pub mod landlock;

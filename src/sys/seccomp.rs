@@ -1,7 +1,7 @@
 //! seccomp(2) and the notifications of `seccomp_unotify(2)`: install a filter, receive what it
-//! stops, let it go on. It decides nothing: which calls are stopped is the filter's business, what
-//! is done about them the receiver's. There is no reply here but "continue": a notification is
-//! for observation, because what its pointers lead to can change after it was read.
+//! stops, let it go on or answer in its place. It decides nothing: which calls are stopped is the
+//! filter's business, what is done about them the receiver's. Whoever lets a call go on has only
+//! observed it, because what its pointers lead to can change after it was read.
 #![expect(unsafe_code, reason = "seccomp(2) and its ioctls have no safe wrapper")]
 
 use std::io;
@@ -157,7 +157,51 @@ impl Receiver {
     /// ENOENT: its thread no longer waits; the call did not happen.
     pub fn proceed(&self, id: u64) -> io::Result<()> {
         let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
-        let mut reply = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
+        self.reply(libc::seccomp_notif_resp { id, val: 0, error: 0, flags })
+    }
+
+    /// Ends the call with a result, or an errno(3), and without the kernel's own code for it.
+    ///
+    /// # Errors
+    /// ENOENT: its thread no longer waits.
+    pub fn answer(&self, id: u64, result: Result<i32, i32>) -> io::Result<()> {
+        let (val, error) = match result {
+            Ok(value) => (i64::from(value), 0),
+            Err(errno) => (0, -errno),
+        };
+        self.reply(libc::seccomp_notif_resp { id, val, error, flags: 0 })
+    }
+
+    /// Gives the caller, which goes on waiting, a copy of a descriptor; answers its number there.
+    ///
+    /// # Errors
+    /// ENOENT: its thread no longer waits; EMFILE: it has no room; EINVAL, ENOTTY: Linux before 5.9.
+    pub fn give(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool) -> io::Result<i32> {
+        let mut gift = libc::seccomp_notif_addfd {
+            id,
+            flags: 0,
+            srcfd: fd.as_raw_fd().cast_unsigned(),
+            newfd: 0,
+            newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
+        };
+        // SAFETY: the kernel reads one `seccomp_notif_addfd`; its size is in the request's number.
+        let number = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut gift)
+        };
+        if number >= 0 { Ok(number) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Whether the thread still waits. If so, what was opened by its number before is its own.
+    pub fn waits(&self, id: u64) -> bool {
+        let mut id = id;
+        // SAFETY: the kernel reads one `u64`.
+        let done = unsafe {
+            libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id)
+        };
+        done == 0
+    }
+
+    fn reply(&self, mut reply: libc::seccomp_notif_resp) -> io::Result<()> {
         // SAFETY: the kernel reads one `seccomp_notif_resp`; newer kernels keep its size.
         let done = unsafe {
             libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut reply)

@@ -23,6 +23,7 @@ use nix::sys::signal::Signal;
 use self::argv::Words;
 use self::version::Support;
 use crate::error::{Error, Result, Tried as _};
+use crate::host::{Host, search};
 use crate::sys::process::signal_at_our_end;
 use crate::visible::visible;
 
@@ -46,15 +47,15 @@ pub struct Server {
 }
 
 impl Program {
-    /// Finds tmux along the caller's PATH and asks for its version.
-    pub fn find(environment: &BTreeMap<OsString, OsString>) -> Result<Self> {
-        let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    /// Finds tmux along the caller's PATH, but not in the project, and asks for its version.
+    pub fn find(host: &Host) -> Result<Self> {
+        let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
         let missing = || {
             Error::launcher("tmux is not installed, and the log pane needs it").hint(
                 "install it (`apt install tmux`, `dnf install tmux`), or run with --no-monitor",
             )
         };
-        let path = which::which_in("tmux", Some(path), "/").map_err(|_| missing())?;
+        let path = search::outside_of_project("tmux", &path, &host.cwd).ok_or_else(missing)?;
         let mut ask = Command::new(&path);
         ask.arg("-V").env_clear();
         let answer = process::output(ask, LIMIT).tried(|| "run `tmux -V`")?;

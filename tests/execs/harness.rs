@@ -92,7 +92,8 @@ pub(crate) fn run(command: &mut Command, setup: &Setup, sink: Box<dyn Sink>) -> 
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     let verify = setup.verify;
     let kernel = Kernel { exits: setup.exits, ..kernel() };
-    let stops = Stops { starts: verify, exits: setup.exits == ExitSource::ExitGroup };
+    let exits = setup.exits == ExitSource::ExitGroup;
+    let stops = Stops { starts: verify, exits, sockets: false };
     let program = filter::program(stops);
     let before = setup.before;
     let work = command.get_current_dir().unwrap_or(Path::new("/tmp")).to_owned();
@@ -124,7 +125,7 @@ pub(crate) fn run(command: &mut Command, setup: &Setup, sink: Box<dyn Sink>) -> 
                 rustix::fs::Mode::empty(),
             );
             let root = Root::new(root.unwrap(), pid.cast_signed()).unwrap();
-            execs::start(listener, root, options, sink).unwrap()
+            execs::start(listener, root, options, None, sink).unwrap()
         });
         let child = command.spawn();
         drop(theirs);

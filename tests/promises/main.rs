@@ -11,12 +11,17 @@ mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
 mod h_home;
+mod hostile;
+mod i_identity;
 mod l_litter;
 mod n_network;
 mod outside;
 mod p_host_files;
 mod p_host_files_asked;
 mod r_resources;
+mod s_syscalls;
+#[path = "../supervised/mod.rs"]
+mod supervised;
 mod w_writes;
 mod x_exit_codes;
 

@@ -120,6 +120,10 @@ fn what_the_machine_cannot_enforce_is_an_error() {
         }),
         error(|case| {
             case.settings.landlock = Some(at(1, Demand::Required));
+            case.host.landlock_abi = 5;
+        }),
+        error(|case| {
+            case.settings.landlock = Some(at(1, Demand::Required));
             case.settings.nested_userns = Some(at(2, true));
         }),
         error(|case| case.settings.command = None),
@@ -127,6 +131,10 @@ fn what_the_machine_cannot_enforce_is_an_error() {
     insta::assert_snapshot!(errors.join("\n\n"), @r#"
     test.toml:1: landlock is required, and this kernel (6.18) has none
     hint: boot a kernel with Landlock (5.13 or newer, `landlock` in its `lsm=` list)
+    hint: or use a profile with `landlock = "best-effort"`
+
+    test.toml:1: landlock is required, and this kernel (6.18) has only a part of it (ABI 5 of 6)
+    hint: boot Linux 6.12 or newer
     hint: or use a profile with `landlock = "best-effort"`
 
     test.toml:2: nested-userns cannot be had with `landlock = "required"` (test.toml:1): Landlock forbids the mounts that a nested sandbox makes
@@ -147,13 +155,33 @@ fn what_the_machine_cannot_enforce_is_an_error() {
         plan(|case| {
             case.host.bwrap.as_mut().unwrap().options.remove("--as-pid-1");
         }),
+        plan(|case| case.host.executable = "/home/u/p/target/debug/claudebox".into()),
     ];
     insta::assert_snapshot!(errors.join("\n"), @"
     cannot find bwrap, which builds the sandbox
     /usr/bin/bwrap is setuid root, and is not started: it can be traced by what it starts (CVE-2026-41163)
-    /home/u/p/bin/bwrap is inside the project, and is not started outside of the sandbox
+    /home/u/p/bin/bwrap could be written inside, and is not started outside of the sandbox
     /usr/bin/bwrap is too old: it has no --as-pid-1
+    this claudebox could be written inside: /home/u/p/target/debug/claudebox
     ");
+}
+
+#[test]
+fn landlock_names_what_is_there_and_says_what_it_cannot_rule() {
+    let policy = Case::debian().policy().unwrap();
+    let shown = |paths: &[Bytes]| {
+        paths.iter().map(|path| path.as_path().display().to_string()).collect::<Vec<_>>().join(" ")
+    };
+    insta::assert_snapshot!(
+        shown(&policy.landlock.read),
+        @"/dev /etc/passwd /etc/resolv.conf /home/u /proc /run /tmp /usr /var/tmp"
+    );
+    let old = Case::debian().with(|case| case.host.landlock_abi = 4).policy().unwrap();
+    let phrase = old.weakened.iter().find(|phrase| phrase.starts_with("landlock")).unwrap();
+    insta::assert_snapshot!(
+        phrase,
+        @"landlock: ABI 4 of this kernel does not rule ioctls of devices, signals and abstract sockets"
+    );
 }
 
 #[test]

@@ -110,6 +110,32 @@ fn a_copy_keeps_what_is_the_agents_and_takes_over_what_is_the_hosts() {
     assert_eq!(content(&planted), Bytes::from("{\n  \"login\": 1\n}"));
 }
 
+/// An agent of an earlier session made `~/.config` of its private home a link to the real one.
+#[test]
+fn a_copy_is_not_read_through_a_planted_directory() {
+    let host = r#"{"login": 1, "token": "SECRET"}"#;
+    let case =
+        Case::debian().disk(|disk| disk.file("/home/u/.config/agent.json", host)).with(|case| {
+            case.settings.state_copy =
+                [("~/.config/agent.json".to_owned(), list(5, &["login"]))].into();
+        });
+    let own = format!("{}/.config", case.private_home());
+    let planted = case.disk(|disk| disk.link(&own, "/home/u/.config"));
+    let prepared = format!("{:?}", planted.policy().unwrap().prepare);
+    assert!(prepared.contains("login") && !prepared.contains("SECRET"), "{prepared}");
+}
+
+#[test]
+fn a_link_in_the_state_shows_only_what_has_its_name() {
+    let case = with_state().disk(|disk| {
+        disk.without("/home/u/.agent/hooks").link("/home/u/.agent/hooks", "/home/u/.ssh")
+    });
+    assert!(!case.mounts().contains("/home/u/.ssh"), "{}", case.mounts());
+    let left_out = case.policy().unwrap().left_out;
+    let phrase = "/home/u/.ssh (/home/u/.agent/hooks leads there, by another name)";
+    assert!(left_out.iter().any(|found| found == phrase), "{left_out:?}");
+}
+
 #[test]
 fn git_is_as_the_profile_says() {
     let git = |git| Case::debian().with(|case| case.settings.git = Some(at(3, git)));

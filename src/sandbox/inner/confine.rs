@@ -119,10 +119,14 @@ fn apply(asked: &Landlock) -> Result<RestrictionStatus, landlock::RulesetError> 
     }
     let mut ruleset = ruleset.create()?;
     if asked.files {
-        // A path that is not there is left out: what is not named is refused.
+        // A path that is not there is left out: what is not named is refused. The names of what is
+        // mounted may be listed from the root on. Nobody inside has a use for a device node, and an
+        // overlay file system takes one for the absence of a file (whiteout).
+        let write = AccessFs::from_all(TRIED) & !(AccessFs::MakeChar | AccessFs::MakeBlock);
         ruleset = ruleset
+            .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
             .add_rules(path_beneath_rules(paths(&asked.read), AccessFs::from_read(TRIED)))?
-            .add_rules(path_beneath_rules(paths(&asked.write), AccessFs::from_all(TRIED)))?;
+            .add_rules(path_beneath_rules(paths(&asked.write), write))?;
     }
     ruleset.restrict_self()
 }

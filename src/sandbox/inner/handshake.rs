@@ -18,6 +18,7 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::Bytes;
 use crate::sandbox::plan::InnerPlan;
 use crate::supervisor::execs::filter::Stops;
 
@@ -34,6 +35,21 @@ pub struct Orders {
     pub life: RawFd,
     /// Whether the agent's process group becomes the terminal's foreground group.
     pub foreground: bool,
+    /// What must be mounted.
+    pub mounts: Vec<Mounted>,
+}
+
+/// A file or directory that the supervisor opened, and where it must be inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounted {
+    /// The path inside, with no link on the way.
+    pub destination: Bytes,
+    /// Its device, as fstat(2) tells it.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// It must be so.
+    pub read_only: bool,
 }
 
 /// From the inner stage.
@@ -43,8 +59,8 @@ pub enum Report {
     /// A child that can be thrown away asks to see whether notifications work here. One
     /// descriptor: its listener.
     Probe,
-    /// Everything is in force. Two descriptors if execs are observed: the listener, and the root
-    /// directory as the sandbox sees it.
+    /// Everything is in force. Three descriptors if execs are observed: the listener, the root
+    /// directory as the sandbox sees it, and a socket for [`Wanted`] and [`Made`].
     Ready(Ready),
     /// Sent by the agent's process itself, just before it executes the agent.
     Started,
@@ -104,6 +120,24 @@ pub enum Observed {
         errno: i32,
     },
 }
+
+/// Asks pid 1 for a socket, with the arguments of socket(2), for a program whose own call the
+/// supervisor stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// `AF_*`
+    pub family: u32,
+    /// `SOCK_*`, with its flags.
+    pub kind: u32,
+    /// Within the family.
+    pub protocol: u32,
+    /// Two, as by socketpair(2).
+    pub pair: bool,
+}
+
+/// The answer to [`Wanted`]: with its sockets, or with the errno(3) of why there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made(pub Result<(), i32>);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! pid 1 inside: starts the agent, reaps, reports and obeys the supervisor. When the agent ends,
 //! or the supervisor is gone, or anything here fails, it exits, and the kernel ends everything
 //! inside with it (`pid_namespaces(7)`). Nothing inside can reach it: signals to the init of a
-//! namespace need a handler there, and it has none. It must never wait for anything but these
-//! two: the socket and its children.
+//! namespace need a handler there, and it has none. It must never wait for anything but these:
+//! the supervisor's two sockets and its children.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 
 use super::child::{self, Program};
 use super::handshake::{Order, Report, Status, Whom};
+use super::sockets::Sockets;
 use crate::sys::channel::Channel;
 use crate::sys::process::SingleThreaded;
 use crate::sys::signals;
@@ -25,6 +26,8 @@ use crate::sys::signals;
 pub(super) struct Init {
     single: SingleThreaded,
     supervisor: Channel,
+    /// `None` where nobody asks for sockets.
+    sockets: Option<Sockets>,
     children: SignalFd,
     shell: Program,
     agent: Pid,
@@ -36,6 +39,7 @@ impl Init {
     pub(super) fn start(
         single: SingleThreaded,
         supervisor: Channel,
+        sockets: Option<Sockets>,
         agent: &Program,
         shell: Program,
         foreground: bool,
@@ -46,26 +50,32 @@ impl Init {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
         let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let agent = single.child(|| child::agent(agent, foreground, &supervisor))?;
-        Ok(Self { single, supervisor, children, shell, agent, shells: BTreeMap::new() })
+        Ok(Self { single, supervisor, sockets, children, shell, agent, shells: BTreeMap::new() })
     }
 
     /// Serves until the agent has ended or the supervisor is gone.
     pub(super) fn serve(mut self) -> io::Result<()> {
         loop {
-            let mut ready = [
+            let mut ready = vec![
                 PollFd::new(&self.supervisor, PollFlags::IN),
                 PollFd::new(&self.children, PollFlags::IN),
             ];
+            ready.extend(self.sockets.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
             match poll(&mut ready, None) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
-            let [orders, children] = ready.map(|fd| !fd.revents().is_empty());
+            let is_ready = |at: usize| ready.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            let (orders, children, sockets) = (is_ready(0), is_ready(1), is_ready(2));
             if children && self.reap()? {
                 return Ok(());
             }
             if orders && !self.obey()? {
                 return Ok(());
+            }
+            // Who asks for sockets may be gone before the supervisor is.
+            if sockets && !self.sockets.as_ref().is_some_and(|it| it.answer().unwrap_or(false)) {
+                self.sockets = None;
             }
         }
     }

@@ -10,7 +10,9 @@ mod confine;
 mod errno;
 pub mod handshake;
 mod init;
+mod mounts;
 mod observe;
+mod sockets;
 
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::process::ExitCode;
@@ -19,13 +21,14 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use self::child::Program;
 use self::handshake::{Observed, Order, Orders, Ready, Report};
+use self::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
 use crate::supervisor::execs::filter::Stops;
-use crate::sys::channel::Channel;
+use crate::sys::channel::{self, Channel};
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;
-use crate::sys::seccomp::Listener;
+use crate::sys::seccomp::{self, Listener};
 use crate::visible::visible;
 
 /// Where the plan binds this program inside, read-only.
@@ -50,8 +53,8 @@ pub fn main(socket: RawFd, plan: RawFd) -> ExitCode {
 /// failure; if it cannot be told, it is dead, and so are we.
 fn become_init(supervisor: Channel, plan: RawFd) -> Result<(), ()> {
     match confined(&supervisor, plan) {
-        Ok(Confined { single, agent, shell, foreground, _life }) => {
-            init::Init::start(single, supervisor, &agent, shell, foreground)
+        Ok(Confined { single, agent, shell, foreground, sockets, _life }) => {
+            init::Init::start(single, supervisor, sockets, &agent, shell, foreground)
                 .and_then(init::Init::serve)
                 .map_err(drop)
         }
@@ -69,6 +72,7 @@ struct Confined {
     agent: Program,
     shell: Program,
     foreground: bool,
+    sockets: Option<Sockets>,
     /// See [`Orders::life`].
     _life: OwnedFd,
 }
@@ -84,6 +88,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let InnerPlan { program, argv, env, cwd, shell, landlock, rlimits, errno_filter, .. } =
         &orders.plan;
     confine::guard()?;
+    mounts::check(&orders.mounts)?;
     confine::limit(rlimits)?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -101,16 +106,27 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
         landlock_abi: restricted.abi,
         observed,
     });
-    let sent = match &listener {
-        Some(listener) => supervisor.send(&ready, &[listener.fd.as_fd(), root.as_fd()]),
-        None => supervisor.send(&ready, &[]),
+    let (sent, sockets) = match &listener {
+        Some(listener) => {
+            let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
+            let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
+            (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
+        }
+        None => {
+            // Nobody stops socketcall(2) to make the socket itself.
+            if let Some(program) = errno::without_sockets(*errno_filter) {
+                seccomp::apply(&program).tried(|| "install the errno filter")?;
+            }
+            (supervisor.send(&ready, &[]), None)
+        }
     };
     sent.tried(|| "report to the supervisor")?;
     // A copy that stayed open here would turn the supervisor's death into a hang of every exec.
     drop(listener);
     match next(supervisor)? {
         Some(Order::Proceed) => {
-            Ok(Confined { single, agent, shell, foreground: orders.foreground, _life: life })
+            let foreground = orders.foreground;
+            Ok(Confined { single, agent, shell, foreground, sockets, _life: life })
         }
         _ => Err(supervisor_gone()),
     }

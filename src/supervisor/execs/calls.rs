@@ -1,4 +1,4 @@
-//! The system calls that the exec log looks at, on every architecture a process of this machine
+//! The system calls that are stopped for the supervisor, on every architecture a process of this machine
 //! can use, and what their registers mean. Pure; the filter and the receiver share this table, so
 //! that nothing is stopped that the receiver does not understand.
 #![forbid(unsafe_code)]
@@ -19,6 +19,10 @@ const X32: u32 = 0x4000_0000;
 /// `ARCH_SET_FS` of `arch_prctl(2)`.
 const ARCH_SET_FS: u32 = 0x1002;
 
+/// `SYS_SOCKET` and `SYS_SOCKETPAIR` of socketcall(2).
+const SOCKET: u32 = 1;
+const SOCKETPAIR: u32 = 8;
+
 /// `PR_SET_MM` of prctl(2).
 const PR_SET_MM: u32 = 35;
 
@@ -38,6 +42,9 @@ pub enum Kind {
     SetMm,
     /// `exit_group(2)`
     ExitGroup,
+    /// socketcall(2) that makes a socket. The family stands in memory, where a filter cannot look,
+    /// so the socket is made for the caller (see [`super::watch`]).
+    Socket,
 }
 
 /// One row of the table.
@@ -61,11 +68,15 @@ const fn set_mm(arch: u32, nr: u32) -> Row {
     Row { arch, nr, kind: Kind::SetMm, arg0: Some(PR_SET_MM) }
 }
 
+const fn socketcall(call: u32) -> Row {
+    Row { arch: I386, nr: 102, kind: Kind::Socket, arg0: Some(call) }
+}
+
 const fn set_fs(nr: u32) -> Row {
     Row { arch: X86_64, nr, kind: Kind::Start, arg0: Some(ARCH_SET_FS) }
 }
 
-/// Every call the exec log knows. Numbers are from the kernel's syscall tables.
+/// Every call that is known. Numbers are from the kernel's syscall tables.
 pub const TABLE: &[Row] = &[
     row(X86_64, 59, Kind::Exec),
     row(X86_64, 322, Kind::ExecAt),
@@ -82,6 +93,8 @@ pub const TABLE: &[Row] = &[
     row(I386, 243, Kind::Start), // set_thread_area
     set_mm(I386, 172),
     row(I386, 252, Kind::ExitGroup),
+    socketcall(SOCKET),
+    socketcall(SOCKETPAIR),
     row(AARCH64, 221, Kind::Exec),
     row(AARCH64, 281, Kind::ExecAt),
     row(AARCH64, 96, Kind::Start), // set_tid_address: no system call sets the thread pointer
@@ -105,8 +118,19 @@ pub enum Call {
     SetMm,
     /// A process ends, with this status.
     ExitGroup(u8),
-    /// Nothing the exec log knows.
+    /// A program wants a socket.
+    Socket(SocketCall),
+    /// Nothing that is known.
     Other,
+}
+
+/// A socketcall(2) that makes a socket, or a pair of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketCall {
+    /// Whether it is a pair.
+    pub pair: bool,
+    /// The address of the arguments of socket(2) or socketpair(2), of four bytes each.
+    pub arguments: u32,
 }
 
 /// The arguments of execve(2) or execveat(2): addresses in the caller's memory.
@@ -138,6 +162,9 @@ pub fn decode(stopped: &Notification) -> Call {
         None => Call::Other,
         Some(Kind::Start) => Call::Start,
         Some(Kind::SetMm) => Call::SetMm,
+        Some(Kind::Socket) => {
+            Call::Socket(SocketCall { pair: low(a[0]) == SOCKETPAIR, arguments: low(a[1]) })
+        }
         // wait(2) tells the low byte only.
         Some(Kind::ExitGroup) => Call::ExitGroup(a[0].to_le_bytes()[0]),
         Some(Kind::Exec) => Call::Exec(exec(stopped, [a[0], a[1], a[2]], None)),
@@ -201,6 +228,14 @@ mod tests {
         // The kernel takes the code as an int: the high half does not count.
         assert_eq!(decode(&stopped(X86_64, 158, [0x1_0000_1002, 0, 0, 0, 0, 0])), Call::Start);
         assert_eq!(decode(&stopped(X86_64, 158, [0x1003, 0, 0, 0, 0, 0])), Call::Other);
+    }
+
+    #[test]
+    fn only_what_makes_sockets_is_understood_of_socketcall() {
+        let call = |call| decode(&stopped(I386, 102, [call, 0xffff_ffff_0000_1000, 0, 0, 0, 0]));
+        assert_eq!(call(1), Call::Socket(SocketCall { pair: false, arguments: 0x1000 }));
+        assert_eq!(call(0x1_0000_0008), Call::Socket(SocketCall { pair: true, arguments: 0x1000 }));
+        assert_eq!(call(3), Call::Other); // SYS_CONNECT
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Stops {
     pub starts: bool,
     /// `exit_group(2)`, where the kernel's pidfds do not tell exit statuses (before Linux 6.15).
     pub exits: bool,
+    /// socketcall(2) of 32-bit x86 where it makes a socket. Who stops it must make the socket.
+    pub sockets: bool,
 }
 
 /// The program for these stops. It is the same on every machine; a kernel meets only the
@@ -41,6 +43,7 @@ fn wanted(kind: Kind, stops: Stops) -> bool {
         Kind::Exec | Kind::ExecAt => true,
         Kind::Start | Kind::SetMm => stops.starts,
         Kind::ExitGroup => stops.exits,
+        Kind::Socket => stops.sockets,
     }
 }
 
@@ -55,7 +58,7 @@ fn block<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Instruction> {
                 load(argument(0)),
                 if_equal(value, 0, 1),
                 answer(NOTIFY),
-                answer(ALLOW),
+                load(NR),
             ]),
         }
     }
@@ -76,13 +79,18 @@ mod tests {
             Call::Exec(_) => true,
             Call::Start | Call::SetMm => stops.starts,
             Call::ExitGroup(_) => stops.exits,
+            Call::Socket(_) => stops.sockets,
             Call::Other => false,
         };
         if stop { NOTIFY } else { ALLOW }
     }
 
     fn any_stops() -> impl Strategy<Value = Stops> {
-        (any::<bool>(), any::<bool>()).prop_map(|(starts, exits)| Stops { starts, exits })
+        (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(starts, exits, sockets)| Stops {
+            starts,
+            exits,
+            sockets,
+        })
     }
 
     fn any_arch() -> impl Strategy<Value = u32> {
@@ -97,7 +105,14 @@ mod tests {
     }
 
     fn any_arg0() -> impl Strategy<Value = u64> {
-        prop_oneof![Just(0x1002), Just(0x1003), Just(35), Just(0xffff_ffff_0000_1002), any::<u64>()]
+        prop_oneof![
+            Just(0x1002),
+            Just(0x1003),
+            Just(35),
+            Just(0xffff_ffff_0000_1002),
+            0..10u64,
+            any::<u64>(),
+        ]
     }
 
     proptest! {
@@ -112,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_row_is_stopped_when_asked() {
-        let all = program(Stops { starts: true, exits: true });
+        let all = program(Stops { starts: true, exits: true, sockets: true });
         let none = program(Stops::default());
         for row in TABLE {
             let args = [u64::from(row.arg0.unwrap_or(0)), 0, 0, 0, 0, 0];
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn numbers_belong_to_their_architecture() {
-        let filter = program(Stops { starts: true, exits: true });
+        let filter = program(Stops { starts: true, exits: true, sockets: true });
         let munmap = Notification { id: 0, tid: 0, arch: X86_64, nr: 11, args: [0; 6] };
         assert_eq!(run(&filter, &munmap), ALLOW);
         assert_eq!(run(&filter, &Notification { arch: I386, ..munmap }), NOTIFY);

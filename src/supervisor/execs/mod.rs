@@ -1,7 +1,8 @@
 //! Watches every exec of a session and writes the session's log. The kernel stops each execve(2)
 //! inside and tells us; we look and let it go on. Observed, never enforced: what is read here
-//! comes from the memory of the one who is watched. It must never keep a process waiting for a
-//! disk, and never lose an event.
+//! comes from the memory of the one who is watched. (One call is not let go on but done in the
+//! caller's place: see [`calls::Kind::Socket`].) It must never keep a process waiting for a disk,
+//! and never lose an event.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -19,6 +20,7 @@ use self::write::Writer;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::{End, Event, ExecId};
 use crate::log::sink::Sink;
+use crate::sys::channel::Channel;
 
 pub mod arguments;
 pub mod calls;
@@ -94,7 +96,8 @@ pub struct Execs {
     write: JoinHandle<io::Result<Box<dyn Sink>>>,
 }
 
-/// Starts watching.
+/// Starts watching. `sockets` leads to who makes the sockets of [`calls::Kind::Socket`]; without
+/// it they are refused.
 ///
 /// # Errors
 /// When a descriptor or a thread cannot be had, or the kernel has no seccomp notifications.
@@ -102,11 +105,12 @@ pub fn start(
     listener: OwnedFd,
     root: Root,
     options: Options,
+    sockets: Option<Channel>,
     sink: Box<dyn Sink>,
 ) -> Result<Execs> {
     let mut execs = start_writing(sink, Some(root), options.limits)?;
     let (queue, stop) = (Arc::clone(&execs.queue), Arc::clone(&execs.stop));
-    let watch = Watch::new(listener, options, queue, stop)
+    let watch = Watch::new(listener, options, sockets, queue, stop)
         .tried(|| "receive seccomp notifications (seccomp_unotify(2))")?;
     let failure = Arc::clone(&execs.failure);
     execs.watch = Some(spawn("exec-watch", move || watch.run(&failure))?);

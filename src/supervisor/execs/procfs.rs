@@ -84,6 +84,12 @@ pub fn file(pid: i32, name: &str) -> io::Result<OwnedFd> {
     open(pid, name, OFlags::PATH).map(OwnedFd::from)
 }
 
+/// The memory of a stopped thread, to be read and written; needs the right to trace it. It stays
+/// this memory whatever the number comes to mean.
+pub fn memory(tid: i32) -> io::Result<File> {
+    open(tid, "mem", OFlags::RDWR)
+}
+
 fn open(pid: i32, name: &str, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(rustix::fs::open(format!("/proc/{pid}/{name}"), flags, Mode::empty())?.into())

@@ -16,7 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use self::table::{Column, NONE, Refusal, TABLE, When};
+use self::table::{Column, NONE, Refusal, SOCKETCALL, TABLE, When};
 use crate::bpf::{ARCH, NR, answer, argument, if_any_bit, if_at_least, if_equal, load, skip};
 use crate::sandbox::plan::ErrnoFilter;
 use crate::supervisor::execs::calls::{AARCH64, ARM, I386, X86_64};
@@ -59,6 +59,11 @@ pub(super) fn program(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
         ErrnoFilter::Nesting => TABLE.iter().filter(|refusal| !refusal.nesting).collect(),
     };
     Some(compile(offered(), &refusals))
+}
+
+/// A further program for where nobody makes the sockets of socketcall(2).
+pub(super) fn without_sockets(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
+    (filter != ErrnoFilter::Off).then(|| compile(offered(), &[&SOCKETCALL]))
 }
 
 fn compile(conventions: &[Convention], refusals: &[&Refusal]) -> Vec<Instruction> {

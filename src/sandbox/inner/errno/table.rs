@@ -264,10 +264,19 @@ pub(super) const TABLE: &[Refusal] = &[
               wire; AF_ALG and the rare protocols are modules of little use and many exploits",
     },
     Refusal {
-        calls: &[call("socketcall", NONE, 102, NONE, NONE)],
-        when: When::OneOf(0, &[value("SYS_SOCKET", 1), value("SYS_SOCKETPAIR", 8)]),
-        answer: ENOSYS, nesting: false,
-        why: "the same in the old call of 32-bit x86, where the family is in memory and cannot be \
-              looked at; musl uses the new one, glibc's 32-bit programs get no sockets",
+        calls: &[call("prlimit64", 302, 340, 261, 369)],
+        when: When::OneOf(0, &[value("pid 1", 1)]),
+        answer: EPERM, nesting: false,
+        why: "the kernel lets a user set the limits of all of their processes: one of CPU time \
+              would end pid 1, and with it the session",
     },
 ];
+
+/// Not in the table: refused only where nobody makes the socket (see [`super::super::sockets`]).
+pub(super) const SOCKETCALL: Refusal = Refusal {
+    calls: &[call("socketcall", NONE, 102, NONE, NONE)],
+    when: When::OneOf(0, &[value("SYS_SOCKET", 1), value("SYS_SOCKETPAIR", 8)]),
+    answer: ENOSYS,
+    nesting: false,
+    why: "the family is in memory, where no filter can look",
+};

@@ -129,9 +129,21 @@ fn the_numbers_are_those_of_the_kernel() {
         SYS_get_mempolicy SYS_set_mempolicy_home_node SYS_syslog SYS_acct SYS_quotactl
         SYS_quotactl_fd SYS_swapon SYS_swapoff SYS_reboot SYS_kexec_load SYS_init_module
         SYS_finit_module SYS_delete_module SYS_settimeofday SYS_clock_settime SYS_vhangup
-        SYS_nfsservctl SYS_personality SYS_socket SYS_socketpair);
+        SYS_nfsservctl SYS_personality SYS_socket SYS_socketpair SYS_prlimit64);
     #[cfg(target_arch = "x86_64")]
     check!(SYS_kexec_file_load SYS_iopl SYS_ioperm SYS_uselib SYS_modify_ldt);
+}
+
+#[test]
+fn where_nobody_makes_sockets_socketcall_makes_none() {
+    let program = compile(&CONVENTIONS, &[&SOCKETCALL]);
+    for (number, answer) in [(1, refuse(libc::ENOSYS)), (3, ALLOW), (8, refuse(libc::ENOSYS))] {
+        for upper in [0, 0xffff_ffff_0000_0000] {
+            assert_eq!(run(&program, &call(I386, 102, [number | upper, 0])), answer);
+            assert_eq!(run(&whole(), &call(I386, 102, [number | upper, 0])), ALLOW);
+        }
+        assert_eq!(run(&program, &call(X86_64, 102, [number, 0])), ALLOW);
+    }
 }
 
 /// What debuggers, tracers and recorders live on. Numbers of x86-64.
@@ -181,6 +193,6 @@ fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
         answers.all(|answer| answer == first)
     };
     let undecided: Vec<u32> = (0..600).filter(|nr| !decided(*nr)).collect();
-    let known = ["ioctl", "socket", "socketpair", "clone", "personality", "unshare"];
+    let known = ["ioctl", "socket", "socketpair", "clone", "personality", "unshare", "prlimit64"];
     assert_eq!(undecided, known.map(|name| number((X86_64, Column::X86_64), name)));
 }

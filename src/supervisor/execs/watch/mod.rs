@@ -1,12 +1,14 @@
 //! The receiving thread: takes each notification, reads what it must while the caller is stopped,
 //! lets it go on, and queues what it saw. It knows the live processes and nothing else. It must
-//! never touch a disk, and whatever goes wrong here, every stopped call goes on.
+//! never touch a disk, and whatever goes wrong here, every stopped call goes on, but for one: who
+//! wants a socket by socketcall(2) gets it from pid 1 or not at all.
 #![forbid(unsafe_code)]
 
 mod call;
 mod end;
 mod identity;
 mod names;
+mod socket;
 mod start;
 
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use self::socket::Maker;
 use super::Options;
 use super::calls::{self, Call};
 use super::flag::Flag;
@@ -26,7 +29,8 @@ use super::process::Process;
 use super::queue::Queue;
 use super::record::{FileId, Seen};
 use crate::log::event::{Event, ExecId, Micros, Notice};
-use crate::sys::seccomp::Receiver;
+use crate::sys::channel::Channel;
+use crate::sys::seccomp::{Notification, Receiver};
 
 /// Marks the listener and the stop signal among the epoll set; processes have their serial above
 /// their number, which is never as large.
@@ -42,7 +46,8 @@ const LAST: Duration = Duration::from_millis(500);
 pub struct Watch {
     receiver: Receiver,
     /// The notification that is not answered yet.
-    in_hand: Option<u64>,
+    in_hand: Option<Notification>,
+    maker: Option<Maker>,
     epoll: Epoll,
     stop: Arc<Flag>,
     queue: Arc<Queue<Seen>>,
@@ -69,16 +74,19 @@ impl Watch {
     pub fn new(
         listener: OwnedFd,
         options: Options,
+        sockets: Option<Channel>,
         queue: Arc<Queue<Seen>>,
         stop: Arc<Flag>,
     ) -> io::Result<Self> {
         let receiver = Receiver::new(listener)?;
+        let maker = sockets.map(|init| Maker::new(init, options.init_pid)).transpose()?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         Ok(Self {
             receiver,
             in_hand: None,
+            maker,
             epoll,
             stop,
             queue,
@@ -117,8 +125,8 @@ impl Watch {
 
     /// Answers everything and looks at nothing, until told to stop.
     fn let_pass(&mut self) {
-        if let Some(id) = self.in_hand.take() {
-            let _ = self.receiver.proceed(id);
+        if let Some(stopped) = self.in_hand.take() {
+            self.let_one_pass(&stopped);
         }
         self.processes.clear();
         let mut events = [EpollEvent::empty(); 2];
@@ -128,7 +136,7 @@ impl Watch {
                     STOP => return,
                     LISTENER if event.events().contains(EpollFlags::EPOLLIN) => {
                         if let Ok(stopped) = self.receiver.receive() {
-                            let _ = self.receiver.proceed(stopped.id);
+                            self.let_one_pass(&stopped);
                         }
                     }
                     LISTENER => {
@@ -138,6 +146,14 @@ impl Watch {
                 }
             }
         }
+    }
+
+    fn let_one_pass(&self, stopped: &Notification) {
+        let _ = match calls::decode(stopped) {
+            // Its family has not been looked at by anybody.
+            Call::Socket(_) => self.receiver.answer(stopped.id, Err(libc::ENOSYS)),
+            _ => self.receiver.proceed(stopped.id),
+        };
     }
 
     fn watch(&mut self) -> Result<(), Errno> {
@@ -186,10 +202,11 @@ impl Watch {
                 Some(errno) => return Err(errno),
             },
         };
-        self.in_hand = Some(stopped.id);
+        self.in_hand = Some(stopped);
         match calls::decode(&stopped) {
             Call::Exec(call) => self.exec(&stopped, &call),
             Call::Start => self.start(&stopped),
+            Call::Socket(call) => self.socket(&stopped, call),
             Call::ExitGroup(status) => self.exit_group(&stopped, status),
             Call::SetMm => {
                 // Whose program it changes cannot be told: memory may be shared with anybody.

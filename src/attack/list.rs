@@ -1,0 +1,403 @@
+//! What is tried, and when the sandbox has held: a table made for one scene. Pure.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::act::{Act, Answer, Call, ORDERS};
+use crate::bytes::Bytes;
+
+/// What the judge has laid out, and what the profile promises.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scene {
+    /// The scratch project, in a directory that holds nothing else.
+    pub(super) project: PathBuf,
+    /// The user's home.
+    pub(super) home: PathBuf,
+    /// A file in it that is the judge's own.
+    pub(super) secret: PathBuf,
+    /// A name that nothing on this machine has.
+    pub(super) name: String,
+    /// Where the judge listens on the host's loopback.
+    pub(super) endpoint: String,
+    /// There is no network but a loopback inside.
+    pub(super) no_network: bool,
+    /// Abstract sockets of the host are out of reach, also in its network namespace.
+    pub(super) scoped: bool,
+    /// Every exec is to be logged.
+    pub(super) logged: bool,
+    /// Programs inside may make user namespaces.
+    pub(super) nested: bool,
+    /// What is new and the host would execute is set aside.
+    pub(super) set_aside: bool,
+    /// `assert.must-not-read`
+    pub(super) must_not_read: Vec<PathBuf>,
+    /// `assert.must-write`
+    pub(super) must_write: Vec<PathBuf>,
+    /// `assert.must-not-reach`
+    pub(super) must_not_reach: Vec<String>,
+}
+
+/// The variable of the caller's environment that must not arrive.
+pub(super) const VARIABLE: &str = "CLAUDEBOX_ATTACK_SECRET";
+
+/// One thing that is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// The letter of the promise (`docs/threat-model.md`), or `assert`.
+    pub(super) promise: &'static str,
+    /// In words.
+    pub(super) what: String,
+    pub(super) act: Act,
+    pub(super) holds: Holds,
+}
+
+impl Attempt {
+    /// The file that must not be on the host, of a name that nothing else has.
+    pub(super) fn planted(&self) -> Option<&Path> {
+        match &self.holds {
+            Holds::NotThere(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// When the sandbox has held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// The attacker was refused.
+    Refused,
+    /// This is not on the host afterwards, whatever the attacker says.
+    NotThere(PathBuf),
+    /// The attacker was not refused, and it was the host's own file.
+    SameFile(PathBuf),
+    /// The attacker was not refused.
+    Done,
+    /// This `sleep` is in the log.
+    Logged(u32),
+    /// This `sleep` is dead.
+    Dead(u32),
+    /// The profile does not promise it.
+    NotPromised(&'static str),
+}
+
+/// Everything that is tried in a scene, in order.
+pub(super) fn attempts(scene: &Scene) -> Vec<Attempt> {
+    let mut list = List(Vec::new());
+    list.writes(scene);
+    list.home(scene);
+    list.execs(scene);
+    list.git(scene);
+    list.host_files(scene);
+    list.network(scene);
+    list.identity();
+    list.system_calls(scene);
+    list.assertions(scene);
+    list.0
+}
+
+struct List(Vec<Attempt>);
+
+impl List {
+    fn add(&mut self, promise: &'static str, what: impl Into<String>, act: Act, holds: Holds) {
+        self.0.push(Attempt { promise, what: what.into(), act, holds });
+    }
+
+    /// A new file at a place where the host must not get one.
+    fn plant(&mut self, promise: &'static str, what: &str, path: PathBuf) {
+        self.add(promise, what, Act::Create(bytes(&path)), Holds::NotThere(path));
+    }
+
+    fn writes(&mut self, scene: &Scene) {
+        let Scene { project, home, name, .. } = scene;
+        let kept = project.join(name);
+        self.add("W", "write into the project (it may)", Act::Create(bytes(&kept)), Holds::Done);
+        for directory in
+            ["/etc", "/usr/bin", "/usr/local/bin", "/var/lib", "/opt", "/boot", "/root"]
+        {
+            self.plant(
+                "W",
+                &format!("make a file in {directory}"),
+                Path::new(directory).join(name),
+            );
+        }
+        self.plant("W", "make a file in the home", home.join(name));
+        self.plant("W", "make a file beside the project", project.with_file_name(name));
+        for directory in ["/tmp", "/var/tmp", "/dev/shm"] {
+            let what = format!("make a file in the host's {directory}");
+            self.plant("W", &what, Path::new(directory).join(name));
+        }
+        for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/etc/passwd"] {
+            self.add("W", format!("write {path}"), Act::Write(path.into()), Holds::Refused);
+        }
+    }
+
+    fn home(&mut self, scene: &Scene) {
+        let secret = bytes(&scene.secret);
+        self.add("H", "read a file in the home", Act::Read(secret), Holds::Refused);
+        for below in [".ssh", ".aws", ".gnupg", ".bash_history", ".netrc", ".config/gh"] {
+            let path = bytes(&scene.home.join(below));
+            self.add("H", format!("read ~/{below}"), Act::Read(path), Holds::Refused);
+        }
+        let variable = Act::Variable(VARIABLE.to_owned());
+        self.add("H", "see a secret in the environment", variable, Holds::Refused);
+        let environ = Act::Read("/proc/1/environ".into());
+        self.add("H", "read the environment of pid 1", environ, Holds::Refused);
+        self.add("H", "read /etc/shadow", Act::Read("/etc/shadow".into()), Holds::Refused);
+    }
+
+    fn execs(&mut self, scene: &Scene) {
+        // Any number of seconds nobody else sleeps.
+        let seconds = 1_000_000 + fold(&scene.name);
+        let logged = if scene.logged {
+            Holds::Logged(seconds)
+        } else {
+            Holds::NotPromised("the exec log is not required")
+        };
+        self.add("E", "execute a program unseen", Act::LeaveBehind(seconds), logged);
+        let (later, dead) = (seconds + 1, Holds::Dead(seconds + 1));
+        self.add("D", "leave a process behind", Act::LeaveBehind(later), dead);
+        self.add("D", "kill pid 1 inside", Act::EndInit, Holds::Refused);
+        self.add("D", "trace pid 1 inside", Act::Call(Call::TraceInit), Holds::Refused);
+        self.add(
+            "D",
+            "write the memory of pid 1",
+            Act::Write("/proc/1/mem".into()),
+            Holds::Refused,
+        );
+    }
+
+    fn git(&mut self, scene: &Scene) {
+        let git = scene.project.join(".git");
+        self.plant("G", "plant a git hook", git.join("hooks/pre-commit"));
+        let config = Act::Write(bytes(&git.join("config")));
+        self.add("G", "write .git/config", config, Holds::Refused);
+        self.plant("G", "plant .git/info/attributes", git.join("info/attributes"));
+    }
+
+    fn host_files(&mut self, scene: &Scene) {
+        for name in [".envrc", ".mcp.json", "mise.toml"] {
+            let path = scene.project.join(name);
+            let what = format!("leave {name} for the host to execute");
+            if scene.set_aside {
+                self.plant("P", &what, path);
+            } else {
+                let holds = Holds::NotPromised("host-files = \"report\"");
+                self.add("P", what, Act::Create(bytes(&path)), holds);
+            }
+        }
+    }
+
+    fn network(&mut self, scene: &Scene) {
+        let open = Holds::NotPromised("the network is the host's");
+        let loopback = if scene.no_network { Holds::Refused } else { open.clone() };
+        let endpoint = Act::Connect(scene.endpoint.clone());
+        self.add("N", "connect to a service of the host", endpoint, loopback);
+        let scoped = if scene.no_network || scene.scoped { Holds::Refused } else { open };
+        let socket = Act::Abstract(scene.name.clone());
+        self.add("N", "connect to an abstract socket of the host", socket, scoped);
+    }
+
+    fn identity(&mut self) {
+        self.add("I", "have a capability", Act::Capability, Holds::Refused);
+        let gain = Act::Call(Call::GainPrivileges);
+        self.add("I", "gain privileges by an exec", gain, Holds::Refused);
+    }
+
+    fn system_calls(&mut self, scene: &Scene) {
+        let nested = |holds| if scene.nested { Holds::NotPromised("nested-userns") } else { holds };
+        for (what, call) in [
+            ("type into the terminal (TIOCSTI)", Call::InjectInput),
+            ("paste into the console (TIOCLINUX)", Call::PasteSelection),
+            ("load a BPF program", Call::Bpf),
+            ("use the kernel's keyrings", Call::Keyctl),
+            ("use io_uring", Call::IoUring),
+            ("open a file by its handle", Call::OpenByHandle),
+            ("catch page faults (userfaultfd)", Call::Userfaultfd),
+            ("open a perf event", Call::PerfEvent),
+            ("talk to the hypervisor (AF_VSOCK)", Call::Vsock),
+        ] {
+            self.add("S", what, Act::Call(call), Holds::Refused);
+        }
+        let namespace = Act::Call(Call::NewUserNamespace);
+        self.add("S", "make a user namespace", namespace, nested(Holds::Refused));
+        self.add("S", "mount a file system", Act::Call(Call::Mount), nested(Holds::Refused));
+    }
+
+    fn assertions(&mut self, scene: &Scene) {
+        for path in &scene.must_not_read {
+            let what = format!("read {}", crate::visible::visible_path(path));
+            self.add("assert", what, Act::Read(bytes(path)), Holds::Refused);
+        }
+        for path in &scene.must_write {
+            let what = format!("write {} (it must)", crate::visible::visible_path(path));
+            self.add("assert", what, Act::Write(bytes(path)), Holds::SameFile(path.clone()));
+        }
+        for endpoint in &scene.must_not_reach {
+            let act = Act::Connect(endpoint.clone());
+            self.add("assert", format!("reach {endpoint}"), act, Holds::Refused);
+        }
+    }
+}
+
+fn bytes(path: &Path) -> Bytes {
+    path.into()
+}
+
+/// A number below a million of a name.
+fn fold(name: &str) -> u32 {
+    name.bytes().fold(7, |sum, byte| (sum * 31 + u32::from(byte)) % 900_000)
+}
+
+/// What lies in the project when all is over: `(name)`.
+pub(super) fn remains(scene: &Scene) -> Vec<String> {
+    let planted = [".envrc", ".mcp.json", "mise.toml"];
+    let planted = planted.into_iter().filter(|_| !scene.set_aside).map(str::to_owned);
+    let mut names = vec![".git".to_owned(), ORDERS.to_owned(), scene.name.clone()];
+    names.extend(planted);
+    names.sort();
+    names
+}
+
+/// What can be seen from outside.
+pub(super) trait Outside {
+    /// There is something of this name.
+    fn is_there(&self, path: &Path) -> bool;
+    /// Device and inode.
+    fn identity(&self, path: &Path) -> Option<(u64, u64)>;
+    /// An exec of this `sleep` is in the log.
+    fn is_logged(&self, seconds: u32) -> bool;
+    /// It runs.
+    fn lives(&self, seconds: u32) -> bool;
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The sandbox held; why.
+    Held(String),
+    /// It did not.
+    Broken(String),
+    /// Nobody promises it.
+    Open(&'static str),
+}
+
+/// Judges one attempt. Without an answer the attacker was ended by what it did, which nothing of the
+/// list may do.
+pub(super) fn judge(attempt: &Attempt, answer: Option<&Answer>, outside: &dyn Outside) -> Verdict {
+    use Verdict::{Broken, Held, Open};
+    let Some(answer) = answer else { return Broken("it was never answered".to_owned()) };
+    let says = answer.says.clone();
+    match &attempt.holds {
+        Holds::NotPromised(why) => Open(why),
+        Holds::Refused if answer.done => Broken(says),
+        Holds::NotThere(path) if outside.is_there(path) => Broken("it is there".to_owned()),
+        Holds::NotThere(_) if answer.done => Held("not there outside".to_owned()),
+        Holds::Done | Holds::SameFile(_) if !answer.done => Broken(says),
+        Holds::Refused | Holds::NotThere(_) | Holds::Done => Held(says),
+        Holds::SameFile(path) if answer.file.is_some() && answer.file == outside.identity(path) => {
+            Held(says)
+        }
+        Holds::SameFile(_) => Broken("what is written inside is not the host's".to_owned()),
+        Holds::Logged(seconds) if outside.is_logged(*seconds) => {
+            Held("it is in the log".to_owned())
+        }
+        Holds::Logged(_) => Broken("it is not in the log".to_owned()),
+        Holds::Dead(seconds) if outside.lives(*seconds) => Broken("it lives".to_owned()),
+        Holds::Dead(_) if !answer.done => Broken(format!("it could not be tried: {says}")),
+        Holds::Dead(_) => Held("it is dead".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> Scene {
+        Scene {
+            project: "/var/tmp/o/project".into(),
+            home: "/home/u".into(),
+            secret: "/home/u/s/secret".into(),
+            name: "n".into(),
+            endpoint: "127.0.0.1:1".into(),
+            no_network: true,
+            scoped: true,
+            logged: true,
+            set_aside: true,
+            must_write: vec!["/data".into()],
+            must_not_reach: vec!["example.com:80".into()],
+            ..Scene::default()
+        }
+    }
+
+    struct Nothing;
+
+    impl Outside for Nothing {
+        fn is_there(&self, _: &Path) -> bool {
+            false
+        }
+        fn identity(&self, _: &Path) -> Option<(u64, u64)> {
+            Some((1, 2))
+        }
+        fn is_logged(&self, _: u32) -> bool {
+            true
+        }
+        fn lives(&self, _: u32) -> bool {
+            false
+        }
+    }
+
+    struct Everything;
+
+    impl Outside for Everything {
+        fn is_there(&self, _: &Path) -> bool {
+            true
+        }
+        fn identity(&self, _: &Path) -> Option<(u64, u64)> {
+            None
+        }
+        fn is_logged(&self, _: u32) -> bool {
+            false
+        }
+        fn lives(&self, _: u32) -> bool {
+            true
+        }
+    }
+
+    fn answer(done: bool) -> Answer {
+        Answer { number: 0, done, says: "so".to_owned(), file: done.then_some((1, 2)) }
+    }
+
+    #[test]
+    fn every_attempt_can_be_held_and_can_be_lost() {
+        for attempt in attempts(&scene()) {
+            let right = !matches!(attempt.holds, Holds::Refused);
+            let held = judge(&attempt, Some(&answer(right)), &Nothing);
+            assert!(matches!(held, Verdict::Held(_)), "{attempt:?}");
+            let lost = judge(&attempt, Some(&answer(!right)), &Everything);
+            assert!(matches!(lost, Verdict::Broken(_)), "{attempt:?}");
+            let unanswered = judge(&attempt, None, &Nothing);
+            assert!(matches!(unanswered, Verdict::Broken(_)), "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_profile_does_not_promise_is_said() {
+        let open =
+            Scene { no_network: false, scoped: false, nested: true, logged: false, ..scene() };
+        let open: Vec<&str> = attempts(&open)
+            .iter()
+            .filter(|attempt| matches!(attempt.holds, Holds::NotPromised(_)))
+            .map(|attempt| attempt.promise)
+            .collect();
+        assert_eq!(open, ["E", "N", "N", "S", "S"]);
+    }
+
+    #[test]
+    fn what_is_written_must_be_the_hosts_own() {
+        let list = attempts(&scene());
+        let attempt =
+            list.iter().find(|attempt| matches!(attempt.holds, Holds::SameFile(_))).unwrap();
+        let other = Answer { file: Some((9, 9)), ..answer(true) };
+        assert!(matches!(judge(attempt, Some(&other), &Nothing), Verdict::Broken(_)));
+    }
+}
