@@ -78,13 +78,20 @@ pub(super) fn begin(
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
     let begun = match begin_in(plan, limits, signals, foreground) {
-        // It may be for the group. If it is not, the same error comes again.
-        Err(verdict) if limits.group.is_some() && !limits.required && verdict.error.is_some() => {
+        Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
             begin_in(plan, &limits.without_group(&plan.inner.rlimits), signals, foreground)
         }
         begun => begun,
-    };
-    Ok(Begun { home: Some((lived, pairs)), ..begun? })
+    }
+    .map_err(|failed| failed.verdict)?;
+    Ok(Begun { home: Some((lived, pairs)), ..begun })
+}
+
+/// Why a sandbox did not begin.
+struct Failed {
+    verdict: Verdict,
+    /// It may begin without its group, and nothing of it has run.
+    for_group: bool,
 }
 
 /// Starts the sandbox in the group of these limits.
@@ -93,13 +100,18 @@ fn begin_in(
     limits: &sandbox::limits::Limits,
     signals: &Signals,
     foreground: bool,
-) -> Result<Begun, Verdict> {
-    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose();
-    let cgroup = cgroup.map_err(Verdict::not_started)?.unwrap_or_default();
-    let sandbox = Sandbox::start(plan, cgroup, foreground).map_err(Verdict::not_started)?;
-    let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
-    let (ready, fds, pid) = handshake(&sandbox, signals)?;
-    let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+) -> Result<Begun, Failed> {
+    let at_start = |error| Failed { verdict: Verdict::not_started(error), for_group: true };
+    let later = |verdict| Failed { verdict, for_group: false };
+    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(at_start)?;
+    let sandbox = Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
+    let kernel = observe(plan, &sandbox).map_err(|error| later(Verdict::not_started(error)))?;
+    let (ready, fds, pid) = handshake(&sandbox, signals).map_err(|verdict| {
+        let for_group = refusal::is_systemds(&sandbox.words());
+        Failed { verdict, for_group }
+    })?;
+    let (observing, init) = accept(plan, ready.observed, fds, pid)
+        .map_err(|error| later(Verdict::not_started(error)))?;
     Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, home: None })
 }
 
