@@ -19,7 +19,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use claudebox::log::event::Event;
-use claudebox::sandbox::plan::Plan;
+use claudebox::sandbox::plan::{Arg, Plan};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -311,4 +311,47 @@ fn shells_end_with_the_agent() {
     agent.type_in("x\r");
     assert_eq!(agent.code(), Some(0));
     assert_eq!(pane.code(), Some(129));
+}
+
+/// Asks for sockets without end, and says at the end of its input whether it still gets one.
+#[cfg(target_arch = "x86_64")]
+const ASKS_FOR_SOCKETS: &str = r#"
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    for (int i = 0; i < 4; i++)
+        if (fork() == 0) for (;;) close(socket(AF_INET, SOCK_STREAM, 0));
+    puts("up"), fflush(stdout);
+    getchar();
+    puts(socket(AF_INET, SOCK_STREAM, 0) < 0 ? "no socket" : "a socket");
+    return 0;
+}
+"#;
+
+/// pid 1 makes their sockets, and stands still while it starts a shell: until the shell's exec has
+/// been answered, by the thread that asks for the sockets.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn shells_open_while_32_bit_programs_make_sockets() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, program) = (directory.path().join("asks.c"), directory.path().join("asks"));
+    std::fs::write(&source, ASKS_FOR_SOCKETS).unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-m32", "-static", "-o"]).args([&program, &source]);
+    assert!(gcc.status().unwrap().success(), "gcc-multilib is installed");
+    let mut plan = plan(&["/asks"]);
+    let bind = ["--ro-bind", program.to_str().unwrap(), "/asks"];
+    plan.args.extend(bind.map(|word| Arg::Literal(word.into())));
+    let room = Room::new(&plan, User::Current);
+    let mut agent = Screen::of(&room, "own");
+    agent.expect("up");
+    for code in 3..9 {
+        let mut pane = new_pane(&room);
+        pane.type_in(&format!("exit {code}\r"));
+        assert_eq!(pane.code(), Some(code));
+    }
+    agent.type_in("x\r");
+    agent.expect("a socket");
+    assert_eq!(agent.code(), Some(0));
 }

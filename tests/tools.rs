@@ -105,6 +105,44 @@ fn a_32_bit_program_runs() {
     works("gcc -m32 -o hello hello.c; ./hello", "hi\n");
 }
 
+/// glibc for 32-bit x86 makes sockets by socketcall(2), which is not let through but done for it.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_32_bit_program_has_sockets() {
+    let program = r#"
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct addrinfo *found;
+    socklen_t size = sizeof at;
+    char text[8] = "";
+    int pair[2], server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client, peer;
+    if (server < 0 || bind(server, (void *)&at, size) || listen(server, 1)) return perror("server"), 1;
+    if (getsockname(server, (void *)&at, &size)) return perror("name"), 1;
+    client = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    if (connect(client, (void *)&at, size)) return perror("connect"), 1;
+    peer = accept(server, 0, 0);
+    if (send(client, "tcp", 3, 0) != 3 || recv(peer, text, 3, MSG_WAITALL) != 3) return 1;
+    puts(text);
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair)) return perror("pair"), 1;
+    if (write(pair[1], "unix", 4) != 4 || read(pair[0], text, 8) != 4) return 1;
+    puts(text);
+    if (getaddrinfo("localhost", "80", 0, &found)) return 1;
+    puts(sizeof(void *) == 4 ? "four bytes" : "no 32-bit program");
+    return 0;
+}
+"#;
+    works(
+        &format!("cat >net.c <<'EOF'\n{program}EOF\ngcc -m32 -o net net.c; ./net | tr '\\n' ' '"),
+        "tcp unix four bytes",
+    );
+}
+
 #[test]
 fn a_terminal_multiplexer_has_terminals_of_its_own() {
     works(

@@ -20,7 +20,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -60,6 +60,9 @@ impl Sandbox {
     /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
     /// `foreground`: see [`Orders::foreground`].
     pub(super) fn start(plan: &Plan, cgroup: Cgroup, foreground: bool) -> Result<Self> {
+        no_directory("standard input", &io::stdin())?;
+        no_directory("standard output", &io::stdout())?;
+        no_directory("standard error", &io::stderr())?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .tried(|| "adopt orphans")?;
         let (inner, theirs) = channel::pair().tried(|| "make a socket")?;
@@ -158,6 +161,18 @@ impl Drop for Sandbox {
         self.kill();
         let _ = self.reap(Duration::ZERO);
     }
+}
+
+/// The agent gets these three. From a directory of the host it could walk on (CVE-2024-21626).
+fn no_directory(name: &str, stream: &impl AsFd) -> Result<()> {
+    // What is closed is nothing to walk from.
+    let directory =
+        fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir());
+    if !directory {
+        return Ok(());
+    }
+    Err(Error::launcher(format!("{name} is a directory, which would lead out of the sandbox"))
+        .hint("redirect it from or to a file, or use --ro-bind to show a directory inside"))
 }
 
 /// Whether the process of a pidfd ends within this time.

@@ -14,9 +14,12 @@ use crate::common::place::Place;
 use crate::common::run::Started;
 use crate::common::{must_have_sandbox, user::users};
 use crate::hostile::{Hostile, Outcomes, expected, failed, outcomes};
-use crate::outside::{Marker, descendants};
+use crate::outside::{Marker, descendants, tree};
 use crate::script;
 use crate::supervised::{self, Room};
+
+/// A value of the environment that must not be found.
+const SECRET: &str = "hunter2-of-the-environment";
 
 /// Attacks on pid 1 of `tests/programs/init.c`.
 #[rustfmt::skip]
@@ -142,7 +145,6 @@ fn promise_i_no_capability_no_privilege_and_namespaces_of_its_own() {
 fn promise_i_the_users_keyring_stays_outside() {
     must_have_sandbox();
     let keys = Hostile::new("keys", &[]);
-    const SECRET: &str = "planted-in-the-keyring\n";
     for user in users() {
         let place = Place::new(user);
         keys.put_into(&place);
@@ -158,7 +160,10 @@ fn promise_i_the_users_keyring_stays_outside() {
         let find = format!("{} find; cat /proc/keys", keys.path().display());
         let bare = ["plant", "bwrap", "--unshare-all", "--dev-bind", "/", "/", "sh", "-c", &find];
         let found = place.command(keys.path()).args(bare).run().code(0).stdout;
-        assert!(found.starts_with(SECRET) && found.contains("claudebox-test"), "{found}");
+        assert!(
+            found.starts_with("planted-in-the-keyring\n") && found.contains("claudebox-test"),
+            "{found}"
+        );
     }
     // The second layer: with all calls allowed, the keyring is another one.
     for user in supervised::users() {
@@ -225,17 +230,42 @@ fn promise_i_no_descriptor_is_inherited_but_the_three() {
 }
 
 #[test]
+fn promise_i_a_directory_is_no_standard_stream() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file("document", "of the home");
+        let claudebox = place.executable().to_str().unwrap();
+        let read = "cat /proc/self/fd/0/document; cat /proc/self/fd/1/document >&2";
+        let from_home = |redirection: &str, command: &[&str]| {
+            let script = format!("exec \"$@\" {redirection}");
+            let words = ["-c", &script, "bash"];
+            place.command("bash").args(words.iter().chain(command)).run()
+        };
+        for redirection in ["<\"$HOME\"", "1<\"$HOME\"", "2<\"$HOME\""] {
+            let run = ["run", "--no-monitor", "--", "sh", "-c", read];
+            let run: Vec<&str> = [claudebox].into_iter().chain(run).collect();
+            let run = from_home(redirection, &run);
+            assert_eq!(run.code, 125, "{run:?}");
+        }
+        // Control: bwrap hands the directory on, and nothing hides what is below.
+        let bare = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--tmpfs", "/var", "--proc"];
+        let bare: Vec<&str> = bare.into_iter().chain(["/proc", "sh", "-c", read]).collect();
+        from_home("<\"$HOME\"", &bare).says("of the home");
+    }
+}
+
+#[test]
 fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
     must_have_sandbox();
-    const SECRET: &str = "hunter2-of-the-environment";
     let holds = |pid: i32, file: &str| {
         let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
     };
     for user in users() {
-        let place = Place::new(user);
         let option = ["--env", "SOME_TOKEN"];
         for (options, reaches_the_agent) in [(&[][..], false), (&option[..], true)] {
+            let place = Place::new(user);
             let inside = Asleep::new(&place, options, &[("SOME_TOKEN", SECRET)]);
             // bwrap itself sets this one, and pid 1 shows it to nobody inside.
             let environ = fs::read(format!("/proc/{}/environ", inside.init)).unwrap();
@@ -250,6 +280,11 @@ fn promise_i_environment_and_argv_of_what_holds_the_sandbox_are_empty_of_it() {
             let everyone = below.into_iter().chain([inside.started.pid()]);
             let told: Vec<i32> = everyone.filter(|pid| holds(*pid, "cmdline")).collect();
             assert_eq!(told, [0; 0], "{user:?}");
+            for directory in [place.state(), place.root().join("run")] {
+                for (path, content) in tree(&directory) {
+                    assert!(!content.contains(SECRET), "{}", path.display());
+                }
+            }
             inside.end();
         }
     }

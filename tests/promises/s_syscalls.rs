@@ -101,6 +101,25 @@ fn promise_s_what_no_program_needs_is_refused_in_every_convention() {
     assert_eq!(failed, Outcomes::new());
 }
 
+/// Its socket is made by pid 1, and so would belong to the network of the sandbox around.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn promise_s_a_32_bit_program_in_a_sandbox_inside_gets_no_socket_of_the_one_around() {
+    must_have_sandbox();
+    let kernel = Hostile::new("kernel", &[]);
+    let run = |words: &[&str]| {
+        let mut plan = kernel.plan(&[], ErrnoFilter::Nesting);
+        let words = words.iter().chain(&["/run/hostile", "fine_socketcall"]);
+        plan.inner.argv = words.map(|word| (*word).into()).collect();
+        plan.inner.program = plan.inner.argv[0].clone();
+        let output = supervised::Room::new(&plan, unprivileged()).output();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["/usr/bin/unshare", "--user", "--net"]), "fine_socketcall ENOSYS\n");
+    // Control: in the sandbox's own network it is made.
+    assert_eq!(run(&["/usr/bin/unshare", "--user"]), "fine_socketcall ok\n");
+}
+
 #[test]
 fn promise_s_what_administers_the_machine_is_refused_to_root_too() {
     must_have_sandbox();

@@ -32,10 +32,11 @@ use crate::log::event::{Event, ExecId, Micros, Notice};
 use crate::sys::channel::Channel;
 use crate::sys::seccomp::{Notification, Receiver};
 
-/// Marks the listener and the stop signal among the epoll set; processes have their serial above
-/// their number, which is never as large.
+/// Mark the listener, the stop signal and pid 1's channel among the epoll set; processes have their
+/// serial above their number, which is never as large.
 const LISTENER: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
+const MAKER: u64 = u64::MAX - 2;
 /// How often the impatient look is taken while any exec is under way.
 const LOOK: u16 = 500;
 /// How long the deaths of the sandbox's last processes are waited for at the end.
@@ -83,6 +84,9 @@ impl Watch {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        if let Some(maker) = &maker {
+            epoll.add(maker.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, MAKER))?;
+        }
         Ok(Self {
             receiver,
             in_hand: None,
@@ -128,6 +132,7 @@ impl Watch {
         if let Some(stopped) = self.in_hand.take() {
             self.let_one_pass(&stopped);
         }
+        self.make_no_sockets();
         self.processes.clear();
         let mut events = [EpollEvent::empty(); 2];
         while let Ok(ready) = wait(&self.epoll, &mut events, EpollTimeout::NONE) {
@@ -175,6 +180,7 @@ impl Watch {
                     LISTENER if event.events().contains(EpollFlags::EPOLLIN) => self.receive()?,
                     // Nobody is left who could be stopped.
                     LISTENER => self.epoll.delete(self.receiver.as_fd())?,
+                    MAKER => self.socket_made(),
                     process => self.changed(process),
                 }
             }
