@@ -5,6 +5,7 @@
 
 pub mod execs;
 
+mod answers;
 mod begin;
 mod cgroup;
 mod control;

@@ -22,6 +22,7 @@ mod r_resources;
 mod s_syscalls;
 #[path = "../supervised/mod.rs"]
 mod supervised;
+mod t_terminal;
 mod w_writes;
 mod x_exit_codes;
 
