@@ -179,7 +179,9 @@ fn open(source: &FdSource) -> OwnedFd {
 fn prepare(step: &Prepare) {
     let at = |root: &Bytes, path: &Bytes| root.as_path().join(path.as_path());
     match step {
-        Prepare::Directory { root, path } => fs::create_dir_all(at(root, path)).unwrap(),
+        Prepare::Directory { root, path } | Prepare::Empty { root, path, .. } => {
+            fs::create_dir_all(at(root, path)).unwrap()
+        }
         Prepare::File { root, path, content } => {
             let path = at(root, path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -194,7 +196,6 @@ fn prepare(step: &Prepare) {
                 None => fs::create_dir_all(path).unwrap(),
             }
         }
-        Prepare::Empty { root, path, .. } => fs::create_dir_all(at(root, path)).unwrap(),
         Prepare::Remove { root, path } => {
             let path = at(root, path);
             let _ = rustix::fs::unlinkat(CWD, &path, rustix::fs::AtFlags::empty());

@@ -23,7 +23,7 @@ use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
-use crate::sandbox::prepare::{Lived, prepare};
+use crate::sandbox::prepare::prepare;
 use crate::sys::channel::Received;
 use crate::sys::pidfd::ExitSource;
 use crate::sys::seccomp::Receiver;
@@ -41,8 +41,8 @@ pub(super) struct Begun {
     kernel: Option<Kernel>,
     /// The listener and the sandbox's root.
     listener: Option<(OwnedFd, OwnedFd)>,
-    /// That the session lives in its private home, and the copies of files in it.
-    pub(super) home: Option<(Lived, Pairs)>,
+    /// The files that are kept in step with the host's.
+    pub(super) pairs: Option<Pairs>,
 }
 
 /// pid 1 of the sandbox.
@@ -60,14 +60,14 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
-    let lived = prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    prepare(&plan.prepare).map_err(Verdict::not_started)?;
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let sandbox = Sandbox::start(plan, foreground).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
     let (ready, fds, pid) = handshake(&sandbox, signals)?;
     let (listener, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
-    Ok(Begun { sandbox, init, ready, kernel, listener, home: Some((lived, pairs)) })
+    Ok(Begun { sandbox, init, ready, kernel, listener, pairs: Some(pairs) })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -236,7 +236,7 @@ pub(super) fn watch(
     begun: Begun,
     sink: Box<dyn Sink>,
 ) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, kernel, listener, home: _ } = begun;
+    let Begun { sandbox, init, ready, kernel, listener, pairs: _ } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (listener, kernel) {
         (Some((listener, root)), Some(kernel)) => {
