@@ -25,7 +25,7 @@ use crate::log::sink::Sink;
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
-use crate::sandbox::prepare::{Lived, prepare};
+use crate::sandbox::prepare::prepare;
 use crate::sys::channel::{Channel, Received};
 use crate::sys::pidfd::ExitSource;
 use crate::sys::seccomp::Receiver;
@@ -45,8 +45,8 @@ pub(super) struct Begun {
     kernel: Option<Kernel>,
     /// What came with [`Report::Ready`] if execs are observed.
     observing: Option<Observing>,
-    /// That the session lives in its private home, and the copies of files in it.
-    pub(super) home: Option<(Lived, Pairs)>,
+    /// The files that are kept in step with the host's.
+    pub(super) pairs: Option<Pairs>,
 }
 
 /// What there is to observe execs with.
@@ -73,7 +73,7 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
-    let lived = prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    prepare(&plan.prepare).map_err(Verdict::not_started)?;
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
@@ -84,7 +84,7 @@ pub(super) fn begin(
         begun => begun,
     }
     .map_err(|failed| failed.verdict)?;
-    Ok(Begun { home: Some((lived, pairs)), ..begun })
+    Ok(Begun { pairs: Some(pairs), ..begun })
 }
 
 /// Why a sandbox did not begin.
@@ -112,7 +112,7 @@ fn begin_in(
     })?;
     let (observing, init) = accept(plan, ready.observed, fds, pid)
         .map_err(|error| later(Verdict::not_started(error)))?;
-    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, home: None })
+    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -284,7 +284,7 @@ pub(super) fn watch(
     begun: Begun,
     sink: Box<dyn Sink>,
 ) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, limits, kernel, observing, home: _ } = begun;
+    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _ } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {

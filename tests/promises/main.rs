@@ -3,6 +3,7 @@
 //! the same attack with that one defence taken away succeeds, so that the test can fail.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod a_agent_state;
 #[path = "../common/mod.rs"]
 mod common;
 mod d_death;
