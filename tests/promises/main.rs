@@ -5,6 +5,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../supervised/mod.rs"]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+mod supervised;
+
+mod built;
 mod d_death;
 mod e_execs;
 mod e_full_disk;
@@ -16,6 +21,7 @@ mod n_network;
 mod outside;
 mod p_host_files;
 mod p_host_files_asked;
+mod w_layers;
 mod w_writes;
 mod x_exit_codes;
 

@@ -86,7 +86,15 @@ fn reachable(program: &Path) -> PathBuf {
     if !fs::metadata(&copy).is_ok_and(fresh) {
         let new = tempfile::NamedTempFile::new_in(directory).unwrap().into_temp_path();
         // Not by fs::copy: what another thread starts just then would inherit the open file.
-        assert!(Command::new("cp").arg(program).arg(&new).status().unwrap().success());
+        assert!(
+            Command::new("cp")
+                .arg("--preserve=mode")
+                .arg(program)
+                .arg(&new)
+                .status()
+                .unwrap()
+                .success()
+        );
         new.persist(&copy).unwrap();
     }
     copy
