@@ -15,6 +15,7 @@ mod e_execs;
 mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
+mod g_pins;
 mod h_home;
 mod l_litter;
 mod n_network;
@@ -22,6 +23,7 @@ mod outside;
 mod p_host_files;
 mod p_host_files_asked;
 mod w_layers;
+mod w_swapped;
 mod w_writes;
 mod x_exit_codes;
 
