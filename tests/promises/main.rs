@@ -1,7 +1,7 @@
 //! One test, or more, for each promise of `docs/threat-model.md`, named after it. Each runs the
 //! built program as an unprivileged user and as root, is judged from outside, and has a control:
 //! the same attack with that one defence taken away succeeds, so that the test can fail.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,9 +17,11 @@ mod f_fail_closed;
 mod g_git;
 mod g_pins;
 mod h_home;
+mod h_layers;
 mod l_litter;
 mod n_network;
 mod outside;
+mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
 mod w_layers;
