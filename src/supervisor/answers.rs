@@ -70,8 +70,7 @@ impl Answers {
         self.matched = match (self.matched, byte) {
             (_, 0x1b) => 1,
             (1, b'[') => 2,
-            (2, b'?') => 3,
-            (3, b'0'..=b'9' | b';') => 3,
+            (2, b'?') | (3, b'0'..=b'9' | b';') => 3,
             (3, b'c') => {
                 self.any = true;
                 0
