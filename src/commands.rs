@@ -84,7 +84,8 @@ pub(crate) fn explain(args: &ExplainArgs, host: &Host) -> Result<u8> {
     let invocation = Invocation::of_run(&args.run, &config)?;
     let (policy, plan) = crate::plan(&invocation, &config, host)?;
     let text = if args.json {
-        format!("{:#}\n", explanation::json(&policy))
+        let lines = format!("{:#}", explanation::json(&policy));
+        lines.lines().map(|line| log::encode::printable(line) + "\n").collect()
     } else if args.bwrap {
         explanation::bwrap(&plan)
     } else {

@@ -6,12 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use clap::error::ContextValue;
 use clap::{Args, Parser, Subcommand};
 
 pub mod meant;
 pub mod options;
 
 use crate::error::exit;
+use crate::visible::visible;
 
 pub use options::{RunOptions, SplitDirection};
 
@@ -22,6 +24,7 @@ pub use options::{RunOptions, SplitDirection};
 /// The exit code: 0 for help and version, 2 for a line that cannot be read.
 pub fn parse(args: &[OsString], is_agent: impl Fn(&OsStr) -> bool) -> Result<Cli, u8> {
     Cli::try_parse_from(args).map_err(|error| {
+        let error = printable(error, args);
         // A closed standard error is not a failure of the command line.
         let _ = error.print();
         if !error.use_stderr() {
@@ -32,6 +35,29 @@ pub fn parse(args: &[OsString], is_agent: impl Fn(&OsStr) -> bool) -> Result<Cli
         }
         exit::USAGE
     })
+}
+
+/// The error with what was typed made visible: a script may have typed a name that a stranger chose.
+fn printable(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let prints =
+        |arg: &OsString| visible(arg.as_encoded_bytes()).as_bytes() == arg.as_encoded_bytes();
+    if args.iter().all(prints) {
+        return error;
+    }
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in context {
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(visible(text)),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.into_iter().map(visible).collect())
+            }
+            // A tip repeats what was typed, among colours.
+            ContextValue::StyledStrs(_) => ContextValue::None,
+            _ => continue,
+        };
+        let _ = error.insert(kind, value);
+    }
+    error
 }
 
 /// Run a coding agent in a sandbox, and see every command it executes.

@@ -30,6 +30,9 @@ use crate::session::record::{Mode, Status, now};
 use crate::session::{Draft, Locks, Session, Sessions};
 use crate::tmux::Program;
 
+/// What is weaker where claudebox's own tmux is not between the agent and the terminal.
+const NOT_BETWEEN: &str = "terminal: what runs inside prints to yours, escape sequences included; no tmux of ours between";
+
 /// Less than this is no use divided.
 const SMALLEST: (u16, u16) = (40, 10);
 
@@ -54,6 +57,17 @@ enum Place {
     OwnTmux(Program, Size),
 }
 
+impl Place {
+    /// Whether what the agent prints reaches the user's own terminal as it is.
+    fn is_the_users_terminal(&self) -> bool {
+        match self {
+            Self::Here { .. } => std::io::stdout().is_terminal() || std::io::stdin().is_terminal(),
+            Self::UsersTmux(_) => true,
+            Self::OwnTmux(..) => false,
+        }
+    }
+}
+
 /// Runs a session from its beginning until it ends or is detached from; answers with the code to
 /// exit with.
 pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
@@ -68,7 +82,11 @@ pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -
         session.remove_runtime();
         return Err(error);
     }
-    let start = Start { plan, invocation, host, session: &session };
+    let mut plan = plan.clone();
+    if place.is_the_users_terminal() {
+        plan.summary.weakened.push(NOT_BETWEEN.to_owned());
+    }
+    let start = Start { plan: &plan, invocation, host, session: &session };
     match place {
         Place::Here { note } => here(&start, note, locks),
         Place::UsersTmux(pane) => users::run(&start, &pane, locks),

@@ -50,7 +50,7 @@ pub struct Profile {
     /// Paths of the home that the agent may only read: what the host's agent executes or obeys.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_readonly: Option<Vec<Spanned<HomePath>>>,
-    /// Directories of the home that are fresh in every session, also where two run at once.
+    /// Directories of the home that are fresh in every session.
     #[schemars(with = "Option<Vec<String>>")]
     pub state_private: Option<Vec<Spanned<HomePath>>>,
     /// Directories below `state` that are the project's own: kept from session to session in its

@@ -120,8 +120,7 @@ pub enum Prepare {
         /// The content of the file; `None` for a directory.
         content: Option<Bytes>,
     },
-    /// Make `path` below `root` a directory in which there is nothing but what is to stay. Not where
-    /// another session lives in `root`: what it works with would vanish.
+    /// Make `path` below `root` a directory in which there is nothing but what is to stay.
     Empty {
         /// The trusted directory.
         root: Bytes,

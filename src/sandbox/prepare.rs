@@ -10,11 +10,11 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat,
-    mkdirat, openat, renameat, statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, mkdirat, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -26,50 +26,13 @@ const PRIVATE: Mode = Mode::RWXU;
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Does all of it, in order. To be kept for as long as the session lives.
+/// Does all of it, in order.
 ///
 /// # Errors
 /// When a root is not the caller's alone, or the disk says no.
-pub fn prepare(steps: &[Prepare]) -> Result<Lived> {
-    let (mut roots, mut lived) = (Roots::default(), Lived::default());
-    steps.iter().try_for_each(|one| step(one, &mut roots, &mut lived))?;
-    lived.share().tried(|| "share the private home")?;
-    Ok(lived)
-}
-
-/// The roots in which a session lives, each by a lock that the kernel takes away when its holder is
-/// dead. While one holds it, nobody else empties what it works in.
-#[derive(Debug, Default)]
-pub struct Lived(Vec<(PathBuf, OwnedFd, bool)>);
-
-impl Lived {
-    /// Whether nobody lived in `root` when this session came.
-    fn alone(&mut self, root: &Path) -> Result<bool, Errno> {
-        if let Some((_, _, alone)) = self.0.iter().find(|(known, _, _)| known == root) {
-            return Ok(*alone);
-        }
-        // Beside the root, where nothing inside can reach it.
-        let mut path = root.as_os_str().to_owned();
-        path.push(".lock");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)?;
-        let alone = match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => true,
-            Err(Errno::WOULDBLOCK) => {
-                // Waits for one that is about to begin, and no longer.
-                flock(&lock, FlockOperation::LockShared)?;
-                false
-            }
-            Err(errno) => return Err(errno),
-        };
-        self.0.push((root.to_owned(), lock, alone));
-        Ok(alone)
-    }
-
-    /// Lets others in: what had to be done alone is done.
-    fn share(&self) -> Result<(), Errno> {
-        self.0.iter().try_for_each(|(_, lock, _)| flock(lock, FlockOperation::LockShared))
-    }
+pub fn prepare(steps: &[Prepare]) -> Result<()> {
+    let mut roots = Roots::default();
+    steps.iter().try_for_each(|one| step(one, &mut roots))
 }
 
 /// The trusted directories that are open already: most steps are in the same one.
@@ -87,7 +50,7 @@ impl<'a> Roots<'a> {
     }
 }
 
-fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>, lived: &mut Lived) -> Result<()> {
+fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
     let (root, path) = match step {
         Prepare::Directory { root, path }
         | Prepare::File { root, path, .. }
@@ -100,7 +63,7 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>, lived: &mut Lived) -> Resu
     if let Prepare::CreateMissing { content, .. } = step {
         return create_missing(root, &names, content.as_ref().map(AsRef::as_ref)).tried(what);
     }
-    let (home, root) = (root, roots.open(root)?);
+    let root = roots.open(root)?;
     match (step, names.split_last()) {
         (Prepare::Directory { .. }, _) => walk(root, &names, make_way).map(drop),
         (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
@@ -112,11 +75,7 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>, lived: &mut Lived) -> Resu
                 Err(errno) => Err(errno),
             }
         }
-        (Prepare::Empty { keep, .. }, _) => lived.alone(home).and_then(|alone| {
-            if !alone {
-                return Ok(());
-            }
-            let at = walk(root, &names, make_way)?;
+        (Prepare::Empty { keep, .. }, _) => walk(root, &names, make_way).and_then(|at| {
             let at = at.fd(root);
             let stays = |name: &CStr| keep.iter().any(|keep| keep.0 == name.to_bytes());
             entries(at)?.iter().filter(|name| !stays(name)).try_for_each(|name| remove(at, name))
@@ -195,16 +154,21 @@ fn walk(
     names.iter().try_fold(Reached(None), |at, name| Ok(Reached(Some(go(at.fd(beginning), name)?))))
 }
 
-/// Opens a directory, and makes it one whatever stands there.
+/// Opens a directory, and makes it one whatever stands there; one that its owner could not use is
+/// opened for him, also where root prepares it: inside, root has no capability to pass.
 fn make_way(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    match open_directory(at, name) {
+    let directory = match open_directory(at, name) {
         Err(Errno::NOENT) => make_directory(at, name),
         Err(Errno::NOTDIR | Errno::LOOP) => {
             remove(at, name)?;
             make_directory(at, name)
         }
         other => other,
+    }?;
+    if fstat(&directory)?.st_mode & 0o700 != 0o700 {
+        fchmod(&directory, PRIVATE)?;
     }
+    Ok(directory)
 }
 
 fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
@@ -424,35 +388,18 @@ mod tests {
         let (dir, root) = root();
         let home = dir.path().join("home");
         let root = Bytes::from(root.as_path().join("home"));
-        let plant = || {
-            for path in [".agent/history", ".agent/hooks/x", ".agent/todos/1", ".agent/rc", "rc"] {
-                fs::create_dir_all(home.join(path).parent().unwrap()).unwrap();
-                fs::write(home.join(path), "").unwrap();
-            }
-            symlink(&home, home.join(".agent/link")).unwrap();
-        };
-        plant();
+        for path in [".agent/history", ".agent/hooks/x", ".agent/todos/1", ".agent/rc", "rc"] {
+            fs::create_dir_all(home.join(path).parent().unwrap()).unwrap();
+            fs::write(home.join(path), "").unwrap();
+        }
+        symlink(&home, home.join(".agent/link")).unwrap();
         let keep = ["history", "todos"].map(Bytes::from).to_vec();
-        let step = [Prepare::Empty { root, path: Bytes::from(".agent"), keep }];
-        let left = || {
-            let names = fs::read_dir(home.join(".agent")).unwrap();
-            let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
-            names.sort();
-            names
-        };
-        let lived = prepare(&step).unwrap();
-        assert_eq!(left(), ["history", "todos"]);
+        prepare(&[Prepare::Empty { root, path: Bytes::from(".agent"), keep }]).unwrap();
+        let names = fs::read_dir(home.join(".agent")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["history", "todos"]);
         assert!(home.join(".agent/todos/1").exists() && home.join("rc").exists());
-
-        fs::write(home.join(".agent/rc"), "").unwrap();
-        let second = prepare(&step).unwrap();
-        assert_eq!(left(), ["history", "rc", "todos"], "while a session lives, nothing goes");
-        drop(lived);
-        prepare(&step).unwrap();
-        assert_eq!(left(), ["history", "rc", "todos"], "the second lives still");
-        drop(second);
-        prepare(&step).unwrap();
-        assert_eq!(left(), ["history", "todos"]);
     }
 
     #[test]

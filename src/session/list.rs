@@ -13,6 +13,7 @@ use crate::bytes::Bytes;
 use crate::cli::LsArgs;
 use crate::error::{Result, Tried as _};
 use crate::host_files;
+use crate::log::encode;
 use crate::log::event::Micros;
 use crate::visible::visible;
 
@@ -194,8 +195,7 @@ fn write_json(sessions: &[Found], out: &mut dyn Write) -> io::Result<()> {
             execs: status.map(|status| status.execs),
             host_files_pending: session.is_pending(),
         };
-        serde_json::to_writer(&mut *out, &line)?;
-        writeln!(out)?;
+        writeln!(out, "{}", encode::printable(&serde_json::to_string(&line)?))?;
     }
     Ok(())
 }

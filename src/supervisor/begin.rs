@@ -25,7 +25,7 @@ use crate::log::sink::Sink;
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
-use crate::sandbox::prepare::{Lived, prepare};
+use crate::sandbox::prepare::prepare;
 use crate::sys::channel::{Channel, Received};
 use crate::sys::pidfd::ExitSource;
 use crate::sys::seccomp::Receiver;
@@ -45,8 +45,8 @@ pub(super) struct Begun {
     kernel: Option<Kernel>,
     /// What came with [`Report::Ready`] if execs are observed.
     observing: Option<Observing>,
-    /// That the session lives in its private home, and the copies of files in it.
-    pub(super) home: Option<(Lived, Pairs)>,
+    /// The files that are kept in step with the host's.
+    pub(super) pairs: Option<Pairs>,
 }
 
 /// What there is to observe execs with.
@@ -73,18 +73,25 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
-    let lived = prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    prepare(&plan.prepare).map_err(Verdict::not_started)?;
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
     let begun = match begin_in(plan, limits, signals, foreground) {
-        // It may be for the group. If it is not, the same error comes again.
-        Err(verdict) if limits.group.is_some() && !limits.required && verdict.error.is_some() => {
+        Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
             begin_in(plan, &limits.without_group(&plan.inner.rlimits), signals, foreground)
         }
         begun => begun,
-    };
-    Ok(Begun { home: Some((lived, pairs)), ..begun? })
+    }
+    .map_err(|failed| failed.verdict)?;
+    Ok(Begun { pairs: Some(pairs), ..begun })
+}
+
+/// Why a sandbox did not begin.
+struct Failed {
+    verdict: Verdict,
+    /// It may begin without its group, and nothing of it has run.
+    for_group: bool,
 }
 
 /// Starts the sandbox in the group of these limits.
@@ -93,14 +100,19 @@ fn begin_in(
     limits: &sandbox::limits::Limits,
     signals: &Signals,
     foreground: bool,
-) -> Result<Begun, Verdict> {
-    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose();
-    let cgroup = cgroup.map_err(Verdict::not_started)?.unwrap_or_default();
-    let sandbox = Sandbox::start(plan, cgroup, foreground).map_err(Verdict::not_started)?;
-    let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
-    let (ready, fds, pid) = handshake(&sandbox, signals)?;
-    let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
-    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, home: None })
+) -> Result<Begun, Failed> {
+    let at_start = |error| Failed { verdict: Verdict::not_started(error), for_group: true };
+    let later = |verdict| Failed { verdict, for_group: false };
+    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(at_start)?;
+    let sandbox = Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
+    let kernel = observe(plan, &sandbox).map_err(|error| later(Verdict::not_started(error)))?;
+    let (ready, fds, pid) = handshake(&sandbox, signals).map_err(|verdict| {
+        let for_group = refusal::is_systemds(&sandbox.words());
+        Failed { verdict, for_group }
+    })?;
+    let (observing, init) = accept(plan, ready.observed, fds, pid)
+        .map_err(|error| later(Verdict::not_started(error)))?;
+    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -272,7 +284,7 @@ pub(super) fn watch(
     begun: Begun,
     sink: Box<dyn Sink>,
 ) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, limits, kernel, observing, home: _ } = begun;
+    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _ } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {

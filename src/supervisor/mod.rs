@@ -5,6 +5,7 @@
 
 pub mod execs;
 
+mod answers;
 mod begin;
 mod cgroup;
 mod control;
@@ -109,7 +110,7 @@ fn observed(
         Ok((control, mut begun)) => {
             inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
             let mut host_files = HostFiles::new(session.directory);
-            let (home, pairs) = begun.home.take().unzip();
+            let pairs = begun.pairs.take();
             let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
             let mirror = pairs.map(Pairs::keep).transpose()?;
             let tty = tty.as_mut();
@@ -131,7 +132,6 @@ fn observed(
             for words in mirror.map(Kept::end).unwrap_or_default() {
                 execs.note(events::notice("state-not-returned", words));
             }
-            drop(home);
             let execs = match execs.finish(|count| events::end(&verdict, count)) {
                 Ok(summary) => summary.execs,
                 Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),

@@ -32,6 +32,12 @@ impl Userns {
     }
 }
 
+/// Whether these are the words of a systemd-run(1) that could not make a scope: it translates none of
+/// them, and bwrap and the inner stage begin theirs with their names.
+pub(super) fn is_systemds(stderr: &[u8]) -> bool {
+    stderr.starts_with(b"Failed to ")
+}
+
 /// The error for what bwrap (or the inner stage, before it could reach us) wrote.
 pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
     let words = words(stderr);
@@ -56,7 +62,7 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
         return error
             .hint("a path that the profile or `--bind` names is gone since it was checked");
     }
-    if words.contains("transient scope") || words.contains("connect to bus") {
+    if is_systemds(stderr) {
         return error.hint(
             "systemd was asked to hold the limits of the profile: does `systemd-run --user --scope \
              true` work? With `limits.enforce = \"best-effort\"` the session starts without them",

@@ -12,8 +12,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, getpgrp};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
-use super::Terminal;
 use super::signals::stop_own_group;
+use super::{Terminal, answers};
 
 /// The controlling terminal, if there is one.
 #[derive(Debug)]
@@ -105,6 +105,9 @@ impl Tty {
     /// Unread input is thrown away: it was typed for the agent, and a shell would execute it.
     fn take_back(&mut self) {
         let _ = tcsetpgrp(&self.fd, self.own);
+        if !self.is_pane() && answers::knows(std::env::var_os("TERM").as_deref()) {
+            let _ = answers::throw_away(&self.fd, &self.before);
+        }
         let _ = tcsetattr(&self.fd, OptionalActions::Flush, &self.before);
         self.given = false;
     }

@@ -9,6 +9,7 @@ pub(crate) mod agent;
 pub(crate) mod log;
 pub(crate) mod model_server;
 pub(crate) mod place;
+pub(crate) mod pty;
 pub(crate) mod run;
 pub(crate) mod terminal;
 pub(crate) mod user;

@@ -1,8 +1,15 @@
 //! One test, or more, for each promise of `docs/threat-model.md`, named after it. Each runs the
 //! built program as an unprivileged user and as root, is judged from outside, and has a control:
 //! the same attack with that one defence taken away succeeds, so that the test can fail.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
+mod a_agent_state;
+mod built;
 #[path = "../common/mod.rs"]
 mod common;
 mod d_death;
@@ -10,18 +17,24 @@ mod e_execs;
 mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
+mod g_pins;
 mod h_home;
+mod h_layers;
 mod hostile;
 mod i_identity;
 mod l_litter;
 mod n_network;
 mod outside;
+mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
 mod r_resources;
 mod s_syscalls;
 #[path = "../supervised/mod.rs"]
 mod supervised;
+mod t_terminal;
+mod w_layers;
+mod w_swapped;
 mod w_writes;
 mod x_exit_codes;
 
