@@ -103,6 +103,11 @@ fn a_setuid_bwrap_is_not_started() {
         let output = run(&place, &["--", "touch", "ran"]).env("PATH", path).run();
         output.code(125).complains("is setuid root").complains("chmod u-s");
         assert!(!place.project().join("ran").exists());
+        // Control: it is the bit that is in the way.
+        fs::set_permissions(&bwrap, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        run(&place, &["--", "touch", "ran"]).env("PATH", path).run().code(0);
+        assert!(place.project().join("ran").exists());
     }
 }
 
