@@ -5,6 +5,8 @@
 pub mod attack;
 mod bpf;
 pub mod bytes;
+#[cfg(test)]
+mod cases;
 pub mod cli;
 mod commands;
 pub mod demo;

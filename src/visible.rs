@@ -75,6 +75,29 @@ mod tests {
             prop_assert!(visible(bytes).chars().all(|ch| !is_invisible(ch)));
         }
 
+        /// By Unicode's own tables: controls, format characters (bidirectional and zero width),
+        /// line and paragraph separators, private use.
+        #[test]
+        fn what_does_not_print_is_known(text in "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Co}]{64}") {
+            let shows = text.chars().find(|ch| !is_invisible(*ch));
+            prop_assert_eq!(shows.map(u32::from), None);
+            let shown = visible(&text);
+            let ascii = shown.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            prop_assert!(ascii, "{}", shown);
+        }
+
+        /// Invisible by the Unicode property, and letters that render as nothing.
+        #[test]
+        fn what_is_ignored_when_rendered_is_known(text in "[\\p{Default_Ignorable_Code_Point}\u{2800}]{64}") {
+            let shows = text.chars().find(|ch| !is_invisible(*ch));
+            prop_assert_eq!(shows.map(u32::from), None);
+        }
+
+        #[test]
+        fn letters_of_every_script_stay(text in "[\\p{L}\\p{N}\\p{P}\\p{S}--\\p{Default_Ignorable_Code_Point}\u{2800}]{0,20}") {
+            prop_assert_eq!(visible(&text), text);
+        }
+
         #[test]
         fn printable_ascii_stays(text in "[ -~]*") {
             prop_assert_eq!(visible(&text), text);

@@ -275,3 +275,39 @@ pub struct TrustArgs {
     #[arg(short, long)]
     pub yes: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visible::is_invisible;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_word_of_a_command_line_reaches_the_terminal_raw(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    proptest::sample::select(vec![
+                        "run", "log", "explain", "verify", "keep", "--bind", "--network", "--json", "--",
+                        "-v", "--project", "profile", "completions", "attach",
+                    ]).prop_map(OsString::from),
+                    "(?s)-{0,2}.{0,6}".prop_map(OsString::from),
+                    proptest::collection::vec(any::<u8>(), 0..6)
+                        .prop_map(std::os::unix::ffi::OsStringExt::from_vec),
+                ], 0..5),
+        ) {
+            let args: Vec<OsString> = [OsString::from("claudebox")].into_iter().chain(words).collect();
+            if let Err(error) = Cli::try_parse_from(&args) {
+                let error = printable(error, &args);
+                // The bytes that are printed, colours and all.
+                let text = error.render().ansi().to_string();
+                let odd = text.chars().find(|ch| *ch != '\n' && *ch != '\x1b' && is_invisible(*ch));
+                prop_assert_eq!(odd, None, "{}", text);
+                let sequences = text.matches('\x1b').count();
+                prop_assert_eq!(text.matches("\x1b[").count(), sequences);
+                let line = meant::meant(&args, &error, |_| false).unwrap_or_default();
+                prop_assert!(!line.chars().any(is_invisible), "{}", line);
+            }
+        }
+    }
+}

@@ -330,6 +330,48 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn any_entries_are_read_back(
+            entries in proptest::collection::vec(
+                ("[a-z.]{1,3}(/([.]envrc|[a-z]{1,2}|\\PC{1,3})){0,2}", any::<bool>()), 0..12),
+        ) {
+            let mode = |link: bool| if link { 0o160_000 } else { 0o100_644 };
+            let entries: Vec<(&str, u32)> = entries
+                .iter()
+                .filter(|(path, _)| !path.contains('\0'))
+                .map(|(path, link)| (path.as_str(), mode(*link)))
+                .collect();
+            let read = read(&index(&entries), &[]).unwrap();
+            let links: Vec<_> = entries
+                .iter()
+                .filter(|(_, mode)| *mode == 0o160_000)
+                .map(|(path, _)| path.as_bytes().to_vec())
+                .collect();
+            prop_assert_eq!(&read.gitlinks, &links);
+            for (path, _) in entries.iter().filter(|(path, mode)| {
+                *mode == 0o100_644 && path.ends_with("/.envrc")
+            }) {
+                prop_assert!(read.tracks(path.as_bytes()), "{}", path);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_fail_otherwise(
+            version in 0_u8..6, count: u32, rest in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let head = [b"DIRC\0\0\0".as_slice(), &[version], &count.to_be_bytes()].concat();
+            let _ = read(&[head, rest.clone()].concat(), &[]);
+            let _ = read(&rest, &[]);
+        }
+
+        /// Cut anywhere it is none: half an index would leave out what git tracks.
+        #[test]
+        fn half_an_index_is_none(names in proptest::collection::vec("[a-z]{1,9}", 1..8), part in 0_usize..100) {
+            let entries: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 0o100_644)).collect();
+            let whole = index(&entries);
+            prop_assert_eq!(read(&whole[..whole.len() * part / 100], &[]), None);
+        }
+
+        #[test]
         fn nothing_makes_it_fail_otherwise(
             at in 0_usize..200, byte: u8, tail in proptest::collection::vec(any::<u8>(), 0..40),
         ) {

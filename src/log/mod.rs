@@ -7,6 +7,8 @@ pub mod encode;
 pub mod event;
 pub mod fold;
 pub mod follow;
+#[cfg(test)]
+mod laws;
 pub mod lines;
 mod node;
 pub mod quote;

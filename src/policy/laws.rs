@@ -1,5 +1,7 @@
 //! Laws that hold whatever profiles and command lines say, tried with many of them.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -8,6 +10,9 @@ use super::fixture::*;
 use super::invocation::BindArgument;
 use super::mount::{Access, Class, Mount, View};
 use super::*;
+use crate::cases::cases;
+use crate::sandbox::compile;
+use crate::sandbox::plan::{Arg, FdSource};
 
 /// What there is in each place of [`machine`], so that rules meet each other often.
 const NAMES: [&str; 10] =
@@ -33,7 +38,7 @@ fn machine() -> Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(cases(400))]
 
     /// Whatever profiles and command lines say: no hide is undone, nothing is made in the
     /// project, no mount covers an earlier one by accident.
@@ -65,6 +70,108 @@ proptest! {
             let path = hidden.replace('~', "/home/u").replace("${PROJECT}", "/home/u/p");
             check_hidden(&policy, &case, Path::new(&path))?;
         }
+    }
+}
+
+/// A file name of any bytes, often one that looks like an option.
+fn any_name() -> impl Strategy<Value = OsString> {
+    let options = ["--bind", "--", "-", "--args", "--perms", "0", "--ro-bind\n/", "--cap-add"];
+    let bytes = prop_oneof![
+        prop::sample::select(options.to_vec()).prop_map(|name| name.as_bytes().to_vec()),
+        prop::collection::vec(1_u8.., 1..12),
+    ];
+    bytes
+        .prop_filter("a name", |name| !name.contains(&b'/') && name != b"." && name != b"..")
+        .prop_map(OsString::from_vec)
+}
+
+/// bwrap's options in our arguments, with how many operands each takes: bwrap(1).
+const ARITIES: [(&str, usize); 22] = [
+    ("--unshare-all", 0),
+    ("--unshare-user", 0),
+    ("--share-net", 0),
+    ("--as-pid-1", 0),
+    ("--disable-userns", 0),
+    ("--cap-drop", 1),
+    ("--perms", 1),
+    ("--size", 1),
+    ("--dev", 1),
+    ("--proc", 1),
+    ("--tmpfs", 1),
+    ("--dir", 1),
+    ("--remount-ro", 1),
+    ("--chdir", 1),
+    ("--bind", 2),
+    ("--ro-bind", 2),
+    ("--bind-fd", 2),
+    ("--ro-bind-fd", 2),
+    ("--symlink", 2),
+    ("--file", 2),
+    ("--ro-bind-data", 2),
+    ("--ro-bind-try", 2),
+];
+
+/// Reads arguments as bwrap does: what each mount's option and last operand are.
+fn read_as_bwrap(args: &[Arg]) -> Option<Vec<(&'static str, PathBuf)>> {
+    let mut mounts = Vec::new();
+    let mut rest = args;
+    while let [Arg::Literal(option), tail @ ..] = rest {
+        let (option, arity) =
+            ARITIES.into_iter().find(|(name, _)| name.as_bytes() == option.as_ref())?;
+        let (operands, tail) = tail.split_at_checked(arity)?;
+        match operands.last() {
+            Some(Arg::Literal(last)) if !["--cap-drop", "--perms", "--size"].contains(&option) => {
+                mounts.push((option, last.as_path().to_owned()));
+            }
+            Some(Arg::Fd(FdSource::Data(_) | FdSource::Content(_) | FdSource::Path { .. })) => {
+                return None;
+            }
+            _ => {}
+        }
+        rest = tail;
+    }
+    rest.is_empty().then_some(mounts)
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// Whatever files are called: bwrap sees the mounts of the policy, in order, and no other option.
+    #[test]
+    fn no_name_becomes_an_option(
+        project in any_name(),
+        sub in any_name(),
+        bound in any_name(),
+        destination in any_name(),
+        fds: bool,
+    ) {
+        let project = Path::new("/home/u").join(project);
+        let source = Path::new("/data").join(bound);
+        let mut case = Case::debian()
+            .disk(|disk| disk.file(project.join(".git/HEAD"), "").dir(project.join(&sub)))
+            .disk(|disk| disk.file(source.join("x"), ""));
+        case.host.cwd = project.join(&sub);
+        if !fds {
+            case.host.bwrap = Some(bwrap(&[]));
+        }
+        case.invocation.binds = vec![BindArgument {
+            source: source.clone().into(),
+            destination: Some(Path::new("/data2").join(destination).into()),
+            writable: true,
+        }];
+        // The project may be called as one of the home's own directories, which is refused.
+        let Ok(policy) = case.policy() else { return Ok(()) };
+        let plan = compile::plan(&policy, &case.host).unwrap();
+        let read = read_as_bwrap(&plan.args);
+        prop_assert!(read.is_some(), "{:?}", plan.args);
+        let mut read = read.unwrap_or_default();
+        prop_assert_eq!(read.pop(), Some(("--chdir", policy.cwd.clone())));
+        let destinations: Vec<_> = read.into_iter().map(|(_, path)| path).collect();
+        let wanted: Vec<_> =
+            policy.mounts.iter().map(|step| step.mount.destination().to_owned()).collect();
+        prop_assert_eq!(destinations, wanted);
+        let nul = |arg: &Arg| matches!(arg, Arg::Literal(word) if word.0.contains(&0));
+        prop_assert!(!plan.args.iter().any(nul));
     }
 }
 

@@ -8,6 +8,8 @@ pub mod config;
 mod extends;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod laws;
 pub mod library;
 pub mod merge;
 mod mistake;

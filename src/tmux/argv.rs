@@ -216,6 +216,7 @@ pub fn drop_hook(name: &str) -> Words {
 mod tests {
     use super::*;
     use insta::assert_snapshot;
+    use proptest::prelude::*;
 
     fn shown(words: &Words) -> String {
         words.as_args().iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
@@ -270,6 +271,43 @@ mod tests {
     fn a_semicolon_at_the_end_stays_text() {
         let words = Words::default().literals(["fix it;", "a;b", ";", r"c\;"]);
         assert_eq!(words.as_args(), [r"fix it\;", "a;b", r"\;", r"c\\;"]);
+    }
+
+    /// The commands that tmux sees (`cmd_parse_from_arguments` of its cmd-parse.y).
+    fn read(args: &[OsString]) -> Vec<Vec<Vec<u8>>> {
+        let mut commands = vec![Vec::new()];
+        for arg in args {
+            let mut bytes = arg.as_bytes().to_vec();
+            let mut ends = false;
+            if bytes.last() == Some(&b';') {
+                bytes.pop();
+                match bytes.last_mut() {
+                    Some(last @ b'\\') => *last = b';',
+                    _ => ends = true,
+                }
+            }
+            if !ends || !bytes.is_empty() {
+                commands.last_mut().unwrap().push(bytes);
+            }
+            if ends {
+                commands.push(Vec::new());
+            }
+        }
+        commands
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_ends_a_command_or_becomes_another(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    proptest::collection::vec(1_u8.., 0..9),
+                    "[;\\\\a#-]{0,5}".prop_map(String::into_bytes),
+                ], 1..6),
+        ) {
+            let taken = words.iter().map(|word| OsStr::from_bytes(word));
+            prop_assert_eq!(read(Words::default().literals(taken).as_args()), [words]);
+        }
     }
 
     #[test]

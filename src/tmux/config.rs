@@ -169,7 +169,9 @@ fn format_literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cases::cases;
     use insta::assert_snapshot;
+    use proptest::prelude::*;
 
     fn facts() -> Facts<'static> {
         Facts {
@@ -178,6 +180,31 @@ mod tests {
             network: "host",
             executable: OsStr::new("/opt/a b/claudebox"),
             terminal: "tmux-256color",
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(64))]
+
+        /// sh(1) reads it so; tmux's parser takes single quotes as sh does.
+        #[test]
+        fn a_quoted_word_is_one_word(word in proptest::collection::vec(1_u8.., 0..20)) {
+            let mut script = b"printf %s ".to_vec();
+            script.extend(quote(&word));
+            let output = std::process::Command::new("sh")
+                .args([OsStr::new("-c"), OsStr::from_bytes(&script)])
+                .output()
+                .unwrap();
+            prop_assert_eq!(output.stdout, word);
+        }
+
+        /// As tmux's `format_expand` reads it: `##` is `#`, and `%%` is `%` to strftime(3).
+        #[test]
+        fn a_name_in_a_format_is_itself(name in "[#%(){}\\[\\]a-z]{0,12}") {
+            let literal = format_literal(&name);
+            prop_assert_eq!(literal.replace("##", "#").replace("%%", "%"), &*name);
+            let odd = |of: char| literal.split(|ch| ch != of).any(|run| run.len() % 2 == 1);
+            prop_assert!(!odd('#') && !odd('%'), "{}", literal);
         }
     }
 

@@ -68,7 +68,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases::cases(200))]
 
     #[test]
     fn nothing_raw_reaches_the_terminal(
