@@ -196,6 +196,7 @@ fn prepare(step: &Prepare) {
                 None => fs::create_dir_all(path).unwrap(),
             }
         }
+        Prepare::Home { .. } => {}
         Prepare::Remove { root, path } => {
             let path = at(root, path);
             let _ = rustix::fs::unlinkat(CWD, &path, rustix::fs::AtFlags::empty());

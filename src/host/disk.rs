@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 
@@ -76,7 +77,14 @@ pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
     } else {
         FileKind::Other
     };
-    FileFacts { kind, uid: found.uid(), mode: found.mode() & 0o7777, size: found.size() }
+    let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    FileFacts {
+        kind,
+        uid: found.uid(),
+        mode: found.mode() & 0o7777,
+        size: found.size(),
+        born: born.map(|born| born.as_nanos()).filter(|born| *born != 0),
+    }
 }
 
 #[cfg(test)]

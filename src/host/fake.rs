@@ -116,7 +116,7 @@ impl Facts for FakeDisk {
             Node::Socket => (FileKind::Other, 0o600, 0),
         };
         let (uid, size) = (*self.owners.get(&path).unwrap_or(&self.uid), size.try_into().ok()?);
-        Some(FileFacts { kind, uid, mode, size })
+        Some(FileFacts { kind, uid, mode, size, born: None })
     }
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {

@@ -127,6 +127,9 @@ pub struct FileFacts {
     pub mode: u32,
     /// The bytes of a regular file.
     pub size: u64,
+    /// When it was made, in nanoseconds of the Unix epoch (statx(2) `STATX_BTIME`, which cannot be
+    /// set); `None` where the file system does not tell.
+    pub born: Option<u128>,
 }
 
 /// Questions about single files. A map in tests, the disk in life; so resolving stays pure.

@@ -184,7 +184,7 @@ fn prepare_line(step: &Prepare) -> Option<String> {
             Some(format!("emptied    {}{but}", at(root, path)))
         }
         // Most of them are not there; they all are in the private home.
-        Prepare::Remove { .. } => None,
+        Prepare::Home { .. } | Prepare::Remove { .. } => None,
     }
 }
 

@@ -53,6 +53,11 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     }
     link_to_home(draft)?;
     let root = draft.private_home.clone();
+    // Another repository at the same path is another project. (Not every file system tells.)
+    if let Some(born) = draft.facts.lstat(&draft.project.root).and_then(|found| found.born) {
+        let born = format!("{born}\n").as_str().into();
+        draft.prepare.push(Prepare::Home { root: (&*root).into(), born });
+    }
     draft.prepare.push(Prepare::Directory { root: (&*root).into(), path: "".into() });
     for name in STARTUP_FILES {
         draft.prepare.push(Prepare::Remove { root: (&*root).into(), path: name.into() });

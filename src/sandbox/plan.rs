@@ -129,6 +129,15 @@ pub enum Prepare {
         /// The names in it that stay.
         keep: Vec<Bytes>,
     },
+    /// Move the private home `root` out of the way if it was another directory's: one that stood at
+    /// the project's path before, and was made at another time. It is kept as `root.old`, the one
+    /// before that goes.
+    Home {
+        /// The private home.
+        root: Bytes,
+        /// When the project's directory was made, as text.
+        born: Bytes,
+    },
     /// Remove `path` below `root`, if it is there.
     Remove {
         /// The trusted directory.

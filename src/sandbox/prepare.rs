@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -57,6 +57,7 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         | Prepare::CreateMissing { root, path, .. }
         | Prepare::Empty { root, path, .. }
         | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
+        Prepare::Home { root, born } => return home(root.as_path(), &born.0, roots),
     };
     let names = names(path)?;
     let what = || format!("prepare {}", visible_path(&root.join(path)));
@@ -80,9 +81,40 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
             let stays = |name: &CStr| keep.iter().any(|keep| keep.0 == name.to_bytes());
             entries(at)?.iter().filter(|name| !stays(name)).try_for_each(|name| remove(at, name))
         }),
-        (Prepare::CreateMissing { .. }, _) | (_, None) => Err(Errno::INVAL),
+        (Prepare::CreateMissing { .. } | Prepare::Home { .. }, _) | (_, None) => Err(Errno::INVAL),
     }
     .tried(what)
+}
+
+/// See [`Prepare::Home`]. The note of whose home it is lies beside it, where nothing inside reaches.
+fn home<'a>(root: &'a Path, born: &[u8], roots: &mut Roots<'a>) -> Result<()> {
+    let what = || format!("prepare {}", visible_path(root));
+    let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
+        return Err(Error::launcher(format!("{} is no home", visible_path(root))));
+    };
+    let beside = |ending: &str| CString::new([name.as_bytes(), ending.as_bytes()].concat());
+    let name = beside("").map_err(|_| Errno::INVAL).tried(what)?;
+    let note = beside(".born").map_err(|_| Errno::INVAL).tried(what)?;
+    let old = beside(".old").map_err(|_| Errno::INVAL).tried(what)?;
+    let homes = roots.open(above)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let noted = match openat(homes, &note, flags, Mode::empty()) {
+        Ok(fd) => {
+            let mut noted = Vec::new();
+            File::from(fd).read_to_end(&mut noted).tried(what)?;
+            Some(noted)
+        }
+        Err(Errno::NOENT) => None,
+        Err(errno) => return Err(errno).tried(what),
+    };
+    if noted.as_deref() == Some(born) {
+        return Ok(());
+    }
+    // A home without a note is from a version that wrote none.
+    if noted.is_some() && is_directory(homes, &name).tried(what)? {
+        remove(homes, &old).and_then(|()| renameat(homes, &name, homes, &old)).tried(what)?;
+    }
+    replace(homes, &note, born).tried(what)
 }
 
 /// Makes what is missing of a path, and the file or directory at its end. Whatever stands in the
@@ -400,6 +432,31 @@ mod tests {
         names.sort();
         assert_eq!(names, ["history", "todos"]);
         assert!(home.join(".agent/todos/1").exists() && home.join("rc").exists());
+    }
+
+    #[test]
+    fn another_directory_at_the_same_path_has_another_home() {
+        let (dir, root) = root();
+        let home = dir.path().join("homes/h");
+        let of = |born: &str| {
+            let root = Bytes::from(root.as_path().join("homes/h"));
+            prepare(&[
+                Prepare::Home { root: root.clone(), born: born.into() },
+                Prepare::File { root, path: Bytes::from(born), content: Bytes::default() },
+            ])
+            .unwrap();
+            let names = fs::read_dir(&home).unwrap();
+            let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(of("1"), ["1"]);
+        fs::write(home.join("planted"), "").unwrap();
+        assert_eq!(of("1"), ["1", "planted"]);
+        assert_eq!(of("2"), ["2"]);
+        assert!(dir.path().join("homes/h.old/planted").exists());
+        assert_eq!(of("3"), ["3"]);
+        assert!(!dir.path().join("homes/h.old/planted").exists());
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::common::agent::{claude_directory, claude_environment};
 use crate::common::model_server::{ModelServer, Script};
 use crate::common::place::Place;
 use crate::common::run::{Run, Started};
-use crate::common::{DEADLINE, must_have, must_have_sandbox, user::users};
+use crate::common::user::{User, users};
+use crate::common::{DEADLINE, must_have, must_have_sandbox};
 use crate::outside::tree;
 
 /// Plants all over the home: whatever Claude Code, a shell, git or npm would run or obey there. What
@@ -65,7 +66,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(user: crate::common::user::User) -> Self {
+    fn new(user: User) -> Self {
         must_have_sandbox();
         must_have(&["python3", "npm", "git"]);
         let place = Place::new(user);
@@ -164,6 +165,12 @@ const FOR_CLAUDE: [&str; 8] = [
     "planted-skill",
 ];
 
+/// What Claude Code does with files does not depend on who runs it; it is tried as one user, being
+/// slow. What can be written and where is tried as everyone.
+fn with_claude(user: User) -> bool {
+    users().first() == Some(&user)
+}
+
 #[track_caller]
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let until = Instant::now() + DEADLINE;
@@ -200,6 +207,9 @@ fn promise_a_what_a_session_plants_is_not_on_the_host() {
         assert!(after.remove(projects).is_some() && after.remove(&own).is_some());
         assert!(after.remove(&own.join("memory")).is_some(), "what is mounted on");
         assert_eq!(after, before);
+        if !with_claude(user) {
+            continue;
+        }
 
         scene.claude_outside(&scene.other, &["-p", "hello"]);
         place.command("bash").args(["-c", USE]).directory(&scene.other).run();
@@ -220,10 +230,16 @@ fn promise_a_what_one_project_plants_is_not_in_another() {
     for user in users() {
         let scene = Scene::new(user);
         scene.script(&scene.place.project(), PLANT).run().code(0);
-        scene.claude_inside(&scene.other, &["-p", "hello"]);
+        if with_claude(user) {
+            scene.claude_inside(&scene.other, &["-p", "hello"]);
+        }
         let output = scene.script(&scene.other, USE).run().code(0);
         assert!(!output.stdout.contains("planted"), "{output:?}");
         assert_eq!(scene.planted(&scene.other), Vec::<String>::new());
+
+        if !with_claude(user) {
+            continue;
+        }
 
         // Nor, but for its own ~/.claude.json, in the next session of the same project.
         scene.claude_inside(&scene.place.project(), &["-p", "hello"]);
@@ -237,6 +253,27 @@ fn promise_a_what_one_project_plants_is_not_in_another() {
         all.extend(["mark-git", "mark-program"]);
         all.sort_unstable();
         assert_eq!(scene.planted(&scene.other), all);
+    }
+}
+
+#[test]
+fn promise_a_another_repository_at_the_same_path_does_not_inherit() {
+    for user in users() {
+        let scene = Scene::new(user);
+        let plant = format!("({PLANT}); echo planted > ~/.claude/history.jsonl");
+        let look = format!("cat ~/.claude/history.jsonl; {USE}");
+        scene.script(&scene.other, &plant).run().code(0);
+        // Control: the same repository finds it.
+        scene.script(&scene.other, &look).run().code(0).says("planted-npm").says("planted\n");
+
+        let moved = scene.place.root().join("moved");
+        fs::rename(&scene.other, &moved).unwrap();
+        fs::create_dir(&scene.other).unwrap();
+        user.own(&scene.other);
+        scene.place.command("git").args(["init", "-q"]).directory(&scene.other).run().code(0);
+        let output = scene.script(&scene.other, &look).run().code(0);
+        assert!(!output.stdout.contains("planted"), "{output:?}");
+        assert_eq!(scene.planted(&scene.other), Vec::<String>::new());
     }
 }
 
@@ -337,15 +374,15 @@ fn promise_a_a_renewed_login_passes_both_ways_and_nothing_worse() {
         assert_eq!(json_of(&credentials), file("t3"));
         assert_eq!(json_of(&victim), file("victim"));
         // Control: it is the value that was refused, and not the way it came.
-        let fine = format!("{WRITE} login '{{\"accessToken\":\"t5\",\"refreshToken\":\"t5\"}}'");
-        scene.script(&place.project(), &fine).run().code(0);
+        let good = format!("{WRITE} login '{{\"accessToken\":\"t5\",\"refreshToken\":\"t5\"}}'");
+        scene.script(&place.project(), &good).run().code(0);
         assert_eq!(json_of(&credentials), file("t5"));
     }
 }
 
 #[test]
 fn promise_a_conversations_go_on_and_those_of_other_projects_are_not_there() {
-    for user in users() {
+    for user in users().into_iter().filter(|user| with_claude(*user)) {
         let scene = Scene::new(user);
         let project = scene.place.project();
         scene.claude_outside(&scene.other, &["-p", "secret-of-another"]);

@@ -136,6 +136,85 @@ fn a_link_in_the_state_shows_only_what_has_its_name() {
     assert!(left_out.iter().any(|found| found == phrase), "{left_out:?}");
 }
 
+/// A profile of which nothing is shared but the conversations of the project.
+fn with_own_state() -> Case {
+    Case::debian()
+        .disk(|disk| {
+            disk.file("/home/u/dotfiles/settings.json", "{}")
+                .link("/home/u/.agent/settings.json", "../dotfiles/settings.json")
+                .file("/home/u/.agent/login.json", "{}")
+                .link("/home/u/.agent/gone.json", "nowhere")
+        })
+        .with(|case| {
+            case.settings.state =
+                list(30, &["~/.agent/talks/${PROJECT-SLUG}", "~/.agent/talks/${START-SLUG}"]);
+            case.settings.state_own = list(31, &["~/.agent/talks/${START-SLUG}/notes"]);
+            case.settings.state_readonly =
+                list(32, &["~/.agent/settings.json", "~/.agent/hooks/", "~/.agent/gone.json"]);
+            case.settings.state_private = list(33, &["~/.agent/sockets"]);
+            case.settings.state_emptied =
+                [("~/.agent".to_owned(), at(34, vec!["history".to_owned()]))].into();
+            case.settings.state_sync = [
+                ("~/.agent/login.json".to_owned(), list(35, &["token"])),
+                ("~/.agent/gone.json".to_owned(), list(36, &["token"])),
+            ]
+            .into();
+            case.settings.state_return =
+                [("~/.agent.json".to_owned(), list(37, &["account"]))].into();
+        })
+}
+
+#[test]
+fn what_is_not_shared_is_the_projects_own() {
+    let case = with_own_state();
+    let mounts = case.mounts();
+    let agent = mounts.split_inclusive('\n').filter(|line| line.contains("/.agent"));
+    insta::assert_snapshot!(agent.collect::<String>(), @"
+    rw    /home/u/.agent = PRIVATE/.agent holds a mount point, so it cannot be moved
+    ro    /home/u/.agent/settings.json = /home/u/dotfiles/settings.json what the agent of the host obeys [test.toml:32]
+    tmpfs /home/u/.agent/sockets (64 MiB)                    fresh in every session [test.toml:33]
+    rw    /home/u/.agent/talks = PRIVATE/.agent/talks holds a mount point, so it cannot be moved
+    rw    /home/u/.agent/talks/-home-u-p                     the agent's state, shared with the host [test.toml:30]
+    rw    /home/u/.agent/talks/-home-u-p-sub                 the agent's state, shared with the host [test.toml:30]
+    rw    /home/u/.agent/talks/-home-u-p-sub/notes = PRIVATE/.agent/talks/-home-u-p-sub/notes the agent's state, of this project alone [test.toml:31]
+    ");
+    let policy = case.policy().unwrap();
+    let text = explain::text(&policy).replace(&case.private_home(), "PRIVATE");
+    let lines = text.lines().filter(|line| {
+        ["emptied", "if missing", "both ways", "to the host", "gone.json"]
+            .iter()
+            .any(|word| line.contains(word))
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    emptied    PRIVATE/.agent, but for history
+    if missing /home/u/.agent/talks/-home-u-p
+    if missing /home/u/.agent/talks/-home-u-p-sub
+    if missing /home/u/.agent/talks/-home-u-p-sub/notes
+    /home/u/.agent.json (to the host, where it has none: account)
+    /home/u/.agent/login.json (both ways: token)
+    /home/u/.agent/gone.json (test.toml:36): it is a link that leads nowhere
+    ");
+}
+
+#[test]
+fn a_whole_shared_directory_can_be_made_the_projects_own() {
+    let case = with_own_state()
+        .with(|case| case.settings.state_own.extend(list(40, &["~/.agent/talks/${PROJECT-SLUG}"])));
+    let mounts = case.mounts();
+    let talks = mounts.lines().find(|line| line.contains("/talks/-home-u-p ")).unwrap();
+    assert!(talks.contains("= PRIVATE/.agent/talks/-home-u-p"), "{talks}");
+}
+
+#[test]
+fn settings_that_lead_into_the_project_are_shown_as_weakened() {
+    let case = with_own_state().disk(|disk| {
+        disk.file("/home/u/p/settings.json", "{}")
+            .link("/home/u/.agent/settings.json", "/home/u/p/settings.json")
+    });
+    let weakened = case.policy().unwrap().weakened.join("\n");
+    assert!(weakened.contains("/home/u/.agent/settings.json leads into the project"), "{weakened}");
+}
+
 #[test]
 fn git_is_as_the_profile_says() {
     let git = |git| Case::debian().with(|case| case.settings.git = Some(at(3, git)));
