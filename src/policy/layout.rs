@@ -88,13 +88,13 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
         return Ok(in_private_home(draft, destination, &relative, node));
     }
     check_mount_point(draft, step, &base, &rest, node)?;
-    let stays = matches!(step.mount, Mount::Bind { access: Access::Read, .. });
-    Ok(if moves && stays { pins(draft, step, (&base, &holder), &rest) } else { Vec::new() })
+    Ok(if moves { pins(draft, step, (&base, &holder), &rest) } else { Vec::new() })
 }
 
 /// Who renames a directory takes the mounts in it along, and the name is free for something else. So
-/// where what is read-only lies in a place that can be written, each directory on the way to it is
-/// mounted on itself: a mount point cannot be renamed.
+/// in a place that can be written each directory on the way to a mount point is mounted on itself: a
+/// mount point cannot be renamed. And since it is opened without following a link, bwrap is not led
+/// through one that came after we looked.
 fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &Path) -> Vec<Step> {
     let mounted = |path: &Path| draft.steps.iter().any(|step| step.mount.destination() == path);
     rest.ancestors()
@@ -109,7 +109,7 @@ fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &P
                 access: Access::Write,
                 node: Node::Directory,
             },
-            why: "holds what is read-only, so it cannot be moved".to_owned(),
+            why: "holds a mount point, so it cannot be moved".to_owned(),
             ..step.clone()
         })
         .collect()

@@ -11,6 +11,7 @@ mod e_execs;
 mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
+mod g_pins;
 mod h_home;
 mod hostile;
 mod i_identity;
@@ -25,6 +26,7 @@ mod s_syscalls;
 mod supervised;
 mod t_terminal;
 mod w_layers;
+mod w_swapped;
 mod w_writes;
 mod x_exit_codes;
 
