@@ -195,16 +195,21 @@ fn walk(
     names.iter().try_fold(Reached(None), |at, name| Ok(Reached(Some(go(at.fd(beginning), name)?))))
 }
 
-/// Opens a directory, and makes it one whatever stands there.
+/// Opens a directory, and makes it one whatever stands there; one that its owner could not use is
+/// opened for him, also where root prepares it: inside, root has no capability to pass.
 fn make_way(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    match open_directory(at, name) {
+    let directory = match open_directory(at, name) {
         Err(Errno::NOENT) => make_directory(at, name),
         Err(Errno::NOTDIR | Errno::LOOP) => {
             remove(at, name)?;
             make_directory(at, name)
         }
         other => other,
+    }?;
+    if fstat(&directory)?.st_mode & 0o700 != 0o700 {
+        fchmod(&directory, PRIVATE)?;
     }
+    Ok(directory)
 }
 
 fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {

@@ -112,7 +112,7 @@ fn host(place: &Place) -> Host {
     host.home = place.home();
     host.environment = place.environment().into_iter().collect();
     host.cwd = place.project();
-    host.executable = place.executable().to_owned();
+    place.executable().clone_into(&mut host.executable);
     host.dirs = Dirs {
         config: place.home().join(".config/claudebox"),
         cache: place.home().join(".cache/claudebox"),

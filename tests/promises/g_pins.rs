@@ -2,17 +2,15 @@
 //! is: a hook, a host-executable file, a bind of the command line. And what the project looks like may
 //! change between the moment when it was settled what to mount and the mount itself.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use claudebox::policy::mount::{Access, Class, Mount};
-use claudebox::sandbox::plan::{Arg, FdSource, Plan};
+use claudebox::policy::mount::Class;
 
 use crate::built::Built;
 use crate::common::place::Place;
 use crate::common::{must_have, must_have_sandbox, user::users};
-use crate::outside::tree;
 
 /// Attacks on `$f`, a file that says `mine`, in the directory `$d`, which is two directories below
 /// `$t`. `x` exchanges two names (`RENAME_EXCHANGE`).
@@ -59,9 +57,8 @@ fn succeeded(place: &Place, pinned: bool) -> Vec<String> {
             files.push(place.project_file(&path, "mine"));
             let (d, _) = path.rsplit_once('/').unwrap();
             let (t, _) = d.strip_suffix("/b").unwrap().rsplit_once('/').unwrap();
-            script.push_str(&format!(
-                "( f='{path}'; d='{d}'; t='{t}'; IFS=; {attack} ) 2>/dev/null\n"
-            ));
+            writeln!(script, "( f='{path}'; d='{d}'; t='{t}'; IFS=; {attack} ) 2>/dev/null")
+                .unwrap();
         }
     }
     let mut session = Built::new(place, &["sh", "-c", &format!("{script}true")]);
@@ -92,5 +89,68 @@ fn promise_g_what_is_read_only_in_the_project_stays_where_and_what_it_is() {
         // Control: with nothing mounted in the project, every attack succeeds.
         let all = ATTACKS.iter().flat_map(|(name, _)| KINDS.map(|kind| file(name, kind)));
         assert_eq!(succeeded(&Place::new(user), false), all.collect::<Vec<_>>());
+    }
+}
+
+/// Attacks on the repository itself; each would leave a hook of its own name, or a setting.
+const ON_GIT: [(&str, &str); 10] = [
+    ("write", "echo evil > .git/hooks/write"),
+    (
+        "move-hooks",
+        "mv .git/hooks .git/h; cp -r .git/h .git/hooks; echo evil > .git/hooks/move-hooks",
+    ),
+    (
+        "remove-hooks",
+        "rm -rf .git/h; mkdir -p .git/h; cp -r .git/hooks/. .git/h; rm -rf .git/hooks; \
+                      mv .git/h .git/hooks; echo evil > .git/hooks/remove-hooks",
+    ),
+    (
+        "exchange-hooks",
+        "mkdir .git/n; cp -r .git/hooks/. .git/n; echo evil > .git/n/exchange-hooks; \
+                        x .git/n .git/hooks",
+    ),
+    (
+        "link-hooks",
+        "mkdir n; cp -r .git/hooks/. n; echo evil > n/link-hooks; mv .git/hooks .git/o; \
+                    ln -s ../n .git/hooks",
+    ),
+    (
+        "hard-link",
+        "ln .git/hooks/sample s; echo evil > s; [ $(cat .git/hooks/sample) = evil ] && \
+                   cp s .git/hooks/hard-link",
+    ),
+    ("move-git", "mv .git g; cp -r g .git; echo evil > .git/hooks/move-git"),
+    ("exchange-git", "cp -r .git n2; echo evil > n2/hooks/exchange-git; x n2 .git"),
+    (
+        "git-file",
+        "mv .git g2; cp -r g2 real; echo evil > real/hooks/git-file; \
+                  echo gitdir: real > .git; cp -r real g3; rm .git; mv g3 .git",
+    ),
+    ("git-link", "mv .git g4; cp -r g4 n4; echo evil > n4/hooks/git-link; ln -s n4 .git"),
+];
+
+#[test]
+fn promise_g_the_repository_stays_where_it_is() {
+    must_have_sandbox();
+    must_have(&["python3"]);
+    for user in users() {
+        let hooks = |pinned: bool| {
+            let place = Place::new(user);
+            fs::create_dir_all(place.project().join(".git/hooks")).unwrap();
+            place.project_file(".git/hooks/sample", "mine");
+            let attacks = ON_GIT.map(|(_, attack)| format!("( {attack} ) 2>/dev/null\n")).concat();
+            let session = Built::new(&place, &["sh", "-c", &format!("{EXCHANGE}{attacks}true")]);
+            let mut policy = session.policy();
+            if !pinned {
+                policy.mounts.retain(|step| !matches!(step.class, Class::Git | Class::HostFile));
+            }
+            session.run(&session.plan_of(&policy)).run().code(0);
+            let planted = |name: &&str| place.project().join(".git/hooks").join(name).exists();
+            ON_GIT.map(|(name, _)| name).into_iter().filter(planted).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(hooks(true), none);
+        // Control: without the mounts, each plants its hook.
+        assert_eq!(hooks(false), ON_GIT.map(|(name, _)| name));
     }
 }
