@@ -1,7 +1,12 @@
 //! One test, or more, for each promise of `docs/threat-model.md`, named after it. Each runs the
 //! built program as an unprivileged user and as root, is judged from outside, and has a control:
 //! the same attack with that one defence taken away succeeds, so that the test can fail.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod built;
 #[path = "../common/mod.rs"]
