@@ -13,8 +13,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, mkdirat, openat, renameat,
-    statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, chmodat, fchmod, fstat, mkdirat,
+    openat, openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -121,7 +121,9 @@ fn home<'a>(root: &'a Path, born: &[u8], roots: &mut Roots<'a>) -> Result<()> {
 /// way was put there by the user, or is a link that is not followed: it stays as it is.
 fn create_missing(root: &Path, names: &[CString], content: Option<&[u8]>) -> Result<(), Errno> {
     let Some((name, parents)) = names.split_last() else { return Err(Errno::INVAL) };
-    let root = openat(CWD, root, DIRECTORY, Mode::empty())?;
+    // It was canonical when it was settled, and may lie in a state directory: an agent of another
+    // project, who shares that, could have put a link on the way since.
+    let root = openat2(CWD, root, DIRECTORY, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
     let at = parents.iter().try_fold(root, |at, name| match open_directory(&at, name) {
         Err(Errno::NOENT) => make_directory(&at, name),
         other => other,
@@ -355,6 +357,11 @@ mod tests {
         };
         let steps = [missing("a/b", "new"), missing("a/b", "newer"), missing("link/c", "led away")];
         prepare(&steps).unwrap();
+        fs::create_dir(elsewhere.path().join("deeper")).unwrap();
+        let root = Bytes::from(&*dir.path().join("link/deeper"));
+        let late = Prepare::CreateMissing { root, path: "d".into(), content: None };
+        assert!(prepare(&[late]).is_err(), "a link on the way to the root");
+        fs::remove_dir(elsewhere.path().join("deeper")).unwrap();
         assert_eq!(fs::read(dir.path().join("a/b")).unwrap(), b"new");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
         assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);

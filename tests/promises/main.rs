@@ -17,6 +17,7 @@ mod e_execs;
 mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
+mod g_odd;
 mod g_pins;
 mod h_home;
 mod h_layers;
