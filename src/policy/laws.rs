@@ -155,8 +155,8 @@ proptest! {
             case.host.bwrap = Some(bwrap(&[]));
         }
         case.invocation.binds = vec![BindArgument {
-            source: source.clone().into(),
-            destination: Some(Path::new("/data2").join(destination).into()),
+            source: source.clone(),
+            destination: Some(Path::new("/data2").join(destination)),
             writable: true,
         }];
         // The project may be called as one of the home's own directories, which is refused.
