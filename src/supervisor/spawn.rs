@@ -16,7 +16,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,9 +29,10 @@ use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::{Mounted, Orders};
 use crate::sandbox::plan::{Arg, FdSource, Plan};
+use crate::sys::bare::{Bare, Child};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds::{self, Captured};
-use crate::sys::process::{self, Bare};
+use crate::sys::process;
 use crate::visible::{visible, visible_path};
 
 /// A running bwrap. Dropping it kills it, and everything inside with it.
@@ -102,13 +102,12 @@ impl Sandbox {
             stderr: stderr.as_fd(),
         };
         let child = bare.spawn().map_err(|err| cannot_start(&visible_path(program), &err))?;
-        let pidfd = Pid::from_raw(child.id().cast_signed())
+        let pidfd = Pid::from_raw(child.pid().as_raw())
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let pidfd = match pidfd {
             Ok(pidfd) => pidfd,
             Err(err) => {
-                let mut child = child;
                 let _ = child.kill();
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
@@ -119,7 +118,7 @@ impl Sandbox {
 
     /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.
     pub(super) fn bind_to_our_life(&self) -> io::Result<()> {
-        let bwrap = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        let bwrap = self.child.pid();
         process::kill_at_hang_up(self.life.reading.as_fd(), bwrap)
     }
 

@@ -1,6 +1,7 @@
 //! System calls that no crate offers safely. Every `unsafe` block of the project is below here.
 
 pub mod attempt;
+pub mod bare;
 pub mod channel;
 pub mod fds;
 pub mod landlock;

@@ -1,19 +1,18 @@
-//! Making processes: a fork for a program with one thread, and a child with nothing of ours but
-//! what is meant for it. It must never fork a program with several threads and go on without an exec.
+//! Making processes, and what binds their lives together. It must never let a child of a program
+//! with several threads do more than system calls before its exec.
 #![expect(unsafe_code, reason = "clone, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
-use std::ffi::{OsString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{fds, signals};
+use super::signals;
 
 /// A proof that this process had one thread when it was made, and its maker starts no other.
 #[derive(Debug)]
@@ -32,101 +31,49 @@ impl SingleThreaded {
     }
 
     /// Runs `body` in a child, which exits with its answer unless it executes a program. Until
-    /// then the child uses our memory, and we stand still (clone(2), `CLONE_VFORK`): that takes a
-    /// third of the time of a copy.
+    /// then we stand still, see [`vfork`].
     ///
     /// # Errors
     /// When the kernel refuses another process.
-    pub fn child<B: FnOnce() -> u8>(&self, body: B) -> io::Result<Pid> {
-        extern "C" fn run<B: FnOnce() -> u8>(body: *mut c_void) -> c_int {
-            // SAFETY: it points to the caller's `body`, which stands still and lives; taken once.
-            let body = unsafe { &mut *body.cast::<Option<B>>() };
-            body.take().map_or(libc::EXIT_FAILURE, |body| c_int::from(body()))
-        }
-        let mut stack = vec![0_u128; STACK / size_of::<u128>()];
-        let mut body = Some(body);
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the stack is the child's alone, grows down from its end and is aligned; `body`
-        // and the stack outlive the child's use of them, since we go on only when it has executed
-        // or ended. With one thread nobody else touches our memory meanwhile. The function returns
-        // into _exit(2), which flushes nothing.
-        let pid = unsafe {
-            libc::clone(
-                run::<B>,
-                stack.as_mut_ptr_range().end.cast(),
-                flags,
-                (&raw mut body).cast(),
-            )
-        };
-        match pid {
-            -1 => Err(io::Error::last_os_error()),
-            pid => Ok(Pid::from_raw(pid)),
-        }
+    pub fn child(&self, body: impl FnOnce() -> u8) -> io::Result<Pid> {
+        // SAFETY: with one thread nobody else touches our memory meanwhile.
+        unsafe { vfork(body) }
+    }
+}
+
+/// Runs `body` in a child that uses our memory, and exits with its answer unless it executes a
+/// program; until then this thread stands still (clone(2), `CLONE_VFORK`). It takes a third of the
+/// time of a copy.
+///
+/// # Safety
+/// Where there are other threads, `body` must not do what they could see half done: neither
+/// allocate nor take a lock, but only make system calls on memory that is its own.
+///
+/// # Errors
+/// When the kernel refuses another process.
+pub(super) unsafe fn vfork<B: FnOnce() -> u8>(body: B) -> io::Result<Pid> {
+    extern "C" fn run<B: FnOnce() -> u8>(body: *mut c_void) -> c_int {
+        // SAFETY: it points to the caller's `body`, which stands still and lives; taken once.
+        let body = unsafe { &mut *body.cast::<Option<B>>() };
+        body.take().map_or(libc::EXIT_FAILURE, |body| c_int::from(body()))
+    }
+    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    let mut body = Some(body);
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is the child's alone, grows down from its end and is aligned; `body` and the
+    // stack outlive the child's use of them, since we go on only when it has executed or ended. The
+    // function returns into _exit(2), which flushes nothing. What `body` does is the caller's word.
+    let pid = unsafe {
+        libc::clone(run::<B>, stack.as_mut_ptr_range().end.cast(), flags, (&raw mut body).cast())
+    };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
     }
 }
 
 /// For the child's few calls, bytes.
 const STACK: usize = 256 << 10;
-
-/// A program to start with only the environment and the descriptors meant for it.
-#[derive(Debug)]
-pub struct Bare<'a> {
-    /// The program, absolute.
-    pub program: &'a Path,
-    /// `argv[0]`.
-    pub name: &'a str,
-    /// The arguments after `argv[0]`.
-    pub args: &'a [OsString],
-    /// Its environment.
-    pub env: &'a [(&'a str, OsString)],
-    /// Files of control groups that take whoever writes `0` into them as a member (cgroups(7)): it
-    /// is in the groups before it is executed, and so with all that it ever starts.
-    pub enter: &'a [OwnedFd],
-    /// The descriptors it inherits, under their numbers here.
-    pub inherit: &'a [BorrowedFd<'a>],
-    /// Its standard error.
-    pub stderr: BorrowedFd<'a>,
-}
-
-/// What a terminal sends to a whole process group. The supervisor decides what becomes of them,
-/// so the programs between it and the agent ignore them.
-const FROM_TERMINAL: [Signal; 6] = [
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGHUP,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-];
-
-impl Bare<'_> {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When it cannot be executed.
-    pub fn spawn(&self) -> io::Result<Child> {
-        let inherit: Vec<i32> = self.inherit.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut command = Command::new(self.program);
-        command.arg0(self.name).args(self.args).env_clear().envs(self.env.iter().cloned());
-        command.stderr(Stdio::from(self.stderr.try_clone_to_owned()?));
-        let enter: Vec<i32> = self.enter.iter().map(AsRawFd::as_raw_fd).collect();
-        let between = move || {
-            for number in &enter {
-                // SAFETY: `self.enter` owns it and is borrowed until `spawn` returns.
-                rustix::io::write(unsafe { BorrowedFd::borrow_raw(*number) }, b"0")?;
-            }
-            signals::ignore(&FROM_TERMINAL)?;
-            for number in &inherit {
-                // SAFETY: `self.inherit` borrows it until `spawn` returns, so it is open.
-                fds::inherit(unsafe { BorrowedFd::borrow_raw(*number) })?;
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
-        unsafe { command.pre_exec(between) };
-        command.spawn()
-    }
-}
 
 /// Starts a command's process as programs expect it, with no signal blocked or ignored, and has it
 /// get `signal` when the thread that starts it ends, whatever ends that (prctl(2),
