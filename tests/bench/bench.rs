@@ -100,7 +100,7 @@ const USUAL: Size = Size {
     traced_pairs: 5,
     spawns: 5_000,
     traced_spawns: 500,
-    execs: &[10_000, 100_000],
+    execs: &[10_000, 100_000, 350_000],
     events: 1_000_000,
 };
 
