@@ -86,7 +86,6 @@ impl Bare<'_> {
             for group in self.enter {
                 rustix::io::write(group, b"0")?;
             }
-            signals::reset()?;
             signals::ignore(&FROM_TERMINAL)?;
             self.inherit.iter().try_for_each(|fd| fds::inherit(*fd))?;
             nix::unistd::dup2_stderr(self.stderr)?;
