@@ -6,14 +6,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
-use crate::common::program;
 use crate::common::run::Started;
 use crate::common::user::users;
+use crate::common::{program, times};
 use crate::outside::{Marker, descendants};
 use crate::struck::{LET_GO, Struck, cmdline, let_go, signals, strike, wait_until};
 
@@ -246,6 +248,29 @@ fn while_the_agent_runs() {
 #[test]
 fn when_the_agent_has_ended() {
     stage(Stage::Ending);
+}
+
+/// From the agent's end to the last word of claudebox, the log's end and the status among it.
+#[test]
+fn at_every_moment_of_the_end() {
+    for user in users() {
+        let struck = Struck::new(user);
+        for step in 0..u64::try_from(times(20, 400)).unwrap() {
+            let marker = Marker::new();
+            let script = Struck::agent(&marker);
+            let run = ["run", "--no-monitor", "--", "sh", "-c", &script];
+            let started = struck.place.claudebox(run).start();
+            marker.wait_until_it_runs();
+            let _go = struck.let_go();
+            thread::sleep(Duration::from_micros(step % 20 * 700));
+            // It may have ended before.
+            let _ = kill(Pid::from_raw(started.pid()), Signal::SIGKILL);
+            let output = started.wait();
+            assert!(matches!(output.code, LET_GO | 137), "{step}: {output:#?}");
+            struck.check(&marker, false, &format!("{step}"));
+        }
+        struck.check_all();
+    }
 }
 
 /// The user logs out, and with the last session systemd-logind(8) takes `/run/user/UID` away.

@@ -333,58 +333,65 @@ fn promise_t_names_are_text_wherever_claudebox_prints_them() {
 }
 
 /// tmux runs `#(...)` in a format. No name of the project, the branch, a program or a title may
-/// get into one.
+/// get into one, be the tmux claudebox's own or the user's.
 #[test]
 fn promise_t_no_name_becomes_a_format_of_tmux() {
     must_have_sandbox();
     must_have(&["tmux"]);
     for user in users() {
-        let place = Place::new(user);
-        let project = place.root().join("p#(touch ran)#[fg=red]");
-        fs::create_dir(&project).unwrap();
-        user.own(&project);
-        let git = place.command("git").directory(&project).args(["init", "--quiet"]);
-        git.args(["--initial-branch", "b#(id>ran)"]).run().code(0);
-        let profile = "t#(touch ran)";
-        let script = "printf '\\033]2;#(touch ran)\\007\\033k#(touch ran)\\033\\\\'
-            cp /bin/sleep '#(touch ran)'; mkdir -p 'd/#(touch ran)'; cd 'd/#(touch ran)'
-            echo sh''own; exec '../../#(touch ran)' 600";
-        place.project_file(format!("../{profile}.toml"), "extends = [\"default\"]\n");
-        let program = place.executable().to_str().unwrap();
-        let profile = place.root().join(format!("{profile}.toml"));
-        let start = format!(
-            "cd '{}' && exec '{program}' run --profile '{}' -- bash -c '{}'",
-            project.display(),
-            profile.display(),
-            script.replace('\'', "'\\''")
-        );
-        let mut pty = Pty::open(&place, ["sh", "-c", &start]);
-        pty.wait_for("shown");
+        no_format(&Place::new(user), false);
+    }
+    no_format(&Place::new(users()[0]), true);
+}
+
+fn no_format(place: &Place, users_tmux: bool) {
+    let project = place.root().join("p#(touch ran)#[fg=red]");
+    fs::create_dir(&project).unwrap();
+    place.user().own(&project);
+    let git = place.command("git").directory(&project).args(["init", "--quiet"]);
+    git.args(["--initial-branch", "b#(id>ran)"]).run().code(0);
+    place.project_file("../t#(touch ran).toml", "extends = [\"default\"]\n");
+    let script = "printf '\\033]2;#(touch ran)\\007\\033k#(touch ran)\\033\\\\'
+        cp /bin/sleep '#(touch ran)'; mkdir -p 'd/#(touch ran)'; cd 'd/#(touch ran)'
+        echo sh''own; exec '../../#(touch ran)' 600";
+    let program = place.executable().to_str().unwrap();
+    let profile = place.root().join("t#(touch ran).toml");
+    let profile = profile.to_str().unwrap();
+    let users = place.root().join("users");
+    let outer = ["tmux", "-S", users.to_str().unwrap(), "-f", "/dev/null", "new-session"];
+    let start = ["sh", "-c", "cd \"$0\" && exec \"$@\"", project.to_str().unwrap()];
+    let outer = outer.into_iter().filter(|_| users_tmux);
+    let run = [program, "run", "--profile", profile, "--", "bash", "-c", script];
+    let mut pty = Pty::open(place, start.into_iter().chain(outer).chain(run));
+    pty.wait_for("shown");
+    let socket = if users_tmux {
+        users
+    } else {
         let session = place.claudebox(["ls", "--all", "--json"]).run().code(0).stdout;
         let session: serde_json::Value = serde_json::from_str(session.trim()).unwrap();
-        let id = session["id"].as_str().unwrap();
-        let socket = place.root().join("run/claudebox").join(id).join("tmux.sock");
-        let tmux = |arguments: &[&str]| {
-            place.command("tmux").args(["-S", socket.to_str().unwrap()]).args(arguments).run()
-        };
-        tmux(&["set", "-g", "status-interval", "1"]);
-        // What a person looks at: windows, panes, clients, keys, a message, a menu.
-        for keys in ["w", "q", "i", "s", "D", "~", "?", "<", ">", "t"] {
-            pty.type_in(&format!("\x02{keys}"));
-            thread::sleep(Duration::from_millis(150));
-            pty.type_in("q");
-        }
-        thread::sleep(Duration::from_millis(1200));
-        let ran = || tree(place.root()).into_keys().find(|path| path.ends_with("ran"));
-        assert_eq!(ran(), None, "{user:?}");
-        // The control: a format that held one of the names would run it.
-        tmux(&["set", "-g", "status-left", "#(touch ran)"]);
-        let until = Instant::now() + DEADLINE;
-        while ran().is_none() {
-            assert!(Instant::now() < until, "tmux runs nothing at all");
-            thread::sleep(Duration::from_millis(50));
-        }
-        tmux(&["kill-server"]);
-        pty.wait();
+        place.root().join("run/claudebox").join(session["id"].as_str().unwrap()).join("tmux.sock")
+    };
+    let tmux = |arguments: &[&str]| {
+        let run = place.command("tmux").args(["-S", socket.to_str().unwrap()]).args(arguments);
+        run.run().code(0)
+    };
+    tmux(&["set", "-g", "status-interval", "1"]);
+    // What a person looks at: windows, panes, clients, keys, a message, a menu.
+    for keys in ["w", "q", "i", "s", "D", "~", "?", "<", ">", "t"] {
+        pty.type_in(&format!("\x02{keys}"));
+        thread::sleep(Duration::from_millis(80));
+        pty.type_in("q");
     }
+    thread::sleep(Duration::from_millis(1200));
+    let ran = || tree(place.root()).into_keys().find(|path| path.ends_with("ran"));
+    assert_eq!(ran(), None, "{:?} {users_tmux}", place.user());
+    // The control: a format that held one of the names would run it.
+    tmux(&["set", "-g", "status-left", "#(touch ran)"]);
+    let until = Instant::now() + DEADLINE;
+    while ran().is_none() {
+        assert!(Instant::now() < until, "tmux runs nothing at all");
+        thread::sleep(Duration::from_millis(50));
+    }
+    tmux(&["kill-server"]);
+    pty.wait();
 }
