@@ -71,9 +71,9 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
             .and_then(|at| replace(at.fd(root), name, content.as_ref())),
         (Prepare::MountPoint { .. }, Some((name, parents))) => walk(root, parents, make_way)
-            .and_then(|at| match is_file(at.fd(root), name)? {
-                true => Ok(()),
-                false => replace(at.fd(root), name, b""),
+            .and_then(|at| {
+                let at = at.fd(root);
+                if is_file(at, name)? { Ok(()) } else { replace(at, name, b"") }
             }),
         (Prepare::Remove { .. }, Some((name, parents))) => {
             match walk(root, parents, open_directory) {
