@@ -187,6 +187,11 @@ fn prepare(step: &Prepare) {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, &content.0).unwrap();
         }
+        Prepare::MountPoint { root, path } => {
+            let path = at(root, path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::File::create(path).unwrap();
+        }
         Prepare::CreateMissing { root, path, content } => {
             let path = at(root, path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -172,7 +172,9 @@ fn prepare_line(step: &Prepare) -> Option<String> {
     let at = |root: &Bytes, path: &Bytes| visible(path_bytes(&root.as_path().join(path.as_path())));
     match step {
         Prepare::Directory { root, path } => Some(format!("directory  {}", at(root, path))),
-        Prepare::File { root, path, .. } => Some(format!("file       {}", at(root, path))),
+        Prepare::File { root, path, .. } | Prepare::MountPoint { root, path } => {
+            Some(format!("file       {}", at(root, path)))
+        }
         Prepare::CreateMissing { root, path, .. } => Some(format!("if missing {}", at(root, path))),
         Prepare::Empty { root, path, keep } => {
             let keep: Vec<String> = keep.iter().map(|name| visible(&name.0)).collect();

@@ -54,8 +54,8 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     link_to_home(draft)?;
     let root = draft.private_home.clone();
     // Another repository at the same path is another project. (Not every file system tells.)
-    if let Some(born) = draft.facts.lstat(&draft.project.root).and_then(|found| found.born) {
-        let born = format!("{born}\n").as_str().into();
+    if let Some(born) = born(draft) {
+        let born = born.as_str().into();
         draft.prepare.push(Prepare::Home { root: (&*root).into(), born });
     }
     draft.prepare.push(Prepare::Directory { root: (&*root).into(), path: "".into() });
@@ -77,6 +77,22 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
         why: "a home of its own for this profile in this project".to_owned(),
         origin: None,
     })
+}
+
+/// When the project's directory was made, as it is noted beside the private home.
+fn born(draft: &Draft<'_>) -> Option<String> {
+    let born = draft.facts.lstat(&draft.project.root)?.born?;
+    Some(format!("{born}\n"))
+}
+
+/// Whether the private home that stands there was another directory's, and will be moved away before
+/// the session begins.
+pub(super) fn is_anothers(draft: &Draft<'_>) -> bool {
+    let Some(born) = born(draft) else { return false };
+    let mut note = draft.private_home.clone().into_os_string();
+    note.push(".born");
+    let noted = draft.facts.read_head(Path::new(&note), born.len() + 1);
+    noted.is_some_and(|noted| noted != born.as_bytes())
 }
 
 /// Some systems reach homes through a link (`/home` -> `/var/home`): paths that were written down

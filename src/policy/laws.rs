@@ -210,7 +210,7 @@ fn check_mount_points(policy: &Policy, case: &Case) -> Result<(), TestCaseError>
         match host.strip_prefix(&policy.private_home) {
             Ok(relative) => {
                 let prepared = policy.prepare.iter().any(|prepare| match prepare {
-                    Prepare::Directory { path, .. } | Prepare::File { path, .. } => {
+                    Prepare::Directory { path, .. } | Prepare::MountPoint { path, .. } => {
                         path.as_path().starts_with(relative)
                     }
                     _ => false,

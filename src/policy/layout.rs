@@ -85,6 +85,9 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
     let host = base.join(&rest);
     if let Ok(relative) = host.strip_prefix(&draft.private_home) {
         let relative = relative.to_owned();
+        if !shows_private_home(&step.mount, &draft.private_home) {
+            stays(&mut draft.prepare, &relative);
+        }
         return Ok(in_private_home(draft, destination, &relative, node));
     }
     check_mount_point(draft, step, &base, &rest, node)?;
@@ -153,7 +156,7 @@ fn in_private_home(
     let path = relative.into();
     draft.prepare.push(match node {
         Node::Directory => Prepare::Directory { root: (&**root).into(), path },
-        Node::File => Prepare::File { root: (&**root).into(), path, content: "".into() },
+        Node::File => Prepare::MountPoint { root: (&**root).into(), path },
     });
     let ways = relative.ancestors().zip(destination.ancestors()).skip(1);
     ways.filter(|(relative, _)| !relative.as_os_str().is_empty())
@@ -178,6 +181,23 @@ fn in_private_home(
             }
         })
         .collect()
+}
+
+fn shows_private_home(mount: &Mount, private_home: &Path) -> bool {
+    matches!(mount, Mount::Bind { source, .. } if source.path().starts_with(private_home))
+}
+
+/// A mount point in a directory that is emptied first need not be made anew: what is in it is covered.
+fn stays(prepare: &mut [Prepare], relative: &Path) {
+    for step in prepare {
+        if let Prepare::Empty { path, keep, .. } = step
+            && relative.parent() == Some(path.as_path())
+            && let Some(name) = relative.file_name()
+            && !keep.iter().any(|kept| kept.0 == name.as_bytes())
+        {
+            keep.push(name.into());
+        }
+    }
 }
 
 /// In a directory of the host the mount point must be there, of the right kind, with no link on

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
+use super::home;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::paths::place;
 use super::system::EMPTY_SIZE;
@@ -324,13 +325,15 @@ fn pin_parents(
 
 /// `state-copy`: the agent's own JSON file, with some keys taken over from the host's.
 fn copies(draft: &mut Draft<'_>) -> Result<()> {
+    let anothers = home::is_anothers(draft);
     for (file, keys) in &draft.settings.state_copy {
         let Some(first) = keys.first() else { continue };
         let path =
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
         let relative = below_home(draft, &path, first)?;
         let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
-        let copy = own_copy(draft, &relative).and_then(|own| read(&own));
+        let own = own_copy(draft, &relative).filter(|_| !anothers);
+        let copy = own.and_then(|own| read(&own));
         let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
         let Some(content) = content else { continue };
         draft.prepare.push(Prepare::File {

@@ -109,6 +109,15 @@ pub enum Prepare {
         /// Its content.
         content: Bytes,
     },
+    /// Make `path` below `root` a regular file; if it is one, it stays as it is: something will be
+    /// mounted on it. (To remove what a sandbox that is just ending has mounted on takes the kernel
+    /// tens of milliseconds.)
+    MountPoint {
+        /// The trusted directory.
+        root: Bytes,
+        /// Relative to it.
+        path: Bytes,
+    },
     /// Make `path` below `root` where there is nothing; what stands there stays as it is. The one
     /// step that works outside claudebox's own state: the home's state directories of an agent,
     /// and names in them that must be there to be protected. Parents are made with mode 0700.

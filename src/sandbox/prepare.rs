@@ -55,6 +55,7 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         Prepare::Directory { root, path }
         | Prepare::File { root, path, .. }
         | Prepare::CreateMissing { root, path, .. }
+        | Prepare::MountPoint { root, path }
         | Prepare::Empty { root, path, .. }
         | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
         Prepare::Home { root, born } => return home(root.as_path(), &born.0, roots),
@@ -69,6 +70,11 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         (Prepare::Directory { .. }, _) => walk(root, &names, make_way).map(drop),
         (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
             .and_then(|at| replace(at.fd(root), name, content.as_ref())),
+        (Prepare::MountPoint { .. }, Some((name, parents))) => walk(root, parents, make_way)
+            .and_then(|at| {
+                let at = at.fd(root);
+                if is_file(at, name)? { Ok(()) } else { replace(at, name, b"") }
+            }),
         (Prepare::Remove { .. }, Some((name, parents))) => {
             match walk(root, parents, open_directory) {
                 Ok(at) => remove(at.fd(root), name),
@@ -240,6 +246,14 @@ fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     remove(at, name)?;
     create_new(at, name, content)
+}
+
+fn is_file(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
+    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode).is_file()),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn is_directory(at: impl AsFd, name: &CStr) -> Result<bool, Errno> {
@@ -439,6 +453,32 @@ mod tests {
         names.sort();
         assert_eq!(names, ["history", "todos"]);
         assert!(home.join(".agent/todos/1").exists() && home.join("rc").exists());
+    }
+
+    #[test]
+    fn a_mount_point_stays_if_it_is_a_file() {
+        let (dir, root) = root();
+        let point = || {
+            let (root, path) = (root.clone(), Bytes::from("a/f"));
+            prepare(&[Prepare::MountPoint { root, path }]).unwrap();
+        };
+        let path = dir.path().join("a/f");
+        point();
+        fs::write(&path, "left").unwrap();
+        point();
+        assert_eq!(fs::read(&path).unwrap(), b"left");
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "").unwrap();
+        for plant in ["link", "directory"] {
+            fs::remove_file(&path).unwrap();
+            if plant == "link" {
+                symlink(&victim, &path).unwrap();
+            } else {
+                fs::create_dir_all(path.join("x")).unwrap();
+            }
+            point();
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{plant}");
+        }
     }
 
     #[test]

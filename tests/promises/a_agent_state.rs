@@ -261,10 +261,17 @@ fn promise_a_another_repository_at_the_same_path_does_not_inherit() {
     for user in users() {
         let scene = Scene::new(user);
         let plant = format!("({PLANT}); echo planted > ~/.claude/history.jsonl");
-        let look = format!("cat ~/.claude/history.jsonl; {USE}");
+        scene.place.home_file(".claude.json", r#"{"theme":"dark"}"#);
+        let look = format!("cat ~/.claude/history.jsonl ~/.claude.json; {USE}");
         scene.script(&scene.other, &plant).run().code(0);
         // Control: the same repository finds it.
-        scene.script(&scene.other, &look).run().code(0).says("planted-npm").says("planted\n");
+        scene
+            .script(&scene.other, &look)
+            .run()
+            .code(0)
+            .says("planted-npm")
+            .says("planted\n")
+            .says("mark-mcp");
 
         let moved = scene.place.root().join("moved");
         fs::rename(&scene.other, &moved).unwrap();
@@ -272,7 +279,10 @@ fn promise_a_another_repository_at_the_same_path_does_not_inherit() {
         user.own(&scene.other);
         scene.place.command("git").args(["init", "-q"]).directory(&scene.other).run().code(0);
         let output = scene.script(&scene.other, &look).run().code(0);
-        assert!(!output.stdout.contains("planted"), "{output:?}");
+        assert!(
+            !output.stdout.contains("planted") && !output.stdout.contains("mark"),
+            "{output:?}"
+        );
         assert_eq!(scene.planted(&scene.other), Vec::<String>::new());
     }
 }

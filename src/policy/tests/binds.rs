@@ -47,7 +47,7 @@ fn a_bind_in_the_private_home_has_its_mount_point_prepared_and_pinned() {
     let case = with_bind("/srv/file:/home/u/a/b/c", false);
     let policy = case.policy().unwrap();
     assert!(policy.prepare.iter().any(|step| matches!(step,
-        Prepare::File { path, .. } if *path == Bytes::from("a/b/c"))));
+        Prepare::MountPoint { path, .. } if *path == Bytes::from("a/b/c"))));
     let mounts = case.mounts();
     for pinned in ["rw    /home/u/a = PRIVATE/a ", "rw    /home/u/a/b = PRIVATE/a/b "] {
         assert!(mounts.contains(pinned), "{mounts}");

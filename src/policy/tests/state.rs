@@ -186,7 +186,7 @@ fn what_is_not_shared_is_the_projects_own() {
             .any(|word| line.contains(word))
     });
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
-    emptied    PRIVATE/.agent, but for history
+    emptied    PRIVATE/.agent, but for history, settings.json, sockets
     if missing /home/u/.agent/talks/-home-u-p
     if missing /home/u/.agent/talks/-home-u-p-sub
     if missing /home/u/.agent/talks/-home-u-p-sub/notes
