@@ -28,6 +28,7 @@ pub mod trace;
 pub mod visible;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
@@ -63,7 +64,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
-    let host = Host::probe()?;
+    let host = Host::probe_for(named_project(&cli))?;
     if sees_to_pending(cli.command.as_ref()) {
         front::see_to_pending(&host);
     }
@@ -86,6 +87,16 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Schema) => commands::schema(),
         // Answered in `run`, before the host is looked at.
         Some(Command::Inner { .. } | Command::Attack | Command::Demo) => Ok(error::exit::USAGE),
+    }
+}
+
+/// The project that was named by an option: no program is taken from it.
+fn named_project(cli: &Cli) -> Option<&Path> {
+    match &cli.command {
+        None => cli.run.project.as_deref(),
+        Some(Command::Run(args)) => args.options.project.as_deref(),
+        Some(Command::Explain(args)) => args.run.options.project.as_deref(),
+        _ => None,
     }
 }
 

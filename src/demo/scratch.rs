@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result, Tried as _};
 use crate::host::Host;
+use crate::host::search;
 use crate::visible::visible_path;
 
 /// Where the task stands in the project, for [`super::act`].
@@ -116,16 +117,18 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// An empty repository without templates, so that no hook of the caller's is in it.
 fn init_git(project: &Path) -> Result<()> {
-    let output = Command::new("git")
+    let missing =
+        || Error::launcher("cannot find git").hint("the demo needs git; install it and try again");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let here = std::env::current_dir().tried(|| "find the current directory")?;
+    let git = search::outside_of_project("git", &path, &here, None).ok_or_else(missing)?;
+    let output = Command::new(git)
         .args(["init", "--quiet", "--template=", "--initial-branch=main"])
         .arg(project)
         .env_remove("GIT_DIR")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| {
-            Error::launcher(format!("cannot execute git: {error}"))
-                .hint("the demo needs git; install it and try again")
-        })?;
+        .tried(|| "execute git")?;
     if !output.status.success() {
         let said = crate::visible::visible(output.stderr.trim_ascii());
         return Err(Error::launcher(format!("git init failed: {said}")));

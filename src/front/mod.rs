@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 
 use crate::bytes::Bytes;
-use crate::error::{Result, say};
+use crate::error::{Error, Result, say};
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::policy::Policy;
@@ -29,6 +29,7 @@ use crate::sandbox::plan::Plan;
 use crate::session::record::{Mode, Status, now};
 use crate::session::{Draft, Locks, Session, Sessions};
 use crate::tmux::Program;
+use crate::visible::visible_path;
 
 /// What is weaker where claudebox's own tmux is not between the agent and the terminal.
 const NOT_BETWEEN: &str = "terminal: what runs inside prints to yours, escape sequences included; no tmux of ours between";
@@ -71,7 +72,7 @@ impl Place {
 /// Runs a session from its beginning until it ends or is detached from; answers with the code to
 /// exit with.
 pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
-    let place = choose_place(invocation, host)?;
+    let place = choose_place(policy, invocation, host)?;
     let sessions = Sessions::new(&host.dirs);
     conclude::remove_stale(sessions, host);
     leftovers::refuse_pending(sessions, &plan.summary.project)?;
@@ -94,13 +95,21 @@ pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -
     }
 }
 
-fn choose_place(invocation: &Invocation, host: &Host) -> Result<Place> {
+fn choose_place(policy: &Policy, invocation: &Invocation, host: &Host) -> Result<Place> {
     if !invocation.monitor {
         return Ok(Place::Here { note: None });
     }
     let (Some(size), true) = (host.terminal, std::io::stdout().is_terminal()) else {
         return Ok(Place::Here { note: Some("there is no terminal here, so no log pane") });
     };
+    let tmux = Program::locate(host)?;
+    if policy.lets_replace(&tmux) {
+        return Err(Error::launcher(format!(
+            "{} could be written inside, and is not started outside of the sandbox",
+            visible_path(&tmux)
+        ))
+        .hint("take it off PATH, or run with --no-monitor"));
+    }
     let program = Program::find(host)?;
     Ok(match users::Pane::find(&program, &host.environment) {
         Some(pane) => Place::UsersTmux(pane),

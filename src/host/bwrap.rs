@@ -22,8 +22,15 @@ const CACHE: &str = "bwrap.json";
 ///
 /// # Errors
 /// When a bwrap is there and does not answer `--help`.
-pub(super) fn find(path: &OsStr, cwd: &Path, cache: &Path) -> Result<Option<Bwrap>> {
-    let Some(program) = search::outside_of_project("bwrap", path, cwd) else { return Ok(None) };
+pub(super) fn find(
+    path: &OsStr,
+    cwd: &Path,
+    project: Option<&Path>,
+    cache: &Path,
+) -> Result<Option<Bwrap>> {
+    let Some(program) = search::outside_of_project("bwrap", path, cwd, project) else {
+        return Ok(None);
+    };
     let found = fs::metadata(&program).tried(|| format!("look at {}", program.display()))?;
     let setuid = found.mode() & 0o4000 != 0;
     let identity = Identity::of(&program, &found);
@@ -140,7 +147,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let (bin, cache) = (tmp.path().join("bin"), tmp.path().join("cache"));
         script(&bin, "echo x >> $0.asked; echo --args");
-        let find = || find(bin.as_os_str(), tmp.path(), &cache).unwrap().unwrap();
+        let find = || find(bin.as_os_str(), tmp.path(), None, &cache).unwrap().unwrap();
         assert_eq!(find(), find());
         let asked = || fs::read_to_string(bin.join("bwrap.asked")).unwrap().len();
         assert_eq!(asked(), 2);
@@ -162,8 +169,10 @@ mod tests {
         std::os::unix::fs::symlink(project.join("bin"), tmp.path().join("link")).unwrap();
         for entry in [project.join("bin"), tmp.path().join("link"), "../bin".into()] {
             let cwd = project.join("sub");
-            assert_eq!(find(entry.as_os_str(), &cwd, tmp.path()).unwrap(), None, "{entry:?}");
+            assert_eq!(find(entry.as_os_str(), &cwd, None, tmp.path()).unwrap(), None, "{entry:?}");
         }
+        let (bin, named) = (project.join("bin"), Some(Path::new("project")));
+        assert_eq!(find(bin.as_os_str(), tmp.path(), named, tmp.path()).unwrap(), None);
         assert!(!project.join("bin/bwrap.ran").exists());
     }
 }

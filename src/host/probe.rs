@@ -18,6 +18,14 @@ impl Host {
     /// When there is no home directory, no current directory, or `$XDG_RUNTIME_DIR/claudebox` is
     /// another's.
     pub fn probe() -> Result<Self> {
+        Self::probe_for(None)
+    }
+
+    /// The same for a project that is not where the caller stands: bwrap is not taken from it.
+    ///
+    /// # Errors
+    /// See [`Self::probe`].
+    pub fn probe_for(project: Option<&Path>) -> Result<Self> {
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let uid = rustix::process::geteuid().as_raw();
         let home = home(&environment, uid)?;
@@ -33,7 +41,7 @@ impl Host {
             user: user(&environment, uid),
             gid: rustix::process::getegid().as_raw(),
             executable: std::env::current_exe().tried(|| "find claudebox's own program")?,
-            bwrap: bwrap::find(&path, &cwd, &dirs.cache)?,
+            bwrap: bwrap::find(&path, &cwd, project, &dirs.cache)?,
             landlock_abi: crate::sys::landlock::abi(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             memory: memory(),

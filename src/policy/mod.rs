@@ -25,7 +25,7 @@ mod system;
 mod weakened;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Kind, Result};
@@ -42,7 +42,7 @@ use draft::Draft;
 pub use environment::Variable;
 use invocation::Invocation;
 pub use limits::Limits;
-use mount::{Step, View};
+use mount::{Access, Mount, Step, View};
 
 /// Everything that is decided about one session.
 #[derive(Clone, Debug)]
@@ -99,6 +99,17 @@ pub struct Policy {
     pub weakened: Vec<String>,
     /// What was asked for and is not there, one phrase each.
     pub left_out: Vec<String>,
+}
+
+impl Policy {
+    /// Whether something inside could put another program in the place of one of the host's
+    /// (canonical), which is then not to be executed outside.
+    pub fn lets_replace(&self, program: &Path) -> bool {
+        self.mounts.iter().any(|step| match &step.mount {
+            Mount::Bind { source, access: Access::Write, .. } => program.starts_with(source.path()),
+            _ => false,
+        })
+    }
 }
 
 /// Settles everything.
@@ -305,7 +316,7 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
 }
 
 /// With everything in its place, the program must still be there.
-fn check_program(draft: &Draft<'_>, program: &std::path::Path) -> Result<()> {
+fn check_program(draft: &Draft<'_>, program: &Path) -> Result<()> {
     let found = View::of(&draft.steps, draft.facts).resolve(program);
     if found.is_some_and(|found| found.kind == FileKind::File) {
         return Ok(());

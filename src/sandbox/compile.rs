@@ -78,14 +78,14 @@ fn usable<'h>(host: &'h Host, policy: &Policy) -> Result<&'h Bwrap> {
             "where user namespaces are switched off: sysctl kernel.unprivileged_userns_clone=1",
         ));
     }
-    if writable_inside(policy, &bwrap.path) {
+    if policy.lets_replace(&bwrap.path) {
         return Err(Error::launcher(format!(
             "{shown} could be written inside, and is not started outside of the sandbox"
         ))
         .hint("install bubblewrap from your distribution, and take the project off PATH"));
     }
     // A pane or a log that is opened later executes it again, outside.
-    if writable_inside(policy, &host.executable) {
+    if policy.lets_replace(&host.executable) {
         return Err(Error::launcher(format!(
             "this claudebox could be written inside: {}",
             visible_path(&host.executable)
@@ -98,14 +98,6 @@ fn usable<'h>(host: &'h Host, policy: &Policy) -> Result<&'h Bwrap> {
     }
     Err(Error::launcher(format!("{shown} is too old: it has no {}", missing.join(", ")))
         .hint("install bubblewrap 0.8 or newer (`bwrap --version`)"))
-}
-
-/// Whether an agent could replace a program of the host.
-fn writable_inside(policy: &Policy, program: &Path) -> bool {
-    policy.mounts.iter().any(|step| match &step.mount {
-        Mount::Bind { source, access: Access::Write, .. } => program.starts_with(source.path()),
-        _ => false,
-    })
 }
 
 fn summary(policy: &Policy) -> Summary {

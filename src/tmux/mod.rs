@@ -47,15 +47,19 @@ pub struct Server {
 }
 
 impl Program {
-    /// Finds tmux along the caller's PATH, but not in the project, and asks for its version.
-    pub fn find(host: &Host) -> Result<Self> {
+    /// Where tmux is along the caller's PATH, but not in the project; nothing is executed yet.
+    pub fn locate(host: &Host) -> Result<PathBuf> {
         let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-        let missing = || {
+        search::outside_of_project("tmux", &path, &host.cwd, None).ok_or_else(|| {
             Error::launcher("tmux is not installed, and the log pane needs it").hint(
                 "install it (`apt install tmux`, `dnf install tmux`), or run with --no-monitor",
             )
-        };
-        let path = search::outside_of_project("tmux", &path, &host.cwd).ok_or_else(missing)?;
+        })
+    }
+
+    /// Finds tmux and asks for its version.
+    pub fn find(host: &Host) -> Result<Self> {
+        let path = Self::locate(host)?;
         let mut ask = Command::new(&path);
         ask.arg("-V").env_clear();
         let answer = process::output(ask, LIMIT).tried(|| "run `tmux -V`")?;

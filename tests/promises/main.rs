@@ -35,6 +35,7 @@ mod s_syscalls;
 mod supervised;
 mod t_terminal;
 mod w_layers;
+mod w_programs;
 mod w_swapped;
 mod w_writes;
 mod x_exit_codes;
