@@ -112,14 +112,16 @@ impl Dirs {
     /// The directories of this caller. Nothing is created.
     fn of(environment: &BTreeMap<OsString, OsString>, home: &Path, uid: u32) -> Result<Self> {
         let base = |name, default| {
-            absolute(environment, name).unwrap_or_else(|| home.join(default)).join("claudebox")
+            real(
+                absolute(environment, name).unwrap_or_else(|| home.join(default)).join("claudebox"),
+            )
         };
         let state = base("XDG_STATE_HOME", ".local/state");
         let runtime = match private_runtime(environment, uid) {
             Some(dir) => {
                 let runtime = dir.join("claudebox");
                 check_free_or_private(&runtime, uid)?;
-                runtime
+                real(runtime)
             }
             None => state.join("run"),
         };
@@ -129,6 +131,19 @@ impl Dirs {
             state,
             runtime,
         })
+    }
+}
+
+/// The path with every link on the way followed, as far as it exists: what is shared is compared with
+/// claudebox's own directories, and must not reach them by another name.
+fn real(path: PathBuf) -> PathBuf {
+    let existing = path.ancestors().find_map(|dir| Some((fs::canonicalize(dir).ok()?, dir)));
+    match existing {
+        Some((real, dir)) if dir != path => {
+            path.strip_prefix(dir).map_or_else(|_| path.clone(), |rest| real.join(rest))
+        }
+        Some((real, _)) => real,
+        None => path,
     }
 }
 
@@ -176,6 +191,20 @@ mod tests {
         let dirs = Dirs::of(&env, Path::new("/home/u"), 0).unwrap();
         assert_eq!(dirs.config, Path::new("/home/u/.config/claudebox"));
         assert_eq!(dirs.runtime, Path::new("/home/u/.local/state/claudebox/run"));
+    }
+
+    #[test]
+    fn a_state_directory_has_one_name() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(tmp.path()).unwrap();
+        fs::create_dir_all(root.join("data/state")).unwrap();
+        symlink("data/state", root.join("link")).unwrap();
+        for name in ["link", "data/../link", "data/state/../state"] {
+            let env = environment(&[("XDG_STATE_HOME", &root.join(name))]);
+            let dirs = Dirs::of(&env, Path::new("/h"), 0).unwrap();
+            assert_eq!(dirs.state, root.join("data/state/claudebox"));
+            assert!(dirs.overlapping(&root.join("data")).is_some());
+        }
     }
 
     #[test]
