@@ -9,7 +9,6 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::paths::is_below;
 use crate::host::{Facts, FileKind};
 
 /// The largest file that is copied, in bytes; a copy takes memory for as long as the session.
@@ -50,11 +49,7 @@ fn copy(steps: &[Step], step: &Step, facts: &dyn Facts) -> Option<Mount> {
 /// Whether a path is in the root itself, which is made read-only at the end. Below a bind bwrap would
 /// write into a directory of the host, and what is in another tmpfs can be written inside.
 fn in_root(steps: &[Step], path: &Path) -> bool {
-    let above = |step: &&Step| {
-        let destination = step.mount.destination();
-        destination != path && is_below(path, destination)
-    };
-    let mut above = steps.iter().filter(above);
+    let mut above = steps.iter().filter(|step| step.is_above(path));
     above.all(|step| match &step.mount {
         Mount::Symlink { .. } | Mount::Directory { .. } => true,
         Mount::RemountReadOnly { destination } => destination == Path::new("/"),

@@ -249,7 +249,7 @@ impl Guard<'_, '_> {
         for (end, _) in ends {
             let way = Path::new(OsStr::from_bytes(&path[..end]));
             let destination = root.join(way);
-            if !self.draft.steps.iter().any(|step| step.mount.destination() == destination) {
+            if !self.draft.steps.iter().any(|step| step.is_at(&destination)) {
                 let why = "holds what is protected, so it cannot be moved";
                 self.add(root, way, Access::Write, Node::Directory, why)?;
             }

@@ -99,7 +99,7 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
 /// mount point cannot be renamed. And since it is opened without following a link, bwrap is not led
 /// through one that came after we looked.
 fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &Path) -> Vec<Step> {
-    let mounted = |path: &Path| draft.steps.iter().any(|step| step.mount.destination() == path);
+    let mounted = |path: &Path| draft.steps.iter().any(|step| step.is_at(path));
     rest.ancestors()
         .skip(1)
         .filter(|way| !way.as_os_str().is_empty())
@@ -123,8 +123,7 @@ fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &P
 fn holder<'s>(steps: &'s [Step], destination: &Path) -> Option<&'s Step> {
     steps
         .iter()
-        .filter(|step| step.mount.destination() != destination)
-        .filter(|step| is_below(destination, step.mount.destination()))
+        .filter(|step| step.is_above(destination))
         .filter(|step| !matches!(step.mount, Mount::Symlink { .. } | Mount::Directory { .. }))
         .max_by_key(|step| step.mount.destination().as_os_str().len())
 }
@@ -160,7 +159,7 @@ fn in_private_home(
     });
     let ways = relative.ancestors().zip(destination.ancestors()).skip(1);
     ways.filter(|(relative, _)| !relative.as_os_str().is_empty())
-        .filter(|(_, inside)| !draft.steps.iter().any(|step| step.mount.destination() == *inside))
+        .filter(|(_, inside)| !draft.steps.iter().any(|step| step.is_at(inside)))
         .map(|(relative, inside)| {
             // What is put beside the project would be lost: the user's directory is another. (A
             // dot directory like ~/.config is the home's own business, project in it or not.)

@@ -257,7 +257,7 @@ fn state_own(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     let relative = below_home(draft, &path, entry)?;
     if let Some((source, shared)) = in_state(draft, &path) {
         private_in_state(draft, &source, &shared, &path, entry)?;
-    } else if !draft.steps.iter().any(|step| step.mount.destination() == path) {
+    } else if !draft.steps.iter().any(|step| step.is_at(&path)) {
         return Ok(());
     }
     let root: Bytes = (&*draft.private_home).into();
@@ -281,7 +281,7 @@ fn in_state(draft: &Draft<'_>, path: &Path) -> Option<(PathBuf, PathBuf)> {
         .steps
         .iter()
         .filter(|step| step.class == Class::State && path.starts_with(step.mount.destination()))
-        .filter(|step| step.mount.destination() != path)
+        .filter(|step| !step.is_at(path))
         .find_map(|step| match &step.mount {
             Mount::Bind { source, destination, access: Access::Write, .. } => {
                 Some((source.path(), destination.clone()))
@@ -306,7 +306,7 @@ fn pin_parents(
         path.ancestors().skip(1).take_while(|dir| *dir != shared).map(Path::to_owned).collect();
     parents.reverse();
     for parent in parents {
-        if draft.steps.iter().any(|step| step.mount.destination() == parent) {
+        if draft.steps.iter().any(|step| step.is_at(&parent)) {
             continue;
         }
         let Some((source, _)) = in_state(draft, &parent) else { continue };

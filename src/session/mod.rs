@@ -332,9 +332,10 @@ fn fill(session: &Session, draft: Draft) -> Result<File> {
     let path = session.lock_path();
     let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     directory::make_private(&session.runtime)?;
-    let path = session.status_path();
-    record::reserve(&path).tried(|| format!("reserve room for {}", visible_path(&path)))?;
     let record = draft.into_record(session);
+    let path = session.status_path();
+    record::reserve(&path, record.mode == record::Mode::Tmux)
+        .tried(|| format!("reserve room for {}", visible_path(&path)))?;
     let path = session.record_path();
     record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
     Ok(lock)

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -129,12 +129,15 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
 
 /// How much room [`reserve`] takes, in bytes: more than any status needs, last words and all.
 const RESERVED: u64 = 64 << 10;
+/// The same for a status without last words: what the smallest file takes anyway.
+const LEAST: u64 = 4 << 10;
 
 /// Takes the room for what [`write_reserved`] will write: on a disk that is full by then, there is
-/// none to be had.
-pub fn reserve(path: &Path) -> io::Result<()> {
+/// none to be had. `last_words`: the agent's are part of it.
+pub fn reserve(path: &Path, last_words: bool) -> io::Result<()> {
     let file = File::options().write(true).create_new(true).mode(0o600).open(reserved(path))?;
-    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVED) {
+    let room = if last_words { RESERVED } else { LEAST };
+    match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, room) {
         // Some file systems cannot promise room (fallocate(2)); there it is left to luck.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
@@ -149,7 +152,10 @@ pub fn write_reserved(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let fill = || {
         let mut file = File::options().write(true).open(&new)?;
         file.write_all(&text)?;
-        file.set_len(text.len() as u64)?;
+        // Gives back what was not needed; that takes longer than all the rest.
+        if file.metadata()?.blocks() * 512 > LEAST {
+            file.set_len(text.len() as u64)?;
+        }
         fs::rename(&new, path)
     };
     fill().or_else(|_| write(path, value))
@@ -191,13 +197,14 @@ mod tests {
     fn what_was_reserved_becomes_the_record() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("status.json");
-        reserve(&path).unwrap();
+        reserve(&path, true).unwrap();
         assert_eq!(read::<Status>(&path), None, "it is none yet");
         let error = Error::launcher("x");
         let status = Status::of_failure(&error, 7);
         write_reserved(&path, &status).unwrap();
         assert_eq!(read(&path), Some(status.clone()));
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 <= LEAST);
         // And without a reserve, as for a session of an earlier version.
         write_reserved(&path, &status).unwrap();
         assert_eq!(read(&path), Some(status));

@@ -125,6 +125,7 @@ fn observed(
                 host_files: &mut host_files,
             };
             let verdict = running.serve();
+            execs.stop();
             // Everything inside is dead.
             for event in host_files.end() {
                 execs.note(event);

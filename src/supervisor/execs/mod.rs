@@ -158,6 +158,11 @@ impl Execs {
         self.queue.hurry();
     }
 
+    /// The sandbox is dead: whatever still lived could execute nothing any more.
+    pub fn stop(&self) {
+        self.stop.raise();
+    }
+
     /// Whether execs can no longer be logged: the log could not be written, or the watcher broke.
     /// Execs inside go on; whose log is required ends the session.
     pub fn failed(&self) -> bool {
@@ -170,7 +175,7 @@ impl Execs {
     }
 
     /// Takes in what is left, writes the event that `end` makes of the number of execs, and
-    /// flushes. The sandbox must be dead: whatever still lived could execute nothing any more.
+    /// flushes. [`Execs::stop`] is part of it.
     ///
     /// # Errors
     /// When the log could not be written, now or before.
