@@ -30,7 +30,8 @@ pub(crate) struct Workbench {
 impl Workbench {
     pub(crate) fn new(size: Size) -> Result<Self, String> {
         crate::common::must_have_sandbox();
-        let place = Place::new(User::Caller);
+        // The kernel maps a file that was copied in larger pieces than one that a linker wrote.
+        let place = Place::new(User::Caller).installed();
         let program = compile(&place)?;
         let claudebox = launchers::claudebox(&place);
         // The first run makes the private home, which bwrap alone would miss.

@@ -35,15 +35,21 @@ impl Place {
             place.directory(&place.root.path().join(directory), 0o700);
         }
         if !reachable(&place.executable) {
-            place.executable = place.root.path().join("claudebox");
-            // By another process: a descriptor open for writing here, even for a moment, would be
-            // inherited by what another thread starts just then, and a program that is open for
-            // writing cannot be executed.
-            let copied = Command::new("cp").arg(CLAUDEBOX).arg(&place.executable).status();
-            assert!(copied.unwrap().success());
+            place = place.installed();
         }
         place.git(&["init", "--quiet", "--initial-branch=main"]);
         place
+    }
+
+    /// The same with a copy of the program, as `make install` makes one.
+    pub(crate) fn installed(mut self) -> Self {
+        self.executable = self.root.path().join("claudebox");
+        // By another process: a descriptor open for writing here, even for a moment, would be
+        // inherited by what another thread starts just then, and a program that is open for
+        // writing cannot be executed.
+        let copied = Command::new("cp").arg(CLAUDEBOX).arg(&self.executable).status();
+        assert!(copied.unwrap().success());
+        self
     }
 
     /// The user.
