@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 pub mod front;
 pub mod generated;
+mod hex;
 pub mod host;
 pub mod host_files;
 pub mod log;

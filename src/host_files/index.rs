@@ -5,11 +5,10 @@
 //! mapped file ends its reader.) It must never do I/O.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-
 use super::known::Target;
 use super::survey::{is_at_or_below, parent};
 use super::table::{self, What};
+use crate::hex::hexadecimal;
 
 /// No index is read beyond this: it holds some 600,000 files.
 pub const MAX_SIZE: usize = 64 << 20;
@@ -122,13 +121,8 @@ fn read_with(bytes: &[u8], hash: usize, targets: &[Target]) -> Option<Index> {
 }
 
 fn shared(hash: &[u8]) -> Option<String> {
-    if hash.iter().all(|byte| *byte == 0) {
-        return None;
-    }
-    Some(hash.iter().fold("sharedindex.".to_owned(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    }))
+    let any = hash.iter().any(|byte| *byte != 0);
+    any.then(|| format!("sharedindex.{}", hexadecimal(hash)))
 }
 
 /// What has not been read.

@@ -2,7 +2,6 @@
 //! process, when the supervisor was killed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -18,6 +17,7 @@ use super::beneath::Beneath;
 use super::known::Known;
 use super::survey::{Item, Kind, Stamp};
 use crate::bytes::Bytes;
+use crate::hex::hexadecimal;
 use crate::profile::schema::HostFiles;
 use crate::session::record;
 
@@ -130,13 +130,6 @@ pub(crate) fn content(beneath: &mut Beneath, path: &Bytes, item: &Item) -> Optio
         }
         Kind::Directory | Kind::Other => None,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn now() -> Stamp {

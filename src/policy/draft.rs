@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use super::invocation::Invocation;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::{Variables, place};
 use crate::error::{Error, Result};
+use crate::hex::hexadecimal;
 use crate::host::{Facts, Host};
 use crate::profile::settings::{Origin, Settings};
 use crate::sandbox::plan::{Mirror, Prepare};
@@ -178,14 +178,11 @@ fn may_be_replaced(old: &Step, new: &Step) -> bool {
     }
 }
 
-/// The name of the private home: the project's own name for the eye, a hash for the rest.
+/// The name of the private home: a hash of the profile's name and the project's path.
 fn home_name(settings: &Settings, project: &Project) -> String {
     let mut hash = Sha256::new();
     hash.update(settings.name.as_bytes());
     hash.update([0]);
     hash.update(project.root.as_os_str().as_bytes());
-    hash.finalize().iter().take(16).fold(String::new(), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    hexadecimal(&hash.finalize()[..16])
 }

@@ -24,6 +24,7 @@ use super::source::Source;
 use super::trust::Trust;
 use super::values::Size;
 use crate::error::{Error, Result, Tried as _};
+use crate::hex::hexadecimal;
 use crate::visible::visible_path;
 
 /// The name of the project's own profile.
@@ -257,16 +258,7 @@ fn digest(files: &[(PathBuf, Source)]) -> String {
             hash.update(bytes);
         }
     }
-    hex(&hash.finalize())
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hexadecimal(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::command::say;
 use super::library::{self, Library};
-use super::project::{FILE, Own, hex};
+use super::project::{FILE, Own};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::hex::hexadecimal;
 use crate::host::Host;
 use crate::visible::{visible, visible_path};
 
@@ -63,7 +64,8 @@ impl Trust {
     }
 
     fn file(&self, path: &Path) -> PathBuf {
-        self.dir.join(format!("{}.json", hex(&Sha256::digest(path.as_os_str().as_bytes()))))
+        let name = hexadecimal(&Sha256::digest(path.as_os_str().as_bytes()));
+        self.dir.join(format!("{name}.json"))
     }
 }
 

@@ -18,7 +18,6 @@ pub mod lookup;
 pub mod record;
 pub mod verify;
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +27,7 @@ use self::id::Id;
 use self::record::{RECORD_VERSION, Record, Status};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::hex::hexadecimal;
 use crate::host::Dirs;
 use crate::visible::{visible, visible_path};
 
@@ -319,7 +319,7 @@ impl<'a> Sessions<'a> {
     fn lock_project(self, project: &Bytes) -> Result<File> {
         let directory = self.dirs.state.join("locks");
         directory::make_private(&directory)?;
-        let path = directory.join(short_hash(&project.0));
+        let path = directory.join(hexadecimal(&Sha256::digest(&project.0)[..8]));
         match lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))? {
             Some(file) => Ok(file),
             None => Err(self.second_session(project, &lock::noted(&path))),
@@ -386,13 +386,6 @@ fn check_socket_length(runtime: &Path) -> Result<()> {
         visible_path(&runtime.join(LONGEST_SOCKET)),
     ))
     .hint("set XDG_RUNTIME_DIR to a shorter directory of yours, as /run/user/UID is"))
-}
-
-fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! them tells.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, exit};
+use crate::hex::hexadecimal;
 use crate::log::event::{End, Event, FORMAT_VERSION, Micros, Notice, Start};
 use crate::sandbox::inner::handshake::Status;
 use crate::sandbox::plan::Plan;
@@ -120,10 +120,5 @@ fn digest(plan: &Plan) -> String {
     for (_, value) in &mut plan.inner.env {
         *value = Bytes::default();
     }
-    let bytes = serde_json::to_vec(&plan).unwrap_or_default();
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hexadecimal(&Sha256::digest(serde_json::to_vec(&plan).unwrap_or_default()))
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use super::judge::{Verdict, judge};
 use super::queue::Queue;
 use super::record::{Became, Called, Fate, Seat, Seen};
 use super::root::Root;
+use crate::hex::hexadecimal;
 use crate::log::event::{Event, Exec, Outcome, Ran};
 use crate::log::sink::Sink;
 
@@ -139,7 +139,7 @@ fn exec(seat: Seat, called: &Called, shorten: bool) -> Exec {
         path: called.path.clone(),
         argv,
         argc: cut.then_some(count),
-        argv_sha256: hashed.as_ref().map(hexadecimal),
+        argv_sha256: hashed.as_ref().map(|hash| hexadecimal(hash)),
         cwd: called.cwd.clone(),
         arch: called.arch.map(str::to_owned),
         at: called.at.clone(),
@@ -147,13 +147,6 @@ fn exec(seat: Seat, called: &Called, shorten: bool) -> Exec {
         tool: seat.place.tool,
         retry_of: seat.retry_of,
     }
-}
-
-fn hexadecimal(hash: &[u8; 32]) -> String {
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// `ENOENT` of "ENOENT: No such file or directory".
