@@ -9,8 +9,9 @@ use super::conclude::conclude;
 use super::say;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::log::clock::now;
 use crate::session::list::age;
-use crate::session::record::{Mode, Status, now};
+use crate::session::record::{Mode, Status};
 use crate::session::{Found, Sessions, State};
 use crate::tmux::{Program, argv};
 

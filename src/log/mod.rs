@@ -2,6 +2,7 @@
 //! Only the supervisor writes; nothing here may reach a terminal without passing `visible`.
 
 pub mod chain;
+pub mod clock;
 pub mod command;
 pub mod encode;
 pub mod event;

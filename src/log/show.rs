@@ -10,12 +10,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use regex_lite::Regex;
 
+use super::clock::now;
 use super::encode;
 use super::event::Event;
 use super::follow::{Watch, Woken};
 use super::reader::{self, Entry, Reader};
 use super::view::{Options, View};
-use super::writer::now;
 use crate::cli::LogArgs;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible;

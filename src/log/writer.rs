@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::chain::{self, Chain};
+use super::clock::now;
 use super::encode;
-use super::event::{Event, FORMAT_VERSION, Micros, Notice, Segment};
+use super::event::{Event, FORMAT_VERSION, Notice, Segment};
 use super::segment::{self, WholeLines};
 use super::sink::Sink;
 
@@ -171,15 +171,6 @@ fn without_argv(event: &Event) -> Event {
         _ => {}
     }
     event
-}
-
-/// The wall clock.
-pub(super) fn now() -> Micros {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| Micros::try_from(since.as_micros()).ok())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

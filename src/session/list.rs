@@ -7,12 +7,13 @@ use std::path::Path;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::record::{Mode, now};
+use super::record::Mode;
 use super::{Found, Sessions, State, lookup};
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
 use crate::error::{Result, Tried as _};
 use crate::host_files;
+use crate::log::clock::now;
 use crate::log::encode;
 use crate::log::event::Micros;
 use crate::visible::visible;

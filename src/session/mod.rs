@@ -29,6 +29,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
 use crate::host::Dirs;
+use crate::log::clock::now;
 use crate::visible::{visible, visible_path};
 
 /// The longest path of a socket, unix(7) `sun_path` without its NUL.
@@ -363,7 +364,7 @@ impl Draft {
         Record {
             v: RECORD_VERSION,
             id: session.id.clone(),
-            created: record::now(),
+            created: now(),
             project: self.project,
             cwd: self.cwd,
             profile: self.profile,
@@ -412,7 +413,7 @@ pub(crate) mod tests {
             v: RECORD_VERSION,
             code,
             reason: "agent-exited".into(),
-            ended: record::now(),
+            ended: now(),
             execs: 3,
             events: 9,
             head: None,

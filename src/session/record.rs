@@ -170,11 +170,6 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Now, by the wall clock.
-pub fn now() -> Micros {
-    Micros::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ use super::signals::Signals;
 use super::spawn::{self, Sandbox};
 use super::terminal::Tty;
 use crate::error::{Error, Result, Tried as _};
+use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::sandbox;
@@ -307,7 +308,7 @@ pub(super) fn watch(
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
     }
     execs.note(Event::Confined(Confined {
-        t: events::now(),
+        t: now(),
         landlock: ready.landlock,
         landlock_abi: ready.landlock_abi,
         exec_log,

@@ -2,14 +2,13 @@
 //! them tells.
 #![forbid(unsafe_code)]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, exit};
 use crate::hex::hexadecimal;
-use crate::log::event::{End, Event, FORMAT_VERSION, Micros, Notice, Start};
+use crate::log::clock::now;
+use crate::log::event::{End, Event, FORMAT_VERSION, Notice, Start};
 use crate::sandbox::inner::handshake::Status;
 use crate::sandbox::plan::Plan;
 
@@ -79,12 +78,6 @@ impl Verdict {
         let code = exit::SIGNAL_BASE.saturating_add(9);
         Self { code, reason: SANDBOX_KILLED, error: None }
     }
-}
-
-/// Microseconds since the Unix epoch.
-pub(super) fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }
 
 pub(super) fn start(plan: &Plan, session: &str) -> Start {

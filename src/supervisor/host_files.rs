@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-use super::events::{notice, now};
+use super::events::notice;
 use crate::bytes::Bytes;
 use crate::host_files::beneath::Beneath;
 use crate::host_files::compare::Change;
@@ -22,6 +22,7 @@ use crate::host_files::record::{Record, content};
 use crate::host_files::survey::{Kind, parent};
 use crate::host_files::table::{self, Entry, What};
 use crate::host_files::{settle, walk};
+use crate::log::clock::now;
 use crate::log::event::{Event, HostFile};
 
 /// Directories that are watched.

@@ -12,10 +12,11 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use claudebox::host::Dirs;
+use claudebox::log::clock::now;
 use claudebox::log::event::{Event, Exec, Exit, Outcome, Ran, Start};
 use claudebox::log::sink::Sink as _;
 use claudebox::log::writer::{Limits, Writer};
-use claudebox::session::record::{self, Mode};
+use claudebox::session::record::Mode;
 use claudebox::session::{Draft, Locks, Sessions};
 
 use crate::common::place::Place;
@@ -102,7 +103,7 @@ impl Written {
             .map_err(|error| format!("cannot make a session: {error}"))?;
         let id = session.id.as_str().to_owned();
         let mut writer = Writer::create(&session.directory, &id, Limits::default())?;
-        let start = Start { v: 1, t: record::now(), session: id.clone(), ..Start::default() };
+        let start = Start { v: 1, t: now(), session: id.clone(), ..Start::default() };
         writer.write(&Event::Start(start))?;
         for exec in 1..=events / 3 {
             for event in one_command(exec) {
@@ -127,7 +128,7 @@ fn draft(project: &Path) -> Draft {
 
 /// What the log says of one compiler run: no two alike, so that nothing can be folded.
 fn one_command(id: u64) -> [Event; 3] {
-    let t = record::now();
+    let t = now();
     let source = format!("module-{id}.c");
     let argv = ["gcc", "-O2", "-Wall", "-Wextra", "-c", source.as_str()].map(Into::into).to_vec();
     let pid = i32::try_from(1000 + id % 30_000).unwrap_or(1000);

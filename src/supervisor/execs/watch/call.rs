@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 
+use super::Watch;
 use super::identity::Identity;
 use super::names::named;
-use super::{Watch, now};
 use crate::bytes::Bytes;
+use crate::log::clock::now;
 use crate::log::event::{ExecAt, ExecId};
 use crate::supervisor::execs::arguments::Arguments;
 use crate::supervisor::execs::calls::ExecCall;

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::identity::open_pidfd;
-use super::{Watch, now};
+use super::Watch;
+use crate::log::clock::now;
 use crate::log::event::Exit;
 use crate::supervisor::execs::process::{Before, Process, Program, UnderWay};
 use crate::supervisor::execs::procfs;

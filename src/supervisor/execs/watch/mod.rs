@@ -28,7 +28,8 @@ use super::flag::Flag;
 use super::process::Process;
 use super::queue::Queue;
 use super::record::{FileId, Seen};
-use crate::log::event::{Event, ExecId, Micros, Notice};
+use crate::log::clock::now;
+use crate::log::event::{Event, ExecId, Notice};
 use crate::sys::channel::Channel;
 use crate::sys::seccomp::{Notification, Receiver};
 
@@ -245,10 +246,4 @@ fn wait(
         Err(Errno::EINTR) => Ok(Vec::new()),
         Err(errno) => Err(errno),
     }
-}
-
-/// Now, by the wall clock.
-fn now() -> Micros {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
