@@ -17,6 +17,7 @@ pub mod generated;
 mod hex;
 pub mod host;
 pub mod host_files;
+mod json_file;
 pub mod log;
 pub mod policy;
 pub mod profile;

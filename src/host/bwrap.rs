@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{Bwrap, search};
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
+use crate::json_file;
+use crate::visible::visible_path;
 
 /// The name of the cache file.
 const CACHE: &str = "bwrap.json";
@@ -31,7 +32,7 @@ pub(super) fn find(
     let Some(program) = search::outside_of_project("bwrap", path, cwd, project) else {
         return Ok(None);
     };
-    let found = fs::metadata(&program).tried(|| format!("look at {}", program.display()))?;
+    let found = fs::metadata(&program).tried(|| format!("look at {}", visible_path(&program)))?;
     let setuid = found.mode() & 0o4000 != 0;
     let identity = Identity::of(&program, &found);
     if let Some(options) = recall(cache, &identity) {
@@ -49,7 +50,7 @@ fn ask(program: &Path) -> Result<BTreeSet<String>> {
         .env_clear()
         .stdin(Stdio::null())
         .output()
-        .tried(|| format!("run {} --help", program.display()))?;
+        .tried(|| format!("run {} --help", visible_path(program)))?;
     Ok(options_of(&output.stdout))
 }
 
@@ -96,8 +97,7 @@ struct Cached {
 
 /// The options from the cache, if they are of this very program.
 fn recall(cache: &Path, identity: &Identity) -> Option<BTreeSet<String>> {
-    let text = fs::read(cache.join(CACHE)).ok()?;
-    let cached: Cached = serde_json::from_slice(&text).ok()?;
+    let cached: Cached = json_file::read(&cache.join(CACHE))?;
     (cached.of == *identity).then_some(cached.options)
 }
 
@@ -105,11 +105,7 @@ fn recall(cache: &Path, identity: &Identity) -> Option<BTreeSet<String>> {
 fn remember(cache: &Path, of: Identity, options: &BTreeSet<String>) {
     let store = || -> std::io::Result<()> {
         fs::create_dir_all(cache)?;
-        let mut file = tempfile::NamedTempFile::new_in(cache)?;
-        let cached = Cached { of, options: options.clone() };
-        file.write_all(&serde_json::to_vec(&cached)?)?;
-        file.persist(cache.join(CACHE))?;
-        Ok(())
+        json_file::write(&cache.join(CACHE), &Cached { of, options: options.clone() })
     };
     if let Err(err) = store() {
         tracing::debug!("the options of bwrap are not cached: {err}");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::compare::{Finding, Findings};
 use super::record::VERSION;
 use crate::bytes::Bytes;
-use crate::session::record;
+use crate::json_file;
 
 /// What became of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,12 +79,12 @@ impl Found {
 
     /// Writes it into a session's directory.
     pub fn write(&self, directory: &Path) -> io::Result<()> {
-        record::write(&path(directory), self)
+        json_file::write(&path(directory), self)
     }
 
     /// Reads it back; `None` where nobody has looked yet.
     pub fn read(directory: &Path) -> Option<Self> {
-        let found: Self = record::read(&path(directory))?;
+        let found: Self = json_file::read(&path(directory))?;
         (found.v == VERSION).then_some(found)
     }
 }

@@ -18,8 +18,8 @@ use super::known::Known;
 use super::survey::{Item, Kind, Stamp};
 use crate::bytes::Bytes;
 use crate::hex::hexadecimal;
+use crate::json_file;
 use crate::profile::schema::HostFiles;
-use crate::session::record;
 
 /// The version of the files.
 pub const VERSION: u32 = 1;
@@ -98,12 +98,12 @@ impl Record {
 
     /// Writes it into a session's directory.
     pub fn write(&self, directory: &Path) -> io::Result<()> {
-        record::write(&directory.join("host-files.json"), self)
+        json_file::write(&directory.join("host-files.json"), self)
     }
 
     /// Reads it back.
     pub fn read(directory: &Path) -> Option<Self> {
-        let read: Self = record::read(&directory.join("host-files.json"))?;
+        let read: Self = json_file::read(&directory.join("host-files.json"))?;
         (read.v == VERSION).then_some(read)
     }
 }

@@ -17,6 +17,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
 use crate::host::Host;
+use crate::json_file;
 use crate::visible::{visible, visible_path};
 
 /// The store of trust.
@@ -55,12 +56,7 @@ impl Trust {
         let tried = || format!("remember that {} is trusted", visible_path(path));
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).tried(tried)?;
         let entry = Entry { path: path.into(), sha256: digest.to_owned() };
-        // tempfile makes it 0600; renamed, it is whole or not there.
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir).tried(tried)?;
-        serde_json::to_writer(&mut file, &entry).tried(tried)?;
-        file.as_file().sync_all().tried(tried)?;
-        file.persist(self.file(path)).tried(tried)?;
-        Ok(())
+        json_file::write_synced(&self.file(path), &entry).tried(tried)
     }
 
     fn file(&self, path: &Path) -> PathBuf {

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-use super::record;
+use crate::json_file;
 
 /// `inside.json`
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub enum Inside {
 /// Writes down pid 1 of the sandbox, before anything of the agent's runs.
 pub fn note(directory: &Path, pid: i32) -> io::Result<()> {
     let started = started(pid).ok_or(io::ErrorKind::NotFound)?;
-    record::write(&path(directory), &Init { pid, started, boot: boot() })
+    json_file::write(&path(directory), &Init { pid, started, boot: boot() })
 }
 
 /// Waits for the end of everything inside.
@@ -48,7 +48,7 @@ pub fn wait(directory: &Path, patience: Duration) -> Inside {
         return Inside::Never;
     }
     // A file that cannot be read was written by the machine's going down.
-    let Some(init) = record::read::<Init>(&path(directory)) else { return Inside::Dead };
+    let Some(init) = json_file::read::<Init>(&path(directory)) else { return Inside::Dead };
     let pidfd = Pid::from_raw(init.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let Some(pidfd) = pidfd.filter(|_| init.boot == boot()) else { return Inside::Dead };
     // Asked after it was opened: if it is the same now, the descriptor is of the same.
@@ -110,10 +110,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pid = std::process::id().cast_signed();
         let init = Init { pid, started: started(pid).unwrap() + 1, boot: boot() };
-        record::write(&path(dir.path()), &init).unwrap();
+        json_file::write(&path(dir.path()), &init).unwrap();
         assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
         let init = Init { started: init.started - 1, boot: "another".into(), pid };
-        record::write(&path(dir.path()), &init).unwrap();
+        json_file::write(&path(dir.path()), &init).unwrap();
         assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
     }
 }

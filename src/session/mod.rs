@@ -29,6 +29,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
 use crate::host::Dirs;
+use crate::json_file;
 use crate::log::clock::now;
 use crate::visible::{visible, visible_path};
 
@@ -120,7 +121,7 @@ impl Session {
 
     /// How the session ended; `None` while it has not said so.
     pub fn status(&self) -> Option<Status> {
-        record::read(&self.status_path())
+        json_file::read(&self.status_path())
     }
 
     /// Whether a supervisor, or the front end before it, holds the session.
@@ -177,14 +178,14 @@ impl<'a> Sessions<'a> {
     /// Where the session with this id keeps things, if there is one.
     pub fn get(self, id: &Id) -> Option<Session> {
         let session = self.place(id);
-        let record: Record = record::read(&session.record_path())?;
+        let record: Record = json_file::read(&session.record_path())?;
         // The runtime directory is where it was at the start, whatever the environment says now.
         Some(Session { runtime: record.runtime.into(), ..session })
     }
 
     /// What is written down about a session's start.
     pub fn record(self, id: &Id) -> Option<Record> {
-        record::read(&self.place(id).record_path())
+        json_file::read(&self.place(id).record_path())
     }
 
     /// Every session that has a record, the latest first.
@@ -254,7 +255,7 @@ impl<'a> Sessions<'a> {
 
     fn look_at(self, id: &Id) -> Option<Found> {
         let mut session = self.place(id);
-        let record: Record = record::read(&session.record_path())?;
+        let record: Record = json_file::read(&session.record_path())?;
         session.runtime = record.runtime.clone().into();
         Some(Found { state: session.state(), session, record })
     }
@@ -338,7 +339,7 @@ fn fill(session: &Session, draft: Draft) -> Result<File> {
     record::reserve(&path, record.mode == record::Mode::Tmux)
         .tried(|| format!("reserve room for {}", visible_path(&path)))?;
     let path = session.record_path();
-    record::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
+    json_file::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
     Ok(lock)
 }
 

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
 use crate::bytes::Bytes;
 use crate::error::{Error, Kind, exit};
+use crate::json_file;
 use crate::log::event::Micros;
 
 /// The version of both files.
@@ -116,17 +116,6 @@ impl Status {
     }
 }
 
-/// Writes a value as JSON so that a reader sees all of it or nothing.
-pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut text = serde_json::to_vec(value)?;
-    text.push(b'\n');
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(&text)?;
-    file.persist(path)?;
-    Ok(())
-}
-
 /// How much room [`reserve`] takes, in bytes: more than any status needs, last words and all.
 const RESERVED: u64 = 64 << 10;
 /// The same for a status without last words: what the smallest file takes anyway.
@@ -144,10 +133,9 @@ pub fn reserve(path: &Path, last_words: bool) -> io::Result<()> {
     }
 }
 
-/// As [`write()`], into the room that was reserved.
+/// As [`json_file::write()`], into the room that was reserved.
 pub fn write_reserved(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec(value)?;
-    text.push(b'\n');
+    let text = json_file::line(value)?;
     let new = reserved(path);
     let fill = || {
         let mut file = File::options().write(true).open(&new)?;
@@ -158,21 +146,17 @@ pub fn write_reserved(path: &Path, value: &impl Serialize) -> io::Result<()> {
         }
         fs::rename(&new, path)
     };
-    fill().or_else(|_| write(path, value))
+    fill().or_else(|_| json_file::write(path, value))
 }
 
 fn reserved(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
 
-/// Reads what [`write()`] wrote; `None` where there is nothing or it cannot be understood.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json_file::{read, write};
 
     #[test]
     fn a_failure_survives_the_file_with_its_hints() {

@@ -1,0 +1,43 @@
+//! A value in a JSON file of claudebox's own. A reader sees all of it or nothing: it is written
+//! beside and renamed. It must never be used for a file in a directory that an agent can write.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
+
+/// Writes it, mode 0600.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    beside(path, value)?.persist(path)?;
+    Ok(())
+}
+
+/// Writes it so that a power cut, too, leaves all of it or nothing (fsync(2)).
+pub(crate) fn write_synced(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let file = beside(path, value)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn beside(path: &Path, value: &impl Serialize) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    file.write_all(&line(value)?)?;
+    Ok(file)
+}
+
+/// The value as such a file holds it.
+pub(crate) fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Reads what [`write()`] wrote; `None` where there is nothing or it cannot be understood.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
