@@ -20,6 +20,7 @@ pub mod host_files;
 mod json_file;
 pub mod log;
 pub mod policy;
+mod proc_stat;
 pub mod profile;
 pub mod sandbox;
 pub mod session;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::error::{Error, Result, Tried as _};
 use crate::host::Host;
 use crate::host::search;
+use crate::proc_stat::start_time;
 use crate::visible::visible_path;
 
 /// Where the task stands in the project, for [`super::act`].
@@ -139,9 +140,7 @@ fn init_git(project: &Path) -> Result<()> {
 
 fn own_start_ticks() -> Result<u64> {
     let stat = fs::read("/proc/self/stat").tried(|| "read /proc/self/stat")?;
-    super::script::start_times(&stat)
-        .next()
-        .ok_or_else(|| Error::launcher("cannot understand /proc/self/stat"))
+    start_time(&stat).ok_or_else(|| Error::launcher("cannot understand /proc/self/stat"))
 }
 
 #[cfg(test)]

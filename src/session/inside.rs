@@ -4,22 +4,22 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::json_file;
+use crate::proc_stat::started;
+use crate::sys::pidfd;
 
 /// `inside.json`
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Init {
     /// As seen from outside.
     pid: i32,
-    /// When it started, in clock ticks since the boot, `proc_pid_stat(5)`: a number that comes again
-    /// belongs to another process.
+    /// See [`started`]: a number that comes again belongs to another process.
     started: u64,
     /// Which boot, `/proc/sys/kernel/random/boot_id`.
     boot: String,
@@ -49,36 +49,18 @@ pub fn wait(directory: &Path, patience: Duration) -> Inside {
     }
     // A file that cannot be read was written by the machine's going down.
     let Some(init) = json_file::read::<Init>(&path(directory)) else { return Inside::Dead };
-    let pidfd = Pid::from_raw(init.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let Some(pidfd) = pidfd.filter(|_| init.boot == boot()) else { return Inside::Dead };
+    let pidfd = pidfd::open(init.pid).ok().filter(|_| init.boot == boot());
+    let Some(pidfd) = pidfd else { return Inside::Dead };
     // Asked after it was opened: if it is the same now, the descriptor is of the same.
     if started(init.pid) != Some(init.started) {
         return Inside::Dead;
     }
-    let until = Instant::now() + patience;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).ok();
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], timeout.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            Ok(0) | Err(_) => return Inside::Alive,
-            Ok(_) => return Inside::Dead,
-        }
-    }
+    let ended = pidfd::ends_within(pidfd.as_fd(), patience).unwrap_or(false);
+    if ended { Inside::Dead } else { Inside::Alive }
 }
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("inside.json")
-}
-
-/// When a process started, in clock ticks since the boot; `None` where there is none of this number.
-pub fn started(pid: i32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may hold any byte.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
-    // The 22nd field, and the first behind the name is the third.
-    fields.nth(19)?.parse().ok()
 }
 
 fn boot() -> String {

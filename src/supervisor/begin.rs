@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
@@ -17,7 +16,7 @@ use super::execs::{self, Execs, Kernel, Limits, Options, Root, filter::Stops};
 use super::mirror::Pairs;
 use super::refusal::{self, Userns};
 use super::signals::Signals;
-use super::spawn::{self, Sandbox};
+use super::spawn::Sandbox;
 use super::terminal::Tty;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::clock::now;
@@ -28,7 +27,7 @@ use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::{Channel, Received};
-use crate::sys::pidfd::ExitSource;
+use crate::sys::pidfd::{self, ExitSource};
 use crate::sys::seccomp::Receiver;
 
 /// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
@@ -215,7 +214,7 @@ fn next(
 /// bwrap or the inner stage ended before it was ready: what did they say?
 fn broken_off(sandbox: &Sandbox) -> Error {
     // The socket closes a moment before the process that held it has written its last words.
-    let _ = spawn::ends_within(sandbox.pidfd(), Duration::from_secs(5));
+    let _ = pidfd::ends_within(sandbox.pidfd(), Duration::from_secs(5));
     refusal::explain(&sandbox.words(), Userns::read())
 }
 
@@ -243,9 +242,8 @@ fn accept(
     pid: Option<i32>,
 ) -> Result<(Option<Observing>, Init)> {
     let init = pid
-        .and_then(|pid| Some((pid, Pid::from_raw(pid)?)))
         .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|(pid, raw)| Ok(Init { pid, pidfd: pidfd_open(raw, PidfdFlags::empty())? }))
+        .and_then(|pid| Ok(Init { pid, pidfd: pidfd::open(pid)? }))
         .tried(|| "watch the inner stage")?;
     let observing = match (observed, <[OwnedFd; 3]>::try_from(fds)) {
         (Observed::On { .. }, Ok([listener, root, sockets])) => {

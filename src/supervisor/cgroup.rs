@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, Tried as _};
+use crate::proc_stat::started;
 use crate::sandbox::limits::{Group, Maker, Setting};
-use crate::session::inside;
 use crate::visible::visible_path;
 
 /// The names of our groups: this, our process id, and when it started. A group whose maker is dead
@@ -137,8 +137,8 @@ fn pass_on(parent: &Path, group: &Group) -> io::Result<()> {
 
 fn own_name() -> String {
     let pid = std::process::id();
-    let started = inside::started(pid.cast_signed()).unwrap_or_default();
-    format!("{PREFIX}{pid}-{started}")
+    let since = started(pid.cast_signed()).unwrap_or_default();
+    format!("{PREFIX}{pid}-{since}")
 }
 
 /// Removes the groups of supervisors that were killed. What still runs in one keeps it.
@@ -153,12 +153,12 @@ fn remove_stale(parent: &Path) {
 
 fn is_stale(name: &str) -> bool {
     let maker = name.strip_prefix(PREFIX).and_then(|name| name.split_once('-'));
-    let Some((Ok(pid), Ok(started))) =
-        maker.map(|(pid, started)| (pid.parse::<i32>(), started.parse::<u64>()))
+    let Some((Ok(pid), Ok(since))) =
+        maker.map(|(pid, since)| (pid.parse::<i32>(), since.parse::<u64>()))
     else {
         return false;
     };
-    inside::started(pid) != Some(started)
+    started(pid) != Some(since)
 }
 
 #[cfg(test)]

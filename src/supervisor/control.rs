@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner::handshake::Status;
 use crate::sys::channel::{Channel, Received};
+use crate::sys::fds::proc_path;
 use crate::sys::process::give_up_terminal;
 use crate::sys::signals;
 use crate::visible::visible_path;
@@ -178,5 +179,5 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 
 /// By the directory's descriptor: a path longer than 107 bytes does not fit (unix(7)).
 fn address(directory: &OwnedFd) -> io::Result<SocketAddrUnix> {
-    Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd()))?)
+    Ok(SocketAddrUnix::new(format!("{}/{NAME}", proc_path(directory)))?)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::host_files::table::{self, Entry, What};
 use crate::host_files::{settle, walk};
 use crate::log::clock::now;
 use crate::log::event::{Event, HostFile};
+use crate::sys::fds::proc_path;
 
 /// Directories that are watched.
 const MOST_WATCHED: usize = 512;
@@ -138,9 +139,8 @@ impl Watch {
             | WatchFlags::MOVED_FROM
             | WatchFlags::EXCL_UNLINK
             | WatchFlags::ONLYDIR;
-        // By the descriptor, so that what is watched is in the project.
-        let by_fd = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let Ok(number) = inotify::add_watch(&self.inotify, by_fd, flags) else { return false };
+        let watched = inotify::add_watch(&self.inotify, proc_path(&fd), flags);
+        let Ok(number) = watched else { return false };
         self.watched.insert(number, path.to_vec());
         true
     }

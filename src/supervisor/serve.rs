@@ -17,12 +17,13 @@ use super::events::{self, Verdict};
 use super::execs::Execs;
 use super::host_files::HostFiles;
 use super::signals::Signals;
-use super::spawn::{Sandbox, ends_within};
+use super::spawn::Sandbox;
 use super::terminal::Tty;
 use crate::error::Error;
 use crate::sandbox::inner::handshake::{Order, Report, Status, Whom};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sys::channel::Received;
+use crate::sys::pidfd::ends_within;
 use crate::visible::visible;
 
 /// How long an agent that was asked to end may take.

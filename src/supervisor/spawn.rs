@@ -16,12 +16,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::cgroup::Cgroup;
 use crate::bytes::Bytes;
@@ -32,6 +31,7 @@ use crate::sandbox::plan::{Arg, FdSource, Plan};
 use crate::sys::bare::{Bare, Child};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds::{self, Captured};
+use crate::sys::pidfd::{self, ends_within};
 use crate::sys::process;
 use crate::visible::{visible, visible_path};
 
@@ -102,10 +102,7 @@ impl Sandbox {
             stderr: stderr.as_fd(),
         };
         let child = bare.spawn().map_err(|err| cannot_start(&visible_path(program), &err))?;
-        let pidfd = Pid::from_raw(child.pid().as_raw())
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let pidfd = match pidfd {
+        let pidfd = match pidfd::open(child.pid().as_raw()) {
             Ok(pidfd) => pidfd,
             Err(err) => {
                 let _ = child.kill();
@@ -172,19 +169,6 @@ fn no_directory(name: &str, stream: &impl AsFd) -> Result<()> {
     }
     Err(Error::launcher(format!("{name} is a directory, which would lead out of the sandbox"))
         .hint("redirect it from or to a file, or use --ro-bind to show a directory inside"))
-}
-
-/// Whether the process of a pidfd ends within this time.
-pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return Ok(other? > 0),
-        }
-    }
 }
 
 fn orders(

@@ -114,6 +114,12 @@ impl Captured {
     }
 }
 
+/// A path that leads to what a descriptor is open on, for calls that take no descriptor. By the name
+/// that was opened, a link could have taken its place.
+pub fn proc_path(fd: &impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
 /// The number of a descriptor, as an argument for the program that inherits it.
 pub fn number(fd: &impl AsFd) -> String {
     fd.as_fd().as_raw_fd().to_string()

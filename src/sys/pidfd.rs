@@ -1,10 +1,14 @@
-//! What pidfds tell that no crate asks for: `PIDFD_GET_INFO` (Linux 6.13; exit statuses 6.15), and
-//! the proof, once at the start, that this kernel answers as the exec log relies on.
+//! Descriptors of processes, and what they tell that no crate asks for: `PIDFD_GET_INFO` (Linux 6.13;
+//! exit statuses 6.15). Whether this kernel answers as the exec log relies on is tried on a child.
 #![expect(unsafe_code, reason = "PIDFD_GET_INFO and fork(2) have no safe wrapper")]
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 /// Where exit statuses come from.
@@ -15,6 +19,30 @@ pub enum ExitSource {
     Pidfd,
     /// `exit_group(2)` is notified; the status of a process that a signal ends stays unknown.
     ExitGroup,
+}
+
+/// A descriptor of a process by its number, readable once that has ended (`pidfd_open(2)`, Linux 5.3).
+///
+/// # Errors
+/// ESRCH: there is none. EINVAL, since Linux 6.9 also ENOENT: a thread that is not its process's first.
+pub fn open(pid: i32) -> rustix::io::Result<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+}
+
+/// Whether the process of a pidfd ends within this time.
+///
+/// # Errors
+/// When the kernel has no memory to wait with.
+pub fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
 }
 
 /// What a pidfd tells about its process.

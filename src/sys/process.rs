@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::signals;
+use crate::proc_stat;
 
 /// A proof that this process had one thread when it was made, and its maker starts no other.
 #[derive(Debug)]
@@ -121,10 +122,10 @@ pub fn children() -> io::Result<Vec<Pid>> {
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // It may be gone by now. The name in parentheses may hold anything: count from its end.
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let after_name = stat.rsplit_once(") ").map_or("", |(_, tail)| tail);
-        if after_name.split(' ').nth(1) == Some(own.as_str()) {
+        // It may be gone by now.
+        let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else { continue };
+        let parent = proc_stat::fields(&stat).and_then(|mut fields| fields.nth(1));
+        if parent == Some(own.as_str()) {
             children.push(Pid::from_raw(pid));
         }
     }

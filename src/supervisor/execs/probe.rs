@@ -4,8 +4,6 @@
 
 use std::os::fd::AsFd as _;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
 use super::procfs::{self, Image};
 use crate::error::{Result, Tried as _};
 use crate::sys::pidfd::{self, ExitSource, Idle};
@@ -27,10 +25,7 @@ pub struct Kernel {
 pub fn probe() -> Result<Kernel> {
     let mut child = Idle::spawn().tried(|| "fork a child to ask the kernel about")?;
     let pid = child.pid();
-    let pidfd = Pid::from_raw(pid)
-        .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
-        .tried(|| "open a pidfd of a child (pidfd_open(2), Linux 5.3)")?;
+    let pidfd = pidfd::open(pid).tried(|| "open a pidfd of a child (pidfd_open(2), Linux 5.3)")?;
     let forked = procfs::stat(pid).is_ok_and(|stat| stat.forked);
     // claudebox itself came here by an exec.
     let execed = procfs::stat(std::process::id().cast_signed()).is_ok_and(|stat| !stat.forked);

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use rustix::fs::{Mode, OFlags};
 
 use crate::bytes::Bytes;
+use crate::proc_stat;
 
 /// `PF_FORKNOEXEC` of the kernel's `include/linux/sched.h`: set by fork and clone, cleared only
 /// inside an exec that succeeds. [`super::probe()`] proves it on the running kernel.
@@ -32,10 +33,8 @@ pub fn stat(pid: i32) -> io::Result<Stat> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The name in parentheses is the process's own choice, parentheses included; the last one ends it.
 fn parse_stat(line: &[u8]) -> Option<Stat> {
-    let end = line.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(line.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    let mut fields = proc_stat::fields(line)?;
     let ppid = fields.nth(1)?.parse().ok()?;
     let flags: u64 = fields.nth(4)?.parse().ok()?;
     Some(Stat { ppid, forked: flags & PF_FORKNOEXEC != 0 })

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::head::{self, Head, Loader, Script};
 use super::record::{Called, FileId, Names};
 use crate::bytes::Bytes;
+use crate::sys::fds::proc_path;
 
 /// openat2(2) gives up when something is renamed meanwhile.
 const TRIES: u32 = 8;
@@ -206,7 +207,7 @@ impl Root {
         if !found.regular {
             return Err(Errno::ACCESS);
         }
-        rustix::fs::access(found.proc_path(), Access::EXEC_OK)?;
+        rustix::fs::access(proc_path(&found.fd), Access::EXEC_OK)?;
         // Executable and not readable: nothing more can be told.
         Ok(found.head().unwrap_or(Head::Elf))
     }
@@ -220,10 +221,6 @@ impl Found {
                 .is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
     }
 
-    fn proc_path(&self) -> String {
-        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
-    }
-
     fn head(&self) -> Option<Head> {
         self.read(head::LOOKED_AT).map(|(_, beginning)| head::parse(&beginning))
     }
@@ -234,7 +231,7 @@ impl Found {
             return None;
         }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(rustix::fs::open(self.proc_path(), flags, Mode::empty()).ok()?);
+        let file = File::from(rustix::fs::open(proc_path(&self.fd), flags, Mode::empty()).ok()?);
         let mut beginning = vec![0; len];
         let mut have = 0;
         while let Some(rest) = beginning.get_mut(have..).filter(|rest| !rest.is_empty()) {
@@ -259,7 +256,6 @@ fn of_the_file(errno: Errno) -> Option<Errno> {
 
 /// The name of an open file in the sandbox's own words.
 pub fn name(file: BorrowedFd<'_>) -> Option<Bytes> {
-    let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    let name = rustix::fs::readlink(link, Vec::with_capacity(128)).ok()?;
+    let name = rustix::fs::readlink(proc_path(&file), Vec::with_capacity(128)).ok()?;
     Some(Bytes(name.into_bytes()))
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, WatchFlags};
@@ -15,6 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::exchange::Object;
+use crate::sys::fds::proc_path;
 use crate::visible::visible_path;
 
 /// The largest file that is read, in bytes.
@@ -109,9 +110,7 @@ impl Place {
     /// Watches its directory.
     pub(super) fn watch(&self, inotify: &OwnedFd, flags: WatchFlags) -> Result<(), Errno> {
         let directory = self.directory()?;
-        // By the descriptor: by its name, a link could have taken its place.
-        let by_fd = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        inotify::add_watch(inotify, by_fd, flags).map(drop)
+        inotify::add_watch(inotify, proc_path(&directory), flags).map(drop)
     }
 
     fn directory(&self) -> Result<OwnedFd, Errno> {

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use super::identity::open_pidfd;
 use super::Watch;
 use crate::log::clock::now;
 use crate::log::event::Exit;
@@ -40,7 +39,7 @@ impl Watch {
     pub(super) fn exit_group(&mut self, stopped: &Notification, status: u8) {
         let mut pid = stopped.tid;
         if !self.processes.contains_key(&pid)
-            && let Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) = open_pidfd(pid)
+            && let Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) = pidfd::open(pid)
         {
             pid = procfs::thread_group(pid).unwrap_or(pid);
         }

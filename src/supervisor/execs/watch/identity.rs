@@ -6,7 +6,6 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::resource::{Resource, getrlimit};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::Watch;
 use crate::supervisor::execs::process::Process;
@@ -36,14 +35,14 @@ impl Watch {
         if self.processes.get(&tid).is_some_and(Process::lives) {
             return self.known(tid);
         }
-        let (pid, pidfd) = match open_pidfd(tid) {
+        let (pid, pidfd) = match pidfd::open(tid) {
             // Not a leader: EINVAL, since Linux 6.9 also ENOENT.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {
                 let pid = procfs::thread_group(tid).unwrap_or(tid);
                 if self.processes.get(&pid).is_some_and(Process::lives) {
                     return self.known(pid);
                 }
-                (pid, open_pidfd(pid))
+                (pid, pidfd::open(pid))
             }
             pidfd => (tid, pidfd),
         };
@@ -127,8 +126,4 @@ impl Watch {
 pub(super) fn room_for_processes() -> RawFd {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
     RawFd::try_from(limit).unwrap_or(RawFd::MAX) - FEW
-}
-
-pub(super) fn open_pidfd(pid: i32) -> rustix::io::Result<OwnedFd> {
-    pidfd_open(Pid::from_raw(pid).ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())
 }
