@@ -5,17 +5,17 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, chmodat, fchmod, fstat, mkdirat,
-    openat, readlinkat, renameat, renameat_with, statat, symlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, mkdirat, openat,
+    readlinkat, renameat, renameat_with, statat, symlinkat,
 };
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use crate::sandbox::prepare;
+use crate::nofollow::{DIRECTORY, change_mode, kind, open_directory, remove};
 
 /// What may be copied where it cannot be renamed: bytes, files, and directories in each other.
 const MOST_BYTES: u64 = 256 << 20;
@@ -68,7 +68,7 @@ impl Aside {
             Ok(()) => Ok(true),
             Err(Errno::XDEV) => {
                 let part = CString::new(format!("{number}.part"))?;
-                prepare::remove(&self.directory, &part)?;
+                remove(&self.directory, &part)?;
                 copy_across((&from, &last), (&self.directory, &part))?;
                 rename(&self.directory, &part, &self.directory, &copied)?;
                 self.replace_by_copy((&from, &last), &copied, &name)
@@ -84,7 +84,7 @@ impl Aside {
         copied: &CStr,
         name: &CStr,
     ) -> io::Result<bool> {
-        prepare::remove(from.0, from.1)?;
+        remove(from.0, from.1)?;
         rename(&self.directory, copied, &self.directory, name)?;
         Ok(true)
     }
@@ -99,7 +99,7 @@ impl Aside {
             Err(Errno::XDEV) if exists(&to, &last)? => Err(Errno::EXIST.into()),
             Err(Errno::XDEV) => {
                 copy_across((&self.directory, &name), (&to, &last))?;
-                prepare::remove(&self.directory, &name)?;
+                remove(&self.directory, &name)?;
                 Ok(())
             }
             other => Ok(other?),
@@ -107,19 +107,12 @@ impl Aside {
     }
 }
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 fn name(number: u32) -> io::Result<CString> {
     Ok(CString::new(number.to_string())?)
 }
 
 fn exists(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
-    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    }
+    Ok(kind(at, name)?.is_some())
 }
 
 fn rename(from: &OwnedFd, old: &CStr, to: &OwnedFd, new: &CStr) -> Result<(), Errno> {
@@ -148,7 +141,7 @@ fn make_ways(project: &mut Beneath, path: &[u8]) -> io::Result<()> {
 fn copy_across(from: (&OwnedFd, &CStr), to: (&OwnedFd, &CStr)) -> io::Result<()> {
     let mut copy = Copy { bytes: MOST_BYTES, files: MOST_FILES };
     copy.any(from, to, 0).inspect_err(|_| {
-        let _ = prepare::remove(to.0, to.1);
+        let _ = remove(to.0, to.1);
     })
 }
 
@@ -185,7 +178,7 @@ impl Copy {
         to: (&OwnedFd, &CStr),
         depth: u64,
     ) -> io::Result<()> {
-        let source = prepare::open_directory(from.0, from.1)?;
+        let source = open_directory(from.0, from.1)?;
         mkdirat(to.0, to.1, Mode::RWXU)?;
         let target = openat(to.0, to.1, DIRECTORY, Mode::empty())?;
         for entry in Dir::read_from(&source)? {
@@ -224,9 +217,7 @@ impl Copy {
 fn let_read(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(at, name, flags, Mode::empty())?;
-    // By the descriptor: by its name, a link could have taken its place.
-    let by_fd = format!("/proc/self/fd/{}", file.as_raw_fd());
-    chmodat(CWD, by_fd, mode(&fstat(&file)?) | Mode::RUSR, AtFlags::empty())
+    change_mode(&file, mode(&fstat(&file)?) | Mode::RUSR)
 }
 
 fn mode(stat: &Stat) -> Mode {

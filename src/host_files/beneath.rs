@@ -2,20 +2,19 @@
 //! put links and closed directories there. No component is ever followed out of the project, or
 //! through a link; a directory that its owner may not enter is opened for as long as we look.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, chmodat, fstat, openat, openat2,
-};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
 use super::survey::parent;
+use crate::nofollow::{self, change_mode};
 
 /// The most directories that are kept open-able at one time: each costs a descriptor.
 const MOST_UNLOCKED: usize = 256;
-/// How often the kernel is asked again when something is being renamed meanwhile, openat2(2).
-const PATIENCE: usize = 64;
 
 /// A directory and what is below it.
 #[derive(Debug)]
@@ -79,7 +78,7 @@ impl Beneath {
         if self.unlocked.len() >= MOST_UNLOCKED {
             return Err(Errno::MFILE);
         }
-        change_mode(fd.as_fd(), before | Mode::RWXU)?;
+        change_mode(&fd, before | Mode::RWXU)?;
         self.unlocked.push((fd, before));
         Ok(())
     }
@@ -106,30 +105,16 @@ impl Beneath {
     }
 
     fn at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let path = if path.is_empty() { b"." } else { path };
-        for _ in 0..PATIENCE {
-            match openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return other,
-            }
-        }
-        Err(Errno::AGAIN)
+        nofollow::beneath(&self.root, Path::new(OsStr::from_bytes(path)), flags)
     }
 }
 
 impl Drop for Beneath {
     fn drop(&mut self) {
         for (fd, before) in self.unlocked.drain(..).rev() {
-            let _ = change_mode(fd.as_fd(), before);
+            let _ = change_mode(&fd, before);
         }
     }
-}
-
-/// By the descriptor: by its name, a link could have taken its place.
-fn change_mode(fd: BorrowedFd<'_>, mode: Mode) -> Result<(), Errno> {
-    chmodat(CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), mode, AtFlags::empty())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
@@ -25,6 +25,7 @@ use super::trust::Trust;
 use super::values::Size;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
+use crate::nofollow;
 use crate::visible::visible_path;
 
 /// The name of the project's own profile.
@@ -50,9 +51,8 @@ impl Directory {
     /// project may be a symbolic link (openat2(2), Linux 5.6).
     pub(super) fn read(&self, path: &Path) -> Result<Option<Source>> {
         let shown = visible_path(&self.path.join(path));
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let below = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let fd = match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), below) {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = match nofollow::beneath(&self.fd, path, flags) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(Errno::LOOP) => {

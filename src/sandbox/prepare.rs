@@ -1,30 +1,27 @@
 //! Work on the host before a start: directories and files that the sandbox will see, below
 //! claudebox's own state directory. An earlier session's agent could write there, and another
-//! session's may do so right now, so every component is opened by itself and without following
-//! a symbolic link, and nothing is done by a path (CVE-2026-34078 is that mistake).
+//! session's may do so right now, so every component is opened by itself, and no link is followed.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, chmodat, fchmod, fstat, mkdirat,
-    openat, openat2, renameat, statat, unlinkat,
+    CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat, openat2, renameat,
 };
 use rustix::io::Errno;
 
 use super::plan::Prepare;
 use crate::error::{Error, Result, Tried as _};
+use crate::nofollow::{DIRECTORY, entries, kind, open_directory, remove};
 use crate::visible::visible_path;
 
 const PRIVATE: Mode = Mode::RWXU;
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Does all of it, in order.
 ///
@@ -71,9 +68,9 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
             .and_then(|at| replace(at.fd(root), name, content.as_ref())),
         (Prepare::MountPoint { .. }, Some((name, parents))) => walk(root, parents, make_way)
-            .and_then(|at| {
-                let at = at.fd(root);
-                if is_file(at, name)? { Ok(()) } else { replace(at, name, b"") }
+            .and_then(|at| match kind(at.fd(root), name)? {
+                Some(FileType::RegularFile) => Ok(()),
+                _ => replace(at.fd(root), name, b""),
             }),
         (Prepare::Remove { .. }, Some((name, parents))) => {
             match walk(root, parents, open_directory) {
@@ -117,7 +114,7 @@ fn home<'a>(root: &'a Path, born: &[u8], roots: &mut Roots<'a>) -> Result<()> {
         return Ok(());
     }
     // A home without a note is from a version that wrote none.
-    if noted.is_some() && is_directory(homes, &name).tried(what)? {
+    if noted.is_some() && kind(homes, &name).tried(what)? == Some(FileType::Directory) {
         remove(homes, &old).and_then(|()| renameat(homes, &name, homes, &old)).tried(what)?;
     }
     replace(homes, &note, born).tried(what)
@@ -219,21 +216,6 @@ fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Opens a directory to read and change it, also where an agent took our right to.
-pub(crate) fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    match openat(at, name, DIRECTORY, Mode::empty()) {
-        Err(Errno::ACCESS) => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let path_only = openat(at, name, flags, Mode::empty())?;
-            // By the descriptor: by its name, a link could have taken its place.
-            let by_fd = format!("/proc/self/fd/{}", path_only.as_raw_fd());
-            chmodat(CWD, by_fd, PRIVATE, AtFlags::empty())?;
-            openat(at, name, DIRECTORY, Mode::empty())
-        }
-        other => other,
-    }
-}
-
 /// Writes a file that was not there.
 fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -246,98 +228,6 @@ fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     remove(at, name)?;
     create_new(at, name, content)
-}
-
-fn is_file(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
-    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode).is_file()),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn is_directory(at: impl AsFd, name: &CStr) -> Result<bool, Errno> {
-    match statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode).is_dir()),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Removes whatever stands there, with everything below it.
-pub(crate) fn remove(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    match unlinkat(at, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) if is_directory(at, name)? => {
-            empty(&open_directory(at, name)?)?;
-            unlinkat(at, name, AtFlags::REMOVEDIR)
-        }
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Empties a directory. A directory in it is not entered but first loses its own directories to
-/// `top`, so that a tree a million levels deep costs neither stack nor descriptors.
-fn empty(top: &OwnedFd) -> Result<(), Errno> {
-    let mut moved = 0_u64;
-    loop {
-        let entries = entries(top)?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        for name in entries {
-            if unlink_file(top, &name)? {
-                continue;
-            }
-            let directory = match open_directory(top, &name) {
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                other => other?,
-            };
-            for below in self::entries(&directory)? {
-                if !unlink_file(&directory, &below)? {
-                    moved += 1;
-                    raise(&directory, &below, top, moved)?;
-                }
-            }
-            match unlinkat(top, &name, AtFlags::REMOVEDIR) {
-                // Somebody writes to it still: the next round takes that too.
-                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-}
-
-/// Moves a directory up to `top` under a name that is free there.
-fn raise(from: &OwnedFd, name: &CStr, top: &OwnedFd, number: u64) -> Result<(), Errno> {
-    // A directory can only be moved by who may write to it: it has to change its `..`.
-    drop(open_directory(from, name)?);
-    let free = CString::new(format!(".removed-{}-{number}", std::process::id()))
-        .map_err(|_| Errno::INVAL)?;
-    match renameat(from, name, top, &free) {
-        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes what is not a directory; answers whether it is gone.
-fn unlink_file(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
-    match unlinkat(at, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::ISDIR | Errno::PERM) if is_directory(at, name)? => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn entries(at: &OwnedFd) -> Result<Vec<CString>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(at)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(names)
 }
 
 fn errno(err: &io::Error) -> Errno {
@@ -416,24 +306,6 @@ mod tests {
         prepare(&[Prepare::Remove { root, path: Bytes::from("home") }]).unwrap();
         assert!(!dir.path().join("home").exists());
         assert_eq!(fs::read(victim.path().join("key")).unwrap(), b"secret");
-    }
-
-    #[test]
-    fn a_tree_without_permissions_and_deeper_than_any_path_is_removed() {
-        let (dir, root) = root();
-        let mut at = File::open(dir.path()).unwrap().into();
-        for level in 0..3_000 {
-            mkdirat(&at, "d", PRIVATE).unwrap();
-            openat(&at, "f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
-            let next: OwnedFd = openat(&at, "d", DIRECTORY, Mode::empty()).unwrap();
-            if level % 7 == 3 {
-                fchmod(&at, Mode::empty()).unwrap();
-            }
-            at = next;
-        }
-        prepare(&[Prepare::Remove { root: root.clone(), path: Bytes::from("d") }]).unwrap();
-        assert!(!dir.path().join("d").exists());
-        prepare(&[Prepare::Remove { root, path: Bytes::from("d") }]).unwrap();
     }
 
     #[test]

@@ -15,16 +15,16 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::cgroup::Cgroup;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::nofollow;
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::{Mounted, Orders};
 use crate::sandbox::plan::{Arg, FdSource, Plan};
@@ -271,15 +271,8 @@ fn open(source: &FdSource) -> Result<OwnedFd> {
         FdSource::Path { beneath, path } => {
             let shown = visible_path(&beneath.as_path().join(path.as_path()));
             let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-            let empty = path.as_ref().is_empty();
-            let path = if empty { Path::new(".") } else { path.as_path() };
             openat(CWD, beneath.as_path(), root, Mode::empty())
-                .and_then(|beneath| {
-                    // Not with O_NOFOLLOW: together they open a final link itself, not refuse it.
-                    let flags = OFlags::PATH | OFlags::CLOEXEC;
-                    openat2(beneath, path, flags, Mode::empty(), resolve)
-                })
+                .and_then(|root| nofollow::beneath(root, path.as_path(), OFlags::PATH))
                 .map_err(|errno| not_opened(&shown, errno))
         }
     }

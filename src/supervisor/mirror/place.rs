@@ -9,19 +9,16 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, renameat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::exchange::Object;
+use crate::nofollow;
 use crate::sys::fds::proc_path;
 use crate::visible::visible_path;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
-/// How often the kernel is asked again when something is being renamed meanwhile, openat2(2).
-const PATIENCE: usize = 64;
 
 /// Where a file is, or will be.
 #[derive(Debug)]
@@ -116,17 +113,7 @@ impl Place {
     fn directory(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, &self.root, flags | OFlags::PATH, Mode::empty())?;
-        let path =
-            if self.directory.as_os_str().is_empty() { Path::new(".") } else { &self.directory };
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        for _ in 0..PATIENCE {
-            match openat2(&root, path, flags | OFlags::RDONLY, Mode::empty(), resolve) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return other,
-            }
-        }
-        Err(Errno::AGAIN)
+        nofollow::beneath(root, &self.directory, flags | OFlags::RDONLY)
     }
 }
 
