@@ -15,6 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
+use super::path::{parent, ways};
 use crate::nofollow::{DIRECTORY, change_mode, kind, open_directory, remove};
 
 /// What may be copied where it cannot be renamed: bytes, files, and directories in each other.
@@ -58,7 +59,7 @@ impl Aside {
         let moved = match rename(&from, &last, &self.directory, &name) {
             Err(Errno::ACCESS | Errno::PERM) => {
                 // To move a directory one must be allowed to change it: its `..` is another then.
-                project.unlock(super::survey::parent(path))?;
+                project.unlock(parent(path))?;
                 let _ = project.unlock(path);
                 rename(&from, &last, &self.directory, &name)
             }
@@ -126,9 +127,7 @@ fn rename(from: &OwnedFd, old: &CStr, to: &OwnedFd, new: &CStr) -> Result<(), Er
 
 /// Makes the directories that were there when it was taken.
 fn make_ways(project: &mut Beneath, path: &[u8]) -> io::Result<()> {
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    for (end, _) in ends {
-        let way = &path[..end];
+    for way in ways(path) {
         if project.directory(way).is_err_and(|errno| errno == Errno::NOENT) {
             let (at, last) = project.place(way)?;
             mkdirat(at, last, Mode::from_raw_mode(0o755))?;

@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
-use super::survey::parent;
+use super::path::{parent, ways};
+use super::table::What;
 use crate::nofollow::{self, change_mode};
 
 /// The most directories that are kept open-able at one time: each costs a descriptor.
@@ -54,8 +55,7 @@ impl Beneath {
     fn unlocking(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         match self.at(path, flags) {
             Err(Errno::ACCESS) => {
-                let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-                let mut ways: Vec<&[u8]> = ends.map(|(end, _)| &path[..end]).collect();
+                let mut ways: Vec<&[u8]> = ways(path).collect();
                 if flags.contains(OFlags::DIRECTORY) {
                     ways.push(path);
                 }
@@ -86,6 +86,24 @@ impl Beneath {
     /// Opens a directory to read it, and changes nothing where it is closed.
     pub(crate) fn directory_as_it_is(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// The names in a directory, some thousands at the most, and what stands there.
+    pub(crate) fn names(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, What)>, Errno> {
+        let directory = self.directory_as_it_is(path)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&directory)?.take(4096) {
+            let entry = entry?;
+            let what = match entry.file_type() {
+                FileType::Directory => What::Directory,
+                FileType::Symlink => What::Link,
+                _ => What::File,
+            };
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push((entry.file_name().to_bytes().to_vec(), what));
+            }
+        }
+        Ok(names)
     }
 
     /// Whether there is a symbolic link.

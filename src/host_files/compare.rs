@@ -5,8 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::index::Index;
+use super::path::{is_at_or_below, join, parent};
 use super::record::{MOST_READ, Record};
-use super::survey::{Item, Kind, Survey, is_at_or_below, parent, read_entry, write_entry};
+use super::survey::{Item, Kind, Survey, read_entry, write_entry};
 use super::table::{BARE, Entry, GITLINK};
 use crate::bytes::Bytes;
 
@@ -188,10 +189,7 @@ impl Compare<'_> {
 /// directory it is in (`hooks`).
 fn heads(path: &Bytes) -> impl Iterator<Item = Bytes> {
     let directory = parent(&path.0);
-    [directory, parent(directory)].into_iter().map(|directory| {
-        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        Bytes([directory, slash, b"HEAD"].concat())
-    })
+    [directory, parent(directory)].into_iter().map(|directory| Bytes(join(directory, b"HEAD")))
 }
 
 #[cfg(test)]

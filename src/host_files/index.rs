@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::known::Target;
-use super::survey::{is_at_or_below, parent};
+use super::path::{is_at_or_below, parent};
 use super::table::{self, What};
 use crate::hex::hexadecimal;
 

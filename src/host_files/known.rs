@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::survey::{Item, is_at_or_below, read_entry, write_entry};
+use super::path::is_at_or_below;
+use super::survey::{Item, read_entry, write_entry};
 use super::table::Entry;
 use crate::bytes::Bytes;
 

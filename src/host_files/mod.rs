@@ -11,6 +11,7 @@ pub mod found;
 pub mod index;
 pub mod known;
 pub mod name;
+pub mod path;
 pub mod record;
 pub mod settle;
 mod show;

@@ -3,9 +3,10 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path};
+use std::path::Path;
 
-use super::survey::is_at_or_below;
+use super::path::is_at_or_below;
+use crate::policy::paths::clean;
 use crate::visible::visible;
 
 /// Paths as they were typed.
@@ -19,6 +20,7 @@ impl Wanted {
     /// Each is meant as it was listed: relative to the project. One that begins with `/`, `./` or `../`
     /// is meant from the root, or from `here`.
     pub fn new(typed: &[OsString], project: &Path, here: &Path) -> Self {
+        // Cleaned as written: nothing of it needs to exist any more.
         let below = |path: &Path| {
             let path = clean(path);
             path.strip_prefix(project).ok().map(|rest| rest.as_os_str().as_bytes().to_vec())
@@ -42,21 +44,6 @@ impl Wanted {
         };
         self.paths.is_empty() || self.paths.iter().flatten().any(meant)
     }
-}
-
-/// Without `.` and `..`, as written: nothing of it needs to exist any more.
-fn clean(path: &Path) -> std::path::PathBuf {
-    let mut clean = std::path::PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
 }
 
 #[cfg(test)]

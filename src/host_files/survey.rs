@@ -76,16 +76,6 @@ impl Survey {
     }
 }
 
-/// Whether `path` is `root` or below it.
-pub fn is_at_or_below(path: &[u8], root: &[u8]) -> bool {
-    path.strip_prefix(root).is_some_and(|rest| root.is_empty() || matches!(rest, [] | [b'/', ..]))
-}
-
-/// The directory of a relative path; empty for the project.
-pub fn parent(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(b"", |end| &path[..end])
-}
-
 /// An entry is written down as its pattern.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 pub(super) fn write_entry<S: Serializer>(

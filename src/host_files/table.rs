@@ -7,6 +7,8 @@
 
 use std::sync::OnceLock;
 
+use super::path::ways;
+
 /// When it is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
@@ -209,14 +211,9 @@ pub fn is_on_the_way(path: &[u8]) -> bool {
 /// The shortest beginning of a path that is in the table, the path being that of a file, and its
 /// entry.
 pub fn unit(path: &[u8]) -> Option<(&[u8], &'static Entry)> {
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    for end in ends {
-        let part = &path[..end];
-        if let Some(entry) = find(part, What::Directory) {
-            return Some((part, entry));
-        }
-    }
-    find(path, What::File).map(|entry| (path, entry))
+    let directory = |way| Some((way, find(way, What::Directory)?));
+    let file = || Some((path, find(path, What::File)?));
+    ways(path).find_map(directory).or_else(file)
 }
 
 /// One way in which a path can match: an entry's pattern, or a beginning of it.
@@ -259,7 +256,7 @@ fn candidates(name: &[u8]) -> &'static [&'static Line] {
 
 fn lines() -> Lines {
     let all: &'static [Line] =
-        std::iter::once(&NESTED).chain(TABLE).flat_map(ways).collect::<Vec<_>>().leak();
+        std::iter::once(&NESTED).chain(TABLE).flat_map(lines_of).collect::<Vec<_>>().leak();
     let begins = |line: &Line, byte: u8| match line.components.last().and_then(|last| last.first())
     {
         Some(b'*') => true,
@@ -270,7 +267,7 @@ fn lines() -> Lines {
 }
 
 /// The ways to match an entry: itself, and a link in the place of each directory on the way.
-fn ways(entry: &'static Entry) -> Vec<Line> {
+fn lines_of(entry: &'static Entry) -> Vec<Line> {
     let (path, tree) = match entry.pattern.strip_suffix('/') {
         Some(path) => (path, true),
         None => (entry.pattern, false),

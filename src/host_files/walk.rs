@@ -9,10 +9,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, FileType, RawDir, Stat, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, Stat, statat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
+use super::path::join;
 use super::survey::{Item, Kind, Survey};
 use super::table::{self, BARE, Entry, NESTED, What};
 use crate::bytes::Bytes;
@@ -229,24 +230,6 @@ impl Walk<'_> {
     }
 }
 
-/// The names in a directory of the project, some thousands at the most.
-pub(crate) fn names(project: &Beneath, path: &[u8]) -> Result<Vec<(Vec<u8>, What)>, Errno> {
-    let directory = project.directory_as_it_is(path)?;
-    let mut names = Vec::new();
-    for entry in Dir::read_from(&directory)?.take(4096) {
-        let entry = entry?;
-        let what = match entry.file_type() {
-            FileType::Directory => What::Directory,
-            FileType::Symlink => What::Link,
-            _ => What::File,
-        };
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push((entry.file_name().to_bytes().to_vec(), what));
-        }
-    }
-    Ok(names)
-}
-
 /// What stands in a directory and makes it a repository, gitrepository-layout(5).
 #[derive(Default)]
 struct Signs {
@@ -290,10 +273,6 @@ fn item(entry: &'static Entry, unit: bool, package: bool, stat: &Stat) -> Item {
         size: u64::try_from(stat.st_size).unwrap_or_default(),
         ctime: (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default()),
     }
-}
-
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
 #[cfg(test)]

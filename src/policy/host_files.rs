@@ -17,7 +17,8 @@ use crate::error::Result;
 use crate::host::FileKind;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::{Known, Target};
-use crate::host_files::survey::{FirstLook, Item, Kind, Survey, is_at_or_below, parent};
+use crate::host_files::path::{is_at_or_below, join, parent, ways};
+use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, BARE, Entry, NESTED};
 use crate::sandbox::project::GitEntry;
 use crate::visible::visible;
@@ -199,8 +200,7 @@ impl Guard<'_, '_> {
         }
         if *item.entry == BARE {
             let directory = parent(&path.0);
-            let head = [directory, if directory.is_empty() { b"" } else { b"/" }, b"HEAD"].concat();
-            if directory.is_empty() || self.is_tracked(&head) {
+            if directory.is_empty() || self.is_tracked(&join(directory, b"HEAD")) {
                 return Ok(());
             }
             return self.protect(directory, Node::Directory);
@@ -245,9 +245,8 @@ impl Guard<'_, '_> {
     }
 
     fn bind(&mut self, root: &Path, path: &[u8], node: Node) -> Result<()> {
-        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        for (end, _) in ends {
-            let way = Path::new(OsStr::from_bytes(&path[..end]));
+        for way in ways(path) {
+            let way = Path::new(OsStr::from_bytes(way));
             let destination = root.join(way);
             if !self.draft.steps.iter().any(|step| step.is_at(&destination)) {
                 let why = "holds what is protected, so it cannot be moved";

@@ -18,10 +18,11 @@ use super::events::notice;
 use crate::bytes::Bytes;
 use crate::host_files::beneath::Beneath;
 use crate::host_files::compare::Change;
+use crate::host_files::path::{join, parent};
 use crate::host_files::record::{Record, content};
-use crate::host_files::survey::{Kind, parent};
+use crate::host_files::settle;
+use crate::host_files::survey::Kind;
 use crate::host_files::table::{self, Entry, What};
-use crate::host_files::{settle, walk};
 use crate::log::clock::now;
 use crate::log::event::{Event, HostFile};
 use crate::sys::fds::proc_path;
@@ -212,7 +213,7 @@ impl Watch {
 
     /// A directory that came and was not watched at once may already hold something.
     fn look_into(&mut self, path: &[u8], events: &mut Vec<Event>) {
-        let Ok(names) = walk::names(&self.project, path) else { return };
+        let Ok(names) = self.project.names(path) else { return };
         for (name, what) in names {
             let path = join(path, &name);
             if self.is_known(&path) {
@@ -311,8 +312,4 @@ fn event(path: Bytes, entry: &'static Entry, change: Change, tracked: bool, seen
         tracked,
         seen: seen.to_owned(),
     })
-}
-
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
