@@ -3,7 +3,6 @@
 //! one run gets from what was typed to what is done.
 
 pub mod attack;
-mod bpf;
 pub mod bytes;
 #[cfg(test)]
 mod cases;
@@ -12,6 +11,7 @@ mod commands;
 pub mod demo;
 pub mod doctor;
 pub mod error;
+pub mod filters;
 pub mod front;
 pub mod generated;
 mod hex;

@@ -12,13 +12,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
-use super::execs::{self, Execs, Kernel, Limits, Options, Root, filter::Stops};
+use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
 use super::refusal::{self, Userns};
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
 use crate::error::{Error, Result, Tried as _};
+use crate::filters::notify::Stops;
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;

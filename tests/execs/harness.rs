@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use claudebox::log::event::{End, Event, Exec, ExecId, Exit, Outcome, Ran};
 use claudebox::log::sink::Sink;
-use claudebox::supervisor::execs::filter::{self, Stops};
+use claudebox::filters::notify::{self, Stops};
 use claudebox::supervisor::execs::{self, Execs, Kernel, Limits, Options, Root};
 use claudebox::sys::pidfd::ExitSource;
 use claudebox::sys::seccomp;
@@ -94,7 +94,7 @@ pub(crate) fn run(command: &mut Command, setup: &Setup, sink: Box<dyn Sink>) -> 
     let kernel = Kernel { exits: setup.exits, ..kernel() };
     let exits = setup.exits == ExitSource::ExitGroup;
     let stops = Stops { starts: verify, exits, sockets: false };
-    let program = filter::program(stops);
+    let program = notify::program(stops);
     let before = setup.before;
     let work = command.get_current_dir().unwrap_or(Path::new("/tmp")).to_owned();
     let socket = theirs.as_raw_fd();

@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::filters::errno;
 use crate::sandbox::limits::Rlimits;
 use crate::sandbox::plan::{Demand, ErrnoFilter, Landlock};
 use crate::sys::process::leave_session_keyring;
@@ -65,7 +66,7 @@ pub(super) fn confine(landlock: &Landlock, filter: ErrnoFilter) -> Result<Restri
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).tried(|| "set no_new_privs")?;
     let restricted = restrict_files(landlock)?;
-    if let Some(program) = super::errno::program(filter) {
+    if let Some(program) = errno::program(filter) {
         seccomp::apply(&program).tried(|| "install the errno filter")?;
     }
     Ok(restricted)

@@ -19,8 +19,8 @@ use std::os::fd::RawFd;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::filters::notify::Stops;
 use crate::sandbox::plan::InnerPlan;
-use crate::supervisor::execs::filter::Stops;
 
 /// What the inner stage is started with, in its sealed memory file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,6 @@
 
 mod child;
 mod confine;
-mod errno;
 pub mod handshake;
 mod init;
 mod mounts;
@@ -23,8 +22,9 @@ use self::child::Program;
 use self::handshake::{Observed, Order, Orders, Ready, Report};
 use self::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _, exit};
+use crate::filters::errno;
+use crate::filters::notify::Stops;
 use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
-use crate::supervisor::execs::filter::Stops;
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;

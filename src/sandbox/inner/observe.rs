@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use rustix::process::WaitOptions;
 
 use super::handshake::{Observed, Report};
-use crate::supervisor::execs::filter::{self, Stops};
+use crate::filters::notify::{self, Stops};
 use crate::sys::channel::Channel;
 use crate::sys::process::SingleThreaded;
 use crate::sys::seccomp::{self, Listener};
@@ -39,7 +39,7 @@ pub(super) fn probe(
 
 /// Answers 0 if the exec of a missing file failed as it should, else an errno.
 fn in_child(supervisor: &Channel, stops: Stops) -> u8 {
-    let handed = seccomp::install(&filter::program(stops))
+    let handed = seccomp::install(&notify::program(stops))
         .and_then(|listener| supervisor.send(&Report::Probe, &[listener.fd.as_fd()]));
     let errno = match handed {
         Ok(()) => match nix::unistd::execve(c"/nonexistent", &[c"probe"], &[c""; 0]) {
@@ -54,7 +54,7 @@ fn in_child(supervisor: &Channel, stops: Stops) -> u8 {
 
 /// Installs the real one. Also answers what the supervisor is to be told.
 pub(super) fn install(stops: Stops) -> (Option<Listener>, Observed) {
-    match seccomp::install(&filter::program(stops)) {
+    match seccomp::install(&notify::program(stops)) {
         Ok(listener) => {
             let killable = listener.killable;
             (Some(listener), Observed::On { killable })

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::Limits;
 use super::arguments::Kept;
-use super::calls::ExecCall;
+use crate::filters::calls::ExecCall;
 
 /// A read never crosses a multiple of this in one piece: `process_vm_readv(2)` gives a piece
 /// whole or not at all, and the next page may not be there. No architecture has smaller pages.
@@ -242,8 +242,8 @@ fn pieces(range: Range) -> impl Iterator<Item = RemoteIoVec> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::ExecCall;
     use super::*;
+    use crate::filters::calls::ExecCall;
     use proptest::prelude::*;
     use std::ffi::CString;
 

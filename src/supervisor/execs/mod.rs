@@ -1,8 +1,8 @@
 //! Watches every exec of a session and writes the session's log. The kernel stops each execve(2)
 //! inside and tells us; we look and let it go on. Observed, never enforced: what is read here
 //! comes from the memory of the one who is watched. (One call is not let go on but done in the
-//! caller's place: see [`calls::Kind::Socket`].) It must never keep a process waiting for a disk,
-//! and never lose an event.
+//! caller's place: see [`crate::filters::calls::Kind::Socket`].) It must never keep a process waiting
+//! for a disk, and never lose an event.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -23,8 +23,6 @@ use crate::log::sink::Sink;
 use crate::sys::channel::Channel;
 
 pub mod arguments;
-pub mod calls;
-pub mod filter;
 pub mod flag;
 pub mod head;
 pub mod judge;
@@ -47,7 +45,7 @@ pub struct Options {
     /// What this kernel can tell; see [`probe()`]. The filter must be made from the same.
     pub kernel: Kernel,
     /// Confirm the argv that ran. The filter must stop the starts of programs
-    /// ([`filter::Stops::starts`]).
+    /// ([`crate::filters::notify::Stops::starts`]).
     pub verify: bool,
     /// How much of an exec is kept.
     pub limits: Limits,
@@ -96,8 +94,8 @@ pub struct Execs {
     write: JoinHandle<io::Result<Box<dyn Sink>>>,
 }
 
-/// Starts watching. `sockets` leads to who makes the sockets of [`calls::Kind::Socket`]; without
-/// it they are refused.
+/// Starts watching. `sockets` leads to who makes the sockets of
+/// [`crate::filters::calls::Kind::Socket`]; without it they are refused.
 ///
 /// # Errors
 /// When a descriptor or a thread cannot be had, or the kernel has no seccomp notifications.

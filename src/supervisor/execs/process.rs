@@ -35,7 +35,7 @@ pub struct Process {
     /// It is dead; its parent has not asked for it yet.
     pub died: Option<Instant>,
     /// What is read of its next program does not decide: an exec was not kept in `under_way`, or
-    /// somebody changed what the kernel says of a program (see [`super::calls::Kind::SetMm`]).
+    /// somebody changed what the kernel says of a program (see [`crate::filters::calls::Kind::SetMm`]).
     pub doubtful: bool,
 }
 

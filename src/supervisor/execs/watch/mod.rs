@@ -23,11 +23,11 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use self::socket::Maker;
 use super::Options;
-use super::calls::{self, Call};
 use super::flag::Flag;
 use super::process::Process;
 use super::queue::Queue;
 use super::record::{FileId, Seen};
+use crate::filters::calls::{self, Call};
 use crate::log::clock::now;
 use crate::log::event::{Event, ExecId, Notice};
 use crate::sys::channel::Channel;

@@ -13,8 +13,8 @@ use std::os::unix::fs::FileExt as _;
 use nix::errno::Errno;
 
 use super::Watch;
+use crate::filters::calls::SocketCall;
 use crate::sandbox::inner::handshake::{Made, Wanted};
-use crate::supervisor::execs::calls::SocketCall;
 use crate::supervisor::execs::procfs;
 use crate::sys::channel::Channel;
 use crate::sys::seccomp::Notification;

@@ -5,44 +5,44 @@
 use crate::sys::seccomp::Instruction;
 
 /// Offset of the call's number in `struct seccomp_data` (linux/seccomp.h).
-pub(crate) const NR: u32 = 0;
+pub(super) const NR: u32 = 0;
 /// Offset of the calling convention, an `AUDIT_ARCH_*`.
-pub(crate) const ARCH: u32 = 4;
+pub(super) const ARCH: u32 = 4;
 
 /// Offset of the low half of an argument, counted from 0. All of our architectures are
 /// little-endian.
-pub(crate) const fn argument(index: u32) -> u32 {
+pub(super) const fn argument(index: u32) -> u32 {
     16 + 8 * index
 }
 
 /// Loads the 32 bits at an offset.
-pub(crate) fn load(offset: u32) -> Instruction {
+pub(super) fn load(offset: u32) -> Instruction {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
 }
 
 /// Passes over `then` instructions if the loaded word has this value, else over `otherwise`.
-pub(crate) fn if_equal(value: u32, then: usize, otherwise: usize) -> Instruction {
+pub(super) fn if_equal(value: u32, then: usize, otherwise: usize) -> Instruction {
     jump(libc::BPF_JEQ, value, then, otherwise)
 }
 
 /// The same, if it is at least this value.
-pub(crate) fn if_at_least(value: u32, then: usize, otherwise: usize) -> Instruction {
+pub(super) fn if_at_least(value: u32, then: usize, otherwise: usize) -> Instruction {
     jump(libc::BPF_JGE, value, then, otherwise)
 }
 
 /// The same, if it has any of these bits.
-pub(crate) fn if_any_bit(mask: u32, then: usize, otherwise: usize) -> Instruction {
+pub(super) fn if_any_bit(mask: u32, then: usize, otherwise: usize) -> Instruction {
     jump(libc::BPF_JSET, mask, then, otherwise)
 }
 
 /// Passes over any number of instructions.
-pub(crate) fn skip(count: usize) -> Instruction {
+pub(super) fn skip(count: usize) -> Instruction {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     instruction(libc::BPF_JMP | libc::BPF_JA, 0, 0, count)
 }
 
 /// Ends the program with an action.
-pub(crate) fn answer(action: u32) -> Instruction {
+pub(super) fn answer(action: u32) -> Instruction {
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, action)
 }
 
@@ -60,7 +60,7 @@ fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
 
 /// Runs a program on a call as the kernel would; an instruction that is none of ours panics.
 #[cfg(test)]
-pub(crate) fn run(program: &[Instruction], call: &crate::sys::seccomp::Notification) -> u32 {
+pub(super) fn run(program: &[Instruction], call: &crate::sys::seccomp::Notification) -> u32 {
     let mut data = Vec::new();
     data.extend(call.nr.to_le_bytes());
     data.extend(call.arch.to_le_bytes());

@@ -17,9 +17,11 @@ mod table;
 mod tests;
 
 use self::table::{Column, NONE, Refusal, SOCKETCALL, TABLE, When};
-use crate::bpf::{ARCH, NR, answer, argument, if_any_bit, if_at_least, if_equal, load, skip};
+use crate::filters::bpf::{
+    ARCH, NR, answer, argument, if_any_bit, if_at_least, if_equal, load, skip,
+};
+use crate::filters::calls::{AARCH64, ARM, I386, X32, X86_64};
 use crate::sandbox::plan::ErrnoFilter;
-use crate::supervisor::execs::calls::{AARCH64, ARM, I386, X86_64};
 use crate::sys::seccomp::{ALLOW, Instruction, refuse};
 
 /// A calling convention: its number in linux/audit.h, and its column in the table.
@@ -42,9 +44,6 @@ fn offered() -> &'static [Convention] {
     if cfg!(target_arch = "x86_64") { x86 } else { arm }
 }
 
-/// x32 programs have the audit number of x86-64 and this bit in the number of each call
-/// (`__X32_SYSCALL_BIT`). There are hardly any, and their calls slipped past filters for years.
-const X32: u32 = 0x4000_0000;
 /// The number that a tracer gives a call to skip it (ptrace(2)).
 const SKIPPED: u32 = u32::MAX;
 
@@ -52,7 +51,7 @@ const SKIPPED: u32 = u32::MAX;
 const LEAF: usize = 6;
 
 /// The program for seccomp(2); `None` where the plan asks for no filter.
-pub(super) fn program(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
+pub(crate) fn program(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
     let refusals: Vec<&Refusal> = match filter {
         ErrnoFilter::Off => return None,
         ErrnoFilter::All => TABLE.iter().collect(),
@@ -62,7 +61,7 @@ pub(super) fn program(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
 }
 
 /// A further program for where nobody makes the sockets of socketcall(2).
-pub(super) fn without_sockets(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
+pub(crate) fn without_sockets(filter: ErrnoFilter) -> Option<Vec<Instruction>> {
     (filter != ErrnoFilter::Off).then(|| compile(offered(), &[&SOCKETCALL]))
 }
 

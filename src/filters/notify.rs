@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bpf::{ARCH, NR, answer, argument, if_equal, load};
 use super::calls::{Kind, Row, TABLE};
-use crate::bpf::{ARCH, NR, answer, argument, if_equal, load};
 use crate::sys::seccomp::{ALLOW, Instruction, NOTIFY};
 
 /// What is to be stopped besides every execve(2) and execveat(2). Inner stage and supervisor must
@@ -68,9 +68,9 @@ fn block<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Instruction> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::{self, Call, I386, X86_64};
     use super::*;
-    use crate::bpf::run;
+    use crate::filters::bpf::run;
+    use crate::filters::calls::{self, Call, I386, X86_64};
     use crate::sys::seccomp::Notification;
     use proptest::prelude::*;
 

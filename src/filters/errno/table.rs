@@ -278,7 +278,7 @@ pub(super) const TABLE: &[Refusal] = &[
     },
 ];
 
-/// Not in the table: refused only where nobody makes the socket (see [`super::super::sockets`]).
+/// Not in the table: refused only where nobody makes the socket (see [`crate::sandbox::inner`]).
 pub(super) const SOCKETCALL: Refusal = Refusal {
     calls: &[call("socketcall", NONE, 102, NONE, NONE)],
     when: When::OneOf(0, &[value("SYS_SOCKET", 1), value("SYS_SOCKETPAIR", 8)]),

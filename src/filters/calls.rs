@@ -14,8 +14,9 @@ pub const AARCH64: u32 = 0xc000_00b7;
 /// `AUDIT_ARCH_ARM`.
 pub const ARM: u32 = 0x4000_0028;
 
-/// `__X32_SYSCALL_BIT`
-const X32: u32 = 0x4000_0000;
+/// x32 programs have the audit number of x86-64 and this bit in the number of each call
+/// (`__X32_SYSCALL_BIT`). There are hardly any, and their calls slipped past filters for years.
+pub(super) const X32: u32 = 0x4000_0000;
 /// `ARCH_SET_FS` of `arch_prctl(2)`.
 const ARCH_SET_FS: u32 = 0x1002;
 
@@ -43,7 +44,7 @@ pub enum Kind {
     /// `exit_group(2)`
     ExitGroup,
     /// socketcall(2) that makes a socket. The family stands in memory, where a filter cannot look,
-    /// so the socket is made for the caller (see [`super::watch`]).
+    /// so the socket is made for the caller (see [`crate::supervisor::execs::watch`]).
     Socket,
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::table::{NONE, Refusal, TABLE, Value, When};
 
-const PAGE: &str = include_str!("../../../../docs/syscalls.md");
+const PAGE: &str = include_str!("../../../docs/syscalls.md");
 
 fn shown() -> String {
     let mut text = String::from("| calls | when | answer | why |\n|---|---|---|---|\n");

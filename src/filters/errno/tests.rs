@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::table::Call;
 use super::*;
-use crate::bpf::run;
+use crate::filters::bpf::run;
 use crate::sys::seccomp::Notification;
 
 fn whole() -> Vec<Instruction> {
