@@ -40,9 +40,9 @@ use error::Result;
 use host::{Disk, Host};
 use policy::Policy;
 use policy::invocation::Invocation;
+use policy::project;
 use profile::config::Config;
 use sandbox::plan::Plan;
-use sandbox::project;
 
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -15,12 +15,12 @@ use claudebox::bytes::Bytes;
 use claudebox::host::{Dirs, Disk, Host};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::mount::{Access, Class, Mount};
+use claudebox::policy::project;
 use claudebox::policy::{Policy, resolve};
 use claudebox::profile::schema::{Git, NetworkMode};
 use claudebox::profile::settings::{LayerKind, Origin, Settings, Settled};
 use claudebox::sandbox::compile;
 use claudebox::sandbox::plan::{Arg, FdSource, Plan, Prepare};
-use claudebox::sandbox::project;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 /// A home with a project and things that are nobody's business.

@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 use super::invocation::Invocation;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::{Variables, place};
+use super::program::Need;
+use super::project::Project;
 use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
 use crate::host::{Facts, Host};
 use crate::profile::settings::{Origin, Settings};
 use crate::sandbox::plan::{Mirror, Prepare};
-use crate::sandbox::program::Need;
-use crate::sandbox::project::Project;
 use crate::visible::visible_path;
 
 /// See the module.

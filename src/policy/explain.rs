@@ -17,7 +17,6 @@ use super::paths::place;
 use crate::bytes::Bytes;
 use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
-use crate::sandbox::compile::network_name;
 use crate::sandbox::limits;
 use crate::sandbox::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
 use crate::visible::{is_invisible, visible, visible_path};
@@ -88,7 +87,7 @@ fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
     let nested = if policy.nested_userns.value { "true" } else { "false" };
     let limits = &policy.limits;
     let mut settings = vec![
-        named("network", &policy.network, network_name(policy.network.value)),
+        named("network", &policy.network, policy.network.value.word()),
         named("git", &policy.git, git),
         named("exec-log", &policy.exec_log, exec_log),
         named("host-files", &policy.host_files, host_files),

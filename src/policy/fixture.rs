@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use super::invocation::Invocation;
-use super::{Policy, explain, resolve};
+use super::{Policy, explain, project, resolve};
 use crate::error::Result;
 use crate::host::fake::FakeDisk;
 use crate::host::{Bwrap, Cgroups, Dirs, Host};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::compile;
-use crate::sandbox::project;
 
 /// A value of line `line` of a user's profile.
 pub(crate) fn at<T>(line: usize, value: T) -> Settled<T> {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
 use crate::host::FileKind;
 use crate::profile::schema::Git;
-use crate::sandbox::project::{GitEntry, pointer_refused};
 
 /// What of `.git` a git outside executes or obeys: githooks(5), git-config(1), the attributes in
 /// `info`, the configuration per worktree, and the git directories of submodules and worktrees.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
+use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::host::FileKind;
@@ -20,7 +21,6 @@ use crate::host_files::known::{Known, Target};
 use crate::host_files::path::{is_at_or_below, join, parent, ways};
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, BARE, Entry, NESTED};
-use crate::sandbox::project::GitEntry;
 use crate::visible::visible;
 
 /// Each costs a start some hundredths of a millisecond, and more the more there are: bwrap reads the

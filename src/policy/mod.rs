@@ -19,6 +19,8 @@ pub mod mount;
 mod parts;
 pub mod paths;
 mod proc;
+mod program;
+pub mod project;
 mod sockets;
 mod state;
 mod system;
@@ -34,8 +36,6 @@ use crate::host_files::known::Known;
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::plan::{Landlock, Mirror, Prepare};
-use crate::sandbox::program;
-use crate::sandbox::project::Project;
 use crate::visible::visible;
 
 use draft::Draft;
@@ -43,6 +43,7 @@ pub use environment::Variable;
 use invocation::Invocation;
 pub use limits::Limits;
 use mount::{Access, Mount, Step, View};
+use project::Project;
 
 /// Everything that is decided about one session.
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::draft::Draft;
+use super::project::GitEntry;
 use super::{Choices, Limits};
 use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
 use crate::sandbox::plan::Landlock;
-use crate::sandbox::project::GitEntry;
 
 /// The Landlock whose every right is used: the scopes for signals and abstract sockets begin with
 /// this ABI (Linux 6.12).

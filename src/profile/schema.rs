@@ -166,6 +166,16 @@ pub enum NetworkMode {
     Host,
 }
 
+impl NetworkMode {
+    /// As a profile writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// What of git works inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -105,18 +105,10 @@ fn summary(policy: &Policy) -> Summary {
         profile: policy.profile.clone(),
         agent: policy.argv.iter().map(|arg| Bytes::from(arg.as_os_str())).collect(),
         project: (&*policy.project.root).into(),
-        network: network_name(policy.network.value).to_owned(),
+        network: policy.network.value.word().to_owned(),
         weakened: policy.weakened.clone(),
         tool_marker: policy.tool_marker.clone(),
         helpers: policy.helpers.clone(),
-    }
-}
-
-/// As in a profile.
-pub fn network_name(network: NetworkMode) -> &'static str {
-    match network {
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
     }
 }
 

@@ -5,5 +5,3 @@ pub mod inner;
 pub mod limits;
 pub mod plan;
 pub mod prepare;
-pub mod program;
-pub mod project;

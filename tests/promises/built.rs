@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use claudebox::host::{Dirs, Disk, Host};
 use claudebox::policy::invocation::{BindArgument, Invocation};
-use claudebox::policy::{Policy, resolve};
+use claudebox::policy::{Policy, project, resolve};
 use claudebox::profile::schema::NetworkMode;
 use claudebox::profile::settings::{LayerKind, Origin, Settings, Settled};
+use claudebox::sandbox::compile;
 use claudebox::sandbox::plan::{Arg, Plan};
-use claudebox::sandbox::{compile, project};
 
 use crate::common::place::Place;
 use crate::common::run::{Output, Run};

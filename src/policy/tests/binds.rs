@@ -93,7 +93,7 @@ fn binds_that_are_refused() {
     ];
     let errors = refused.map(|argument| {
         let case = with_bind(argument, true);
-        let project = crate::sandbox::project::find(None, &case.host, &case.disk).unwrap();
+        let project = project::find(None, &case.host, &case.disk).unwrap();
         let error = resolve(&case.settings, &case.invocation, &case.host, &project, &case.disk)
             .map(|_| argument)
             .unwrap_err();

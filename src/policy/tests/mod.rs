@@ -76,7 +76,7 @@ fn an_agent_of_the_home_is_made_visible() {
     let path = policy.environment.iter().find(|v| v.name == "PATH").unwrap();
     assert_eq!(path.value, "/home/u/.local/bin:/usr/bin");
     let hidden = case.with(|case| case.settings.hide = list(9, &["~/.local/share/agent"]));
-    let project = crate::sandbox::project::find(None, &hidden.host, &hidden.disk).unwrap();
+    let project = project::find(None, &hidden.host, &hidden.disk).unwrap();
     let error = resolve(&hidden.settings, &hidden.invocation, &hidden.host, &project, &hidden.disk)
         .map(|_| ())
         .unwrap_err();

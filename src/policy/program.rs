@@ -7,47 +7,48 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::mount::{Node, View};
+use super::paths::clean;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
-use crate::policy::mount::{Node, View};
 use crate::visible::{visible, visible_path};
 
 /// A program and what it needs beyond what is visible already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(super) struct Program {
     /// Its path inside, as it was found: a link is kept, since many programs look at their name.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// What must be bound read-only, in order.
-    pub needs: Vec<Need>,
+    pub(super) needs: Vec<Need>,
 }
 
 /// A part of the host that a program needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+pub(super) struct Need {
     /// Canonical path on the host.
-    pub source: PathBuf,
+    pub(super) source: PathBuf,
     /// Path inside.
-    pub destination: PathBuf,
+    pub(super) destination: PathBuf,
     /// What it is.
-    pub node: Node,
+    pub(super) node: Node,
 }
 
 /// Where to look.
 #[derive(Clone, Copy)]
-pub struct Search<'a> {
+pub(super) struct Search<'a> {
     /// The directories of the caller's `PATH`, absolute, in order.
-    pub path: &'a [PathBuf],
+    pub(super) path: &'a [PathBuf],
     /// The directory that a name with a slash is relative to.
-    pub cwd: &'a Path,
+    pub(super) cwd: &'a Path,
     /// What is visible so far.
-    pub view: View<'a>,
+    pub(super) view: View<'a>,
     /// Where the private home is on the host: what lies there was made by an earlier agent, and
     /// is not taken for a program of the caller's.
-    pub private_home: &'a Path,
+    pub(super) private_home: &'a Path,
     /// The machine.
-    pub host: &'a Host,
+    pub(super) host: &'a Host,
     /// The disk.
-    pub facts: &'a dyn Facts,
+    pub(super) facts: &'a dyn Facts,
 }
 
 /// Interpreters of interpreters end somewhere; the kernel's own limit is 5 (`BINPRM_MAX_RECURSION`).
@@ -58,7 +59,7 @@ const MAX_INTERPRETERS: usize = 5;
 /// # Errors
 /// [`Kind::NotFound`] where there is no such program, [`Kind::CannotExecute`] where there is one
 /// that is not executable.
-pub fn find(name: &OsStr, search: &Search<'_>) -> Result<Program> {
+pub(super) fn find(name: &OsStr, search: &Search<'_>) -> Result<Program> {
     let mut needs = Vec::new();
     let path = find_at(name, search, &mut needs, 0)?;
     Ok(Program { path, needs })
@@ -104,7 +105,7 @@ impl Search<'_> {
     /// The first candidate that can be executed, visible or not, as on the host.
     fn look_up(&self, name: &OsStr) -> Result<PathBuf> {
         let candidates: Vec<PathBuf> = if name.as_bytes().contains(&b'/') {
-            vec![crate::policy::paths::clean(&self.cwd.join(name))]
+            vec![clean(&self.cwd.join(name))]
         } else {
             self.path.iter().map(|dir| dir.join(name)).collect()
         };
@@ -151,7 +152,7 @@ impl Search<'_> {
             }
             let Some(target) = self.facts.read_link(&step) else { return };
             step = match step.parent() {
-                Some(parent) => crate::policy::paths::clean(
+                Some(parent) => clean(
                     &self.facts.canonicalize(parent).unwrap_or_else(|| parent.into()).join(target),
                 ),
                 None => return,
