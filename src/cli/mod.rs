@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::error::ContextValue;
 use clap::{Args, Parser, Subcommand};
 
+pub mod bind;
 pub mod meant;
 pub mod options;
 

@@ -2,39 +2,17 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+pub use crate::cli::bind::BindArgument;
+use crate::cli::bind::parse_bind;
 use crate::cli::{RunArgs, RunOptions, SplitDirection};
 use crate::error::{Error, Result};
+pub use crate::profile::ProfileChoice;
 use crate::profile::config::Config;
 use crate::profile::schema::{HostFiles, NetworkMode};
 use crate::visible::visible;
-
-/// Which profile was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ProfileChoice {
-    /// Bare `claudebox`: the default profile of `config.toml`, else `claude`.
-    #[default]
-    Default,
-    /// `claudebox run AGENT`: a profile that names an agent.
-    Agent(String),
-    /// `claudebox run --profile NAME|FILE -- CMD`.
-    Named(PathBuf),
-    /// `claudebox run -- CMD`: the profile whose `programs` hold CMD's name, else `default`.
-    ForCommand,
-}
-
-/// One `--bind` or `--ro-bind`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindArgument {
-    /// As typed.
-    pub source: PathBuf,
-    /// Where it appears inside; the source if absent.
-    pub destination: Option<PathBuf>,
-    /// `--bind`, not `--ro-bind`.
-    pub writable: bool,
-}
 
 /// One run, as asked for. Command line over `config.toml`; both over the profile.
 #[derive(Clone, Debug, Default)]
@@ -136,39 +114,6 @@ fn bad_argument(option: &str, text: &OsString, what: &str) -> Error {
     lines.fold(error, Error::hint)
 }
 
-/// Splits `SRC[:DEST]` at its only colon. `\:` is a colon of the path itself; any other backslash
-/// is a backslash. The first line of an error says what is wrong, each further one is a hint.
-pub fn parse_bind(text: &[u8], writable: bool) -> Result<BindArgument, String> {
-    let mut parts = vec![Vec::new()];
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'\\', [b':', after @ ..]) => {
-                rest = after;
-                push(&mut parts, b':');
-            }
-            (b':', _) => parts.push(Vec::new()),
-            (byte, _) => push(&mut parts, *byte),
-        }
-    }
-    if parts.len() > 2 {
-        return Err("more than one colon\nwrite a colon that is part of a path as `\\:`".into());
-    }
-    if parts.iter().any(Vec::is_empty) {
-        return Err("a path is missing\nwrite it as SRC or SRC:DEST".into());
-    }
-    let mut paths = parts.into_iter().map(|part| PathBuf::from(OsString::from_vec(part)));
-    let source = paths.next().unwrap_or_default();
-    Ok(BindArgument { source, destination: paths.next(), writable })
-}
-
-fn push(parts: &mut [Vec<u8>], byte: u8) {
-    if let Some(part) = parts.last_mut() {
-        part.push(byte);
-    }
-}
-
 /// environ(7) allows any name without `=`; an empty one means nothing.
 fn check_env(text: &[u8]) -> Result<(), &'static str> {
     if text.first().is_none_or(|byte| *byte == b'=') {
@@ -179,28 +124,8 @@ fn check_env(text: &[u8]) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::cli::options::tests::typed;
-
-    fn bind(text: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
-        let bytes = |path: PathBuf| path.into_os_string().into_vec();
-        parse_bind(text, true).map(|bind| (bytes(bind.source), bind.destination.map(bytes)))
-    }
-
-    #[test]
-    fn binds_are_split_at_a_bare_colon() {
-        assert_eq!(bind(b"/a"), Ok((b"/a".to_vec(), None)));
-        assert_eq!(bind(b"/a:/b"), Ok((b"/a".to_vec(), Some(b"/b".to_vec()))));
-        assert_eq!(
-            bind(b"/a\\:b\\c:/\xff\n"),
-            Ok((b"/a:b\\c".to_vec(), Some(b"/\xff\n".to_vec())))
-        );
-        for wrong in [&b""[..], b":", b":/b", b"/a:", b"/a:/b:/c"] {
-            assert!(bind(wrong).is_err(), "{}", wrong.escape_ascii());
-        }
-    }
 
     #[test]
     fn the_choice_follows_what_was_typed() {
@@ -244,16 +169,5 @@ mod tests {
         assert_eq!(error.to_string(), "--ro-bind /a:: a path is missing");
         let options = typed(&["--env", "=1"]);
         assert!(Invocation::of_bare(&options, &[], &Config::default()).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_two_paths_can_be_written(
-            source in "[^\0\\\\]+", destination in "[^\0\\\\]+",
-        ) {
-            let escaped = [&source, &destination].map(|path| path.replace(':', "\\:"));
-            let (s, d) = bind(escaped.join(":").as_bytes()).unwrap();
-            prop_assert_eq!((s, d), (source.into_bytes(), Some(destination.into_bytes())));
-        }
     }
 }

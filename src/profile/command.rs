@@ -197,7 +197,7 @@ mod tests {
     use super::super::config::Config;
     use super::super::fixture::Fixture;
     use super::*;
-    use crate::policy::invocation::ProfileChoice;
+    use crate::profile::ProfileChoice;
 
     fn printed(run: impl FnOnce(&mut dyn Write) -> Result<()>) -> String {
         let mut out = Vec::new();

@@ -16,9 +16,9 @@ use super::settings::LayerKind;
 use super::source::Source;
 use super::values::{Assignment, ProfileName};
 use crate::cli::SplitDirection;
+use crate::cli::bind::{BindArgument, parse_bind};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::policy::invocation::{BindArgument, parse_bind};
 use crate::visible::visible_path;
 
 /// The keys of `config.toml`: those of the run options, without their dashes.

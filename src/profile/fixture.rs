@@ -9,10 +9,9 @@ use super::config::Config;
 use super::library::Library;
 use super::merge::{Layer, merge};
 use super::settings::Settings;
-use super::{extends, select};
+use super::{ProfileChoice, extends, select};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::policy::invocation::ProfileChoice;
 
 /// A machine in a temporary directory.
 pub(super) struct Fixture {

@@ -7,7 +7,7 @@ use super::amounts::Limit;
 use super::fixture::Fixture;
 use super::settings::{Settings, Settled};
 use crate::cases::cases;
-use crate::policy::invocation::ProfileChoice;
+use crate::profile::ProfileChoice;
 use crate::visible::visible;
 
 const OWN: &str = "project/.claudebox.toml";

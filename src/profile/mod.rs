@@ -24,4 +24,4 @@ pub mod trust;
 pub mod values;
 
 pub use builtin::is_built_in_agent;
-pub use select::{settle, settle_from};
+pub use select::{ProfileChoice, settle, settle_from};

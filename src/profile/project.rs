@@ -271,7 +271,7 @@ mod tests {
     use super::super::fixture::Fixture;
     use super::super::trust;
     use super::*;
-    use crate::policy::invocation::ProfileChoice;
+    use crate::profile::ProfileChoice;
 
     const OWN: &str = "project/.claudebox.toml";
 

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::command::is_file;
 use super::config::Config;
@@ -18,8 +18,21 @@ use super::trust::Trust;
 use super::values;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::policy::invocation::ProfileChoice;
 use crate::visible::visible;
+
+/// Which profile was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProfileChoice {
+    /// Bare `claudebox`: the default profile of `config.toml`, else `claude`.
+    #[default]
+    Default,
+    /// `claudebox run AGENT`: a profile that names an agent.
+    Agent(String),
+    /// `claudebox run --profile NAME|FILE -- CMD`.
+    Named(PathBuf),
+    /// `claudebox run -- CMD`: the profile whose `programs` hold CMD's name, else `default`.
+    ForCommand,
+}
 
 /// The profile of the bare `claudebox`, where the configuration names none.
 const DEFAULT_AGENT: &str = "claude";
@@ -239,7 +252,7 @@ mod tests {
     use super::super::fixture::Fixture;
     use super::super::schema::NetworkMode;
     use super::super::settings::LayerKind;
-    use crate::policy::invocation::ProfileChoice::{Agent, Default, ForCommand, Named};
+    use super::ProfileChoice::{Agent, Default, ForCommand, Named};
 
     const BREW: &str = "extends = [\"base\"]\n[agent]\ncommand = [\"brewer\", \"--yes\"]\n\
         programs = [\"brewer\", \"brew\"]\n";
