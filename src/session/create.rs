@@ -1,0 +1,215 @@
+//! How a session comes to be: its lock on the project, its directories, its record. Of two sessions
+//! that start at once in the same place, or in places that hold one another, one at most begins.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::id::Id;
+use super::record::{self, Mode, RECORD_VERSION, Record};
+use super::{Found, Locks, Session, Sessions, directory, ids_in, lock};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result, Tried as _};
+use crate::hex::hexadecimal;
+use crate::json_file;
+use crate::log::clock::now;
+use crate::visible::{visible, visible_path};
+
+/// The longest path of a socket, unix(7) `sun_path` without its NUL.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// As long as the longest name of a socket in a runtime directory.
+const LONGEST_SOCKET: &str = "control.sock";
+
+/// What a session is made from.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// See [`Record::project`].
+    pub project: Bytes,
+    /// See [`Record::cwd`].
+    pub cwd: Bytes,
+    /// See [`Record::profile`].
+    pub profile: String,
+    /// See [`Record::network`].
+    pub network: String,
+    /// See [`Record::command`].
+    pub command: Bytes,
+    /// See [`Record::mode`].
+    pub mode: Mode,
+}
+
+impl Draft {
+    fn into_record(self, session: &Session) -> Record {
+        Record {
+            v: RECORD_VERSION,
+            id: session.id.clone(),
+            created: now(),
+            project: self.project,
+            cwd: self.cwd,
+            profile: self.profile,
+            network: self.network,
+            command: self.command,
+            mode: self.mode,
+            runtime: session.runtime.as_path().into(),
+        }
+    }
+}
+
+impl Sessions<'_> {
+    /// Makes a session for a project, alive from its first moment on.
+    pub fn create(self, draft: Draft) -> Result<(Session, Locks)> {
+        directory::make_private(&self.dirs.state)?;
+        directory::make_private(&self.dirs.state.join("sessions"))?;
+        directory::make_private(&self.dirs.runtime)?;
+        let project = self.lock_project(&draft.project)?;
+        let session = self.make_place()?;
+        let path = draft.project.clone();
+        // In this order: of two that start at once, one at least sees the other.
+        match fill(&session, draft).and_then(|lock| self.keep_apart(&session, &path).map(|()| lock))
+        {
+            Ok(lock) => {
+                let noted = lock::note(&project, session.id.as_str());
+                noted.tried(|| "note the session of this project")?;
+                Ok((session, Locks { session: lock, project }))
+            }
+            Err(error) => {
+                // Half a session is none.
+                let _ = fs::remove_dir_all(&session.directory);
+                session.remove_runtime();
+                Err(error)
+            }
+        }
+    }
+
+    fn make_place(self) -> Result<Session> {
+        loop {
+            let id = Id::random().tried(|| "get random bytes for a session id")?;
+            let session = self.place(&id);
+            check_socket_length(&session.runtime)?;
+            if directory::make_new(&session.directory)? {
+                return Ok(session);
+            }
+        }
+    }
+
+    /// Two agents in one directory would undo each other's work, and one log would tell half of it.
+    fn second_session(self, project: &Bytes, holder: &str) -> Error {
+        let project = visible(project);
+        let Some(Found { session, record, .. }) =
+            Id::parse(holder).and_then(|id| self.look_at(&id))
+        else {
+            return Error::launcher(format!("another session is starting in {project}"))
+                .hint("`claudebox ls` lists sessions");
+        };
+        let id = session.id;
+        let error = Error::launcher(format!("session {id} is already running in {project}"));
+        match record.mode {
+            Mode::Tmux => error
+                .hint(format!("`claudebox attach {id}` goes to it; `claudebox ls` lists sessions")),
+            Mode::UserTmux | Mode::Terminal => error.hint(format!(
+                "it is in another terminal; `claudebox log --follow {id}` shows what it runs"
+            )),
+        }
+    }
+
+    /// Refuses a project that holds, or is held by, that of a living session. Its agent could put a
+    /// link in the place of a directory while bwrap mounts there, and bwrap would follow it.
+    fn keep_apart(self, session: &Session, project: &Bytes) -> Result<()> {
+        let ids = ids_in(&self.dirs.runtime);
+        let others = ids.iter().filter(|id| **id != session.id).filter_map(|id| self.look_at(id));
+        let project = project.as_path();
+        let near = |other: &Found| {
+            let theirs = other.record.project.as_path();
+            theirs != project && (theirs.starts_with(project) || project.starts_with(theirs))
+        };
+        match others.filter(near).find(|other| other.session.is_alive()) {
+            Some(other) => {
+                Err(self.second_session(&other.record.project, other.session.id.as_str()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn lock_project(self, project: &Bytes) -> Result<File> {
+        let directory = self.dirs.state.join("locks");
+        directory::make_private(&directory)?;
+        let path = directory.join(hexadecimal(&Sha256::digest(&project.0)[..8]));
+        match lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))? {
+            Some(file) => Ok(file),
+            None => Err(self.second_session(project, &lock::noted(&path))),
+        }
+    }
+}
+
+/// Puts into a session's new directory what it begins with; answers with its lock.
+fn fill(session: &Session, draft: Draft) -> Result<File> {
+    let path = session.lock_path();
+    let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    directory::make_private(&session.runtime)?;
+    let record = draft.into_record(session);
+    let path = session.status_path();
+    record::reserve(&path, record.mode == Mode::Tmux)
+        .tried(|| format!("reserve room for {}", visible_path(&path)))?;
+    let path = session.record_path();
+    json_file::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
+    Ok(lock)
+}
+
+/// A socket's path has little room, and a long runtime directory must be told of in plain words.
+fn check_socket_length(runtime: &Path) -> Result<()> {
+    let length = runtime.join(LONGEST_SOCKET).as_os_str().len();
+    if length <= SOCKET_PATH_MAX {
+        return Ok(());
+    }
+    Err(Error::launcher(format!(
+        "the directory for sockets is too long: {} would need {length} bytes, and {SOCKET_PATH_MAX} are the most",
+        visible_path(&runtime.join(LONGEST_SOCKET)),
+    ))
+    .hint("set XDG_RUNTIME_DIR to a shorter directory of yours, as /run/user/UID is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{dirs, draft};
+
+    #[test]
+    fn a_project_has_one_session_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (first, locks) = sessions.create(draft("/p")).unwrap();
+        let error = sessions.create(draft("/p")).unwrap_err();
+        assert_eq!(error.to_string(), format!("session {} is already running in /p", first.id));
+        assert!(error.hints()[0].contains(&format!("claudebox attach {}", first.id)));
+        let (other, _other_locks) = sessions.create(draft("/q")).unwrap();
+        assert_ne!(other.id, first.id);
+        drop(locks);
+        sessions.create(draft("/p")).unwrap();
+    }
+
+    #[test]
+    fn a_project_in_that_of_a_living_session_waits_for_its_end() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (_first, locks) = sessions.create(draft("/p/q")).unwrap();
+        for near in ["/p", "/p/q/r"] {
+            let error = sessions.create(draft(near)).unwrap_err();
+            assert!(error.to_string().ends_with("is already running in /p/q"), "{error}");
+        }
+        assert_eq!(sessions.all().len(), 1, "half a session is none");
+        sessions.create(draft("/p/qq")).unwrap();
+        drop(locks);
+        sessions.create(draft("/p")).unwrap();
+    }
+
+    #[test]
+    fn a_runtime_directory_too_long_for_sockets_is_refused() {
+        let error =
+            check_socket_length(Path::new(&format!("/run/{}", "x".repeat(90)))).unwrap_err();
+        assert!(error.to_string().contains("would need 108 bytes"), "{error}");
+        check_socket_length(Path::new(&format!("/run/{}", "x".repeat(89)))).unwrap();
+    }
+}
