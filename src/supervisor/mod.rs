@@ -6,6 +6,7 @@
 pub mod execs;
 
 mod answers;
+mod arguments;
 mod begin;
 mod cgroup;
 mod control;
