@@ -1,31 +1,25 @@
 //! The host-executable files of the project (see [`crate::host_files`]). What git does not track is
 //! read-only inside. What git tracks stays writable, since git writes it, and is compared at the end.
-//! What is not there is not made. A directory that merely contains a mount can be renamed, and
-//! another put in its place, so every directory on the way to a mount is a mount itself.
+//! What is not there is not made.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::draft::Draft;
 use super::gitconfig;
-use super::mount::{Access, Class, Mount, Node, Source, Step, View};
+use super::guard::Guard;
+use super::mount::{Access, Mount, View};
 use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::host::FileKind;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::{Known, Target};
-use crate::host_files::path::{is_at_or_below, join, parent, ways};
+use crate::host_files::path::is_at_or_below;
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
-use crate::host_files::table::{self, BARE, Entry, NESTED};
+use crate::host_files::table::{self, Entry};
 use crate::visible::visible;
-
-/// Each costs a start some hundredths of a millisecond, and more the more there are: bwrap reads the
-/// table of all mounts for each.
-const MOST: usize = 64;
 
 /// Adds the mounts; answers with what is known.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
@@ -38,7 +32,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
                 .to_owned(),
         );
     }
-    let mut guard = Guard { draft, index: index.as_ref(), protected: Vec::new(), left: 0 };
+    let mut guard = Guard::new(draft, index.as_ref());
     guard.submodules()?;
     for (path, item) in survey.units() {
         guard.unit(path, item, &survey)?;
@@ -149,143 +143,11 @@ fn read_index(draft: &Draft<'_>, targets: &[Target]) -> Option<Index> {
     Some(index)
 }
 
-/// Adds one after the other.
-struct Guard<'a, 'd> {
-    draft: &'a mut Draft<'d>,
-    /// `None`: everything may be tracked.
-    index: Option<&'a Index>,
-    protected: Vec<Bytes>,
-    /// How many there was no room for.
-    left: usize,
-}
-
-impl Guard<'_, '_> {
-    fn is_tracked(&self, path: &[u8]) -> bool {
-        self.index.is_none_or(|index| index.tracks(path))
-    }
-
-    fn is_protected(&self, path: &[u8]) -> bool {
-        self.protected.iter().any(|root| is_at_or_below(path, &root.0))
-    }
-
-    /// The empty directory of a submodule that is not initialised: git outside looks into a
-    /// repository that is made in it.
-    fn submodules(&mut self) -> Result<()> {
-        let Some(index) = self.index else { return Ok(()) };
-        for path in &index.gitlinks {
-            let kind = |path: &Path| self.draft.facts.lstat(path).map(|found| found.kind);
-            let place = self.draft.project.root.join(OsStr::from_bytes(path));
-            if kind(&place) == Some(FileKind::Directory) && kind(&place.join(".git")).is_none() {
-                self.protect(path, Node::Directory)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn unit(&mut self, path: &Bytes, item: &Item, survey: &Survey) -> Result<()> {
-        // Packages come and go as a whole; a mount in one would be in the way.
-        if item.package || self.is_protected(&path.0) {
-            return Ok(());
-        }
-        if item.kind == Kind::Link {
-            // git.rs says so of the links in the project's own.
-            let own_git = self.draft.project.git == GitEntry::Directory;
-            if !(own_git && is_at_or_below(&path.0, b".git")) {
-                self.draft.weakened.push(format!(
-                    "host files: {} is a symbolic link: the agent can put something else in its place",
-                    visible(path)
-                ));
-            }
-            return Ok(());
-        }
-        if *item.entry == BARE {
-            let directory = parent(&path.0);
-            if directory.is_empty() || self.is_tracked(&join(directory, b"HEAD")) {
-                return Ok(());
-            }
-            return self.protect(directory, Node::Directory);
-        }
-        // git never tracks what is called `.git`.
-        if *item.entry == NESTED || !self.is_tracked(&path.0) {
-            return self.protect(&path.0, node(item));
-        }
-        for (below, item) in survey.below(path) {
-            if item.kind != Kind::Link && !self.is_protected(&below.0) && !self.is_tracked(&below.0)
-            {
-                self.protect(&below.0, node(item))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a path read-only inside, unless it is already, or was asked for as writable.
-    fn protect(&mut self, path: &[u8], node: Node) -> Result<()> {
-        let root = self.draft.project.root.clone();
-        let destination = root.join(OsStr::from_bytes(path));
-        let view = View::of(&self.draft.steps, self.draft.facts);
-        let here = view.host_path(&destination).as_deref() == Some(&*destination);
-        let covering = view.covering(&destination).map(|step| (&step.mount, step.class));
-        match covering {
-            // Hidden, or something else is in its place.
-            _ if !here => {}
-            Some((Mount::Bind { access: Access::Read, .. }, _)) => {}
-            Some((mount, Class::Files | Class::CommandLine))
-                if mount.destination() == destination =>
-            {
-                return Ok(());
-            }
-            _ if self.protected.len() >= MOST => {
-                self.left += 1;
-                return Ok(());
-            }
-            _ => self.bind(&root, path, node)?,
-        }
-        self.protected.push(path.into());
-        Ok(())
-    }
-
-    fn bind(&mut self, root: &Path, path: &[u8], node: Node) -> Result<()> {
-        for way in ways(path) {
-            let way = Path::new(OsStr::from_bytes(way));
-            let destination = root.join(way);
-            if !self.draft.steps.iter().any(|step| step.is_at(&destination)) {
-                let why = "holds what is protected, so it cannot be moved";
-                self.add(root, way, Access::Write, Node::Directory, why)?;
-            }
-        }
-        let why = "the host executes it, and git does not track it";
-        self.add(root, Path::new(OsStr::from_bytes(path)), Access::Read, node, why)
-    }
-
-    fn add(
-        &mut self,
-        root: &Path,
-        path: &Path,
-        access: Access,
-        node: Node,
-        why: &str,
-    ) -> Result<()> {
-        self.draft.add(Step {
-            mount: Mount::Bind {
-                source: Source::Beneath { root: root.to_owned(), path: path.to_owned() },
-                destination: root.join(path),
-                access,
-                node,
-            },
-            class: Class::HostFile,
-            why: why.to_owned(),
-            origin: None,
-        })
-    }
-}
-
-fn node(item: &Item) -> Node {
-    if item.kind == Kind::Directory { Node::Directory } else { Node::File }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Case, at, bwrap};
+    use super::super::guard::MOST;
+    use super::super::mount::{Class, Step};
     use super::*;
     use crate::host::fake::FakeDisk;
     use crate::host_files::index::tests::index;

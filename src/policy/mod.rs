@@ -10,6 +10,7 @@ mod environment;
 pub mod explain;
 mod git;
 mod gitconfig;
+mod guard;
 mod home;
 mod host_files;
 pub mod invocation;
@@ -23,6 +24,7 @@ mod program;
 pub mod project;
 mod sockets;
 mod state;
+mod state_files;
 mod system;
 mod weakened;
 

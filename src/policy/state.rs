@@ -3,26 +3,21 @@
 //! plant something that runs outside later, or in another project's sandbox.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
-use super::home;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::paths::place;
+use super::state_files;
 use super::system::EMPTY_SIZE;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::profile::settings::Settled;
-use crate::profile::state_copy;
-use crate::sandbox::plan::{Mirror, Prepare};
+use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
-/// Agents read and write small JSON; a file above this is not taken for one.
-const MAX_JSON: usize = 4 << 20;
-
-/// What is emptied, then `state`, then what in it is not shared, then the copies of files.
+/// What is emptied, then `state`, then what in it is not shared, then single files.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     emptied(draft)?;
     for entry in &draft.settings.state {
@@ -48,8 +43,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     for entry in &draft.settings.state_own {
         state_own(draft, entry)?;
     }
-    copies(draft)?;
-    mirrors(draft)
+    state_files::files(draft)
 }
 
 /// `state-emptied`: what an earlier session left in the private home goes, but for what is data.
@@ -323,78 +317,12 @@ fn pin_parents(
     Ok(())
 }
 
-/// `state-copy`: the agent's own JSON file, with some keys taken over from the host's.
-fn copies(draft: &mut Draft<'_>) -> Result<()> {
-    let anothers = home::is_anothers(draft);
-    for (file, keys) in &draft.settings.state_copy {
-        let Some(first) = keys.first() else { continue };
-        let path =
-            draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
-        let relative = below_home(draft, &path, first)?;
-        let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
-        let own = own_copy(draft, &relative).filter(|_| !anothers);
-        let copy = own.and_then(|own| read(&own));
-        let content = state_copy::content(read(&path).as_deref(), copy.as_deref(), keys);
-        let Some(content) = content else { continue };
-        draft.prepare.push(Prepare::File {
-            root: (&*draft.private_home).into(),
-            path: relative.into(),
-            content: content.into(),
-        });
-    }
-    Ok(())
-}
-
-/// The agent's copy in its private home. An agent wrote that home: a link in the place of the file,
-/// or of a directory on the way to it, could lead to any file of the caller's.
-fn own_copy(draft: &Draft<'_>, relative: &Path) -> Option<PathBuf> {
-    let own = draft.facts.canonicalize(&draft.private_home)?.join(relative);
-    (draft.facts.canonicalize(&own)? == own).then_some(own)
-}
-
-/// `state-sync` and `state-return`: what passes between the host's file and the agent's copy, which
-/// the supervisor sees to.
-fn mirrors(draft: &mut Draft<'_>) -> Result<()> {
-    let (both, first) = (&draft.settings.state_sync, &draft.settings.state_return);
-    let files: BTreeSet<&String> = both.keys().chain(first.keys()).collect();
-    for file in files {
-        let keys = |of: &BTreeMap<String, Vec<Settled<String>>>| -> Vec<Settled<String>> {
-            of.get(file).cloned().unwrap_or_default()
-        };
-        let (both, first) = (keys(both), keys(first));
-        let Some(said) = both.first().or_else(|| first.first()) else { continue };
-        let entry = Settled { value: file.clone(), origin: said.origin.clone() };
-        let path = draft.variables.path(&entry)?;
-        let relative = below_home(draft, &path, &entry)?;
-        let Some(host) = real_place(draft, &path) else {
-            let (shown, by) = (visible_path(&path), place(&entry.origin));
-            draft.left_out.push(format!("{shown} ({by}): it is a link that leads nowhere"));
-            continue;
-        };
-        draft.refuse_own_files(&host, &entry.origin)?;
-        let names = |keys: Vec<Settled<String>>| keys.into_iter().map(|key| key.value).collect();
-        draft.mirrors.push(Mirror {
-            host: host.into(),
-            root: (&*draft.private_home).into(),
-            copy: relative.into(),
-            both: names(both),
-            first: names(first),
-        });
-    }
-    Ok(())
-}
-
-/// Where a file of the home is, or would be, with no link on the way.
-fn real_place(draft: &Draft<'_>, path: &Path) -> Option<PathBuf> {
-    if draft.facts.lstat(path).is_some() {
-        return draft.facts.canonicalize(path);
-    }
-    let existing = path.ancestors().skip(1).find(|dir| draft.facts.lstat(dir).is_some())?;
-    let rest = path.strip_prefix(existing).ok()?;
-    Some(draft.facts.canonicalize(existing)?.join(rest))
-}
-
-fn below_home(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
+/// The path as seen from the home.
+pub(super) fn below_home(
+    draft: &Draft<'_>,
+    path: &Path,
+    entry: &Settled<String>,
+) -> Result<PathBuf> {
     match path.strip_prefix(&draft.host.home) {
         Ok(rest) if !rest.as_os_str().is_empty() => Ok(rest.to_owned()),
         _ => Err(Error::usage(format!(
