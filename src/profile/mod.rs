@@ -14,6 +14,7 @@ pub mod library;
 pub mod merge;
 mod mistake;
 pub mod project;
+mod raised;
 pub mod said;
 pub mod schema;
 mod select;
