@@ -1,9 +1,9 @@
-//! What is tried, and when the sandbox has held: a table made for one scene. Pure.
+//! What is tried, and when the sandbox has held: a table made for one scene.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
-use super::act::{Act, Answer, Call, ORDERS};
+use super::act::{Act, Call, ORDERS};
 use crate::bytes::Bytes;
 
 /// What the judge has laid out, and what the profile promises.
@@ -39,6 +39,9 @@ pub(super) struct Scene {
 
 /// The variable of the caller's environment that must not arrive.
 pub(super) const VARIABLE: &str = "CLAUDEBOX_ATTACK_SECRET";
+
+/// Files of a project that programs of the host execute.
+const EXECUTED: [&str; 3] = [".envrc", ".mcp.json", "mise.toml"];
 
 /// One thing that is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +178,7 @@ impl List {
     }
 
     fn host_files(&mut self, scene: &Scene) {
-        for name in [".envrc", ".mcp.json", "mise.toml"] {
+        for name in EXECUTED {
             let path = scene.project.join(name);
             let what = format!("leave {name} for the host to execute");
             if scene.set_aside {
@@ -248,71 +251,20 @@ fn fold(name: &str) -> u32 {
     name.bytes().fold(7, |sum, byte| (sum * 31 + u32::from(byte)) % 900_000)
 }
 
-/// What lies in the project when all is over: `(name)`.
+/// What lies in the project when all is over.
 pub(super) fn remains(scene: &Scene) -> Vec<String> {
-    let planted = [".envrc", ".mcp.json", "mise.toml"];
-    let planted = planted.into_iter().filter(|_| !scene.set_aside).map(str::to_owned);
+    let planted = EXECUTED.into_iter().filter(|_| !scene.set_aside).map(str::to_owned);
     let mut names = vec![".git".to_owned(), ORDERS.to_owned(), scene.name.clone()];
     names.extend(planted);
     names.sort();
     names
 }
 
-/// What can be seen from outside.
-pub(super) trait Outside {
-    /// There is something of this name.
-    fn is_there(&self, path: &Path) -> bool;
-    /// Device and inode.
-    fn identity(&self, path: &Path) -> Option<(u64, u64)>;
-    /// An exec of this `sleep` is in the log.
-    fn is_logged(&self, seconds: u32) -> bool;
-    /// It runs.
-    fn lives(&self, seconds: u32) -> bool;
-}
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The sandbox held; why.
-    Held(String),
-    /// It did not.
-    Broken(String),
-    /// Nobody promises it.
-    Open(&'static str),
-}
-
-/// Judges one attempt. Without an answer the attacker was ended by what it did, which nothing of the
-/// list may do.
-pub(super) fn judge(attempt: &Attempt, answer: Option<&Answer>, outside: &dyn Outside) -> Verdict {
-    use Verdict::{Broken, Held, Open};
-    let Some(answer) = answer else { return Broken("it was never answered".to_owned()) };
-    let says = answer.says.clone();
-    match &attempt.holds {
-        Holds::NotPromised(why) => Open(why),
-        Holds::Refused if answer.done => Broken(says),
-        Holds::NotThere(path) if outside.is_there(path) => Broken("it is there".to_owned()),
-        Holds::NotThere(_) if answer.done => Held("not there outside".to_owned()),
-        Holds::Done | Holds::SameFile(_) if !answer.done => Broken(says),
-        Holds::Refused | Holds::NotThere(_) | Holds::Done => Held(says),
-        Holds::SameFile(path) if answer.file.is_some() && answer.file == outside.identity(path) => {
-            Held(says)
-        }
-        Holds::SameFile(_) => Broken("what is written inside is not the host's".to_owned()),
-        Holds::Logged(seconds) if outside.is_logged(*seconds) => {
-            Held("it is in the log".to_owned())
-        }
-        Holds::Logged(_) => Broken("it is not in the log".to_owned()),
-        Holds::Dead(seconds) if outside.lives(*seconds) => Broken("it lives".to_owned()),
-        Holds::Dead(_) if !answer.done => Broken(format!("it could not be tried: {says}")),
-        Holds::Dead(_) => Held("it is dead".to_owned()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn scene() -> Scene {
+    pub(in super::super) fn scene() -> Scene {
         Scene {
             project: "/var/tmp/o/project".into(),
             home: "/home/u".into(),
@@ -329,57 +281,6 @@ mod tests {
         }
     }
 
-    struct Nothing;
-
-    impl Outside for Nothing {
-        fn is_there(&self, _: &Path) -> bool {
-            false
-        }
-        fn identity(&self, _: &Path) -> Option<(u64, u64)> {
-            Some((1, 2))
-        }
-        fn is_logged(&self, _: u32) -> bool {
-            true
-        }
-        fn lives(&self, _: u32) -> bool {
-            false
-        }
-    }
-
-    struct Everything;
-
-    impl Outside for Everything {
-        fn is_there(&self, _: &Path) -> bool {
-            true
-        }
-        fn identity(&self, _: &Path) -> Option<(u64, u64)> {
-            None
-        }
-        fn is_logged(&self, _: u32) -> bool {
-            false
-        }
-        fn lives(&self, _: u32) -> bool {
-            true
-        }
-    }
-
-    fn answer(done: bool) -> Answer {
-        Answer { number: 0, done, says: "so".to_owned(), file: done.then_some((1, 2)) }
-    }
-
-    #[test]
-    fn every_attempt_can_be_held_and_can_be_lost() {
-        for attempt in attempts(&scene()) {
-            let right = !matches!(attempt.holds, Holds::Refused);
-            let held = judge(&attempt, Some(&answer(right)), &Nothing);
-            assert!(matches!(held, Verdict::Held(_)), "{attempt:?}");
-            let lost = judge(&attempt, Some(&answer(!right)), &Everything);
-            assert!(matches!(lost, Verdict::Broken(_)), "{attempt:?}");
-            let unanswered = judge(&attempt, None, &Nothing);
-            assert!(matches!(unanswered, Verdict::Broken(_)), "{attempt:?}");
-        }
-    }
-
     #[test]
     fn what_a_profile_does_not_promise_is_said() {
         let open =
@@ -390,14 +291,5 @@ mod tests {
             .map(|attempt| attempt.promise)
             .collect();
         assert_eq!(open, ["E", "N", "N", "S", "S"]);
-    }
-
-    #[test]
-    fn what_is_written_must_be_the_hosts_own() {
-        let list = attempts(&scene());
-        let attempt =
-            list.iter().find(|attempt| matches!(attempt.holds, Holds::SameFile(_))).unwrap();
-        let other = Answer { file: Some((9, 9)), ..answer(true) };
-        assert!(matches!(judge(attempt, Some(&other), &Nothing), Verdict::Broken(_)));
     }
 }

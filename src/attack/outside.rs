@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::act::{Act, Answer, CODE, ORDERS};
-use super::list::{self, Attempt, Outside, Scene, VARIABLE};
+use super::judge::{Outside, judge};
+use super::list::{self, Attempt, Scene, VARIABLE};
 use super::report::{self, Line};
 use crate::doctor::failure;
 use crate::error::{Result, Tried as _};
@@ -53,7 +54,7 @@ pub fn attack(profile: Option<&Path>, host: &Host, out: &mut dyn Write) -> Resul
     scene.scoped = seen.scoped;
     let judged = list::attempts(&scene).into_iter().enumerate().map(|(number, attempt)| Line {
         promise: attempt.promise,
-        verdict: list::judge(&attempt, answers.get(&number), &seen),
+        verdict: judge(&attempt, answers.get(&number), &seen),
         what: attempt.what,
     });
     let mut lines: Vec<Line> = judged.collect();

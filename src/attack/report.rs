@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::list::Verdict;
+use super::judge::Verdict;
 use crate::visible::visible;
 
 /// One line of the report.
