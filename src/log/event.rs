@@ -267,7 +267,7 @@ pub struct Exit {
 pub struct Notice {
     /// When.
     pub t: Micros,
-    /// A stable name: `shell-opened`, `log-limit`, `argv-shortened`, `signal`, ...
+    /// A stable name (`docs/events.md`).
     pub kind: String,
     /// The words for a person.
     pub text: String,

@@ -130,7 +130,6 @@ pub struct Row {
     pub branch: String,
     /// How sure the text is.
     pub mark: Mark,
-    /// Where it ran, ready to be shown; nothing where that is known from the rows above.
     /// Where it ran.
     pub cwd: Option<Bytes>,
     /// The command.
