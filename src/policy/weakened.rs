@@ -51,19 +51,7 @@ pub(super) fn list(
         "nested-userns: namespaces and mounts can be made inside, and much more of the kernel \
          attacked",
     );
-    if choices.landlock.value == Demand::Off {
-        say(true, "landlock: off, the mounts are the only layer");
-    } else if draft.host.landlock_abi == 0 {
-        say(true, "landlock: not in this kernel, the mounts are the only layer");
-    } else {
-        say(!landlock.files, "landlock: no file rules with nested-userns");
-        let abi = draft.host.landlock_abi;
-        let lacks: Vec<&str> =
-            LEARNED.iter().filter(|(since, _)| abi < *since).map(|(_, what)| *what).collect();
-        let phrase =
-            format!("landlock: ABI {abi} of this kernel does not rule {}", lacks.join(", "));
-        say(!lacks.is_empty(), &phrase);
-    }
+    of_landlock(draft.host.landlock_abi, choices, landlock, &mut say);
     say(choices.exec_log.value == ExecLog::Off, "exec log: off, commands are not observed");
     say(draft.host.uid == 0, "root: what is visible inside is read as root");
     if let Some(bwrap) = &draft.host.bwrap {
@@ -77,4 +65,19 @@ pub(super) fn list(
     list.extend(limits.weakened.iter().cloned());
     list.extend(draft.weakened.iter().cloned());
     list
+}
+
+fn of_landlock(abi: u32, choices: &Choices, landlock: &Landlock, say: &mut impl FnMut(bool, &str)) {
+    if choices.landlock.value == Demand::Off {
+        say(true, "landlock: off, the mounts are the only layer");
+    } else if abi == 0 {
+        say(true, "landlock: not in this kernel, the mounts are the only layer");
+    } else {
+        say(!landlock.files, "landlock: no file rules with nested-userns");
+        let lacks: Vec<&str> =
+            LEARNED.iter().filter(|(since, _)| abi < *since).map(|(_, what)| *what).collect();
+        let phrase =
+            format!("landlock: ABI {abi} of this kernel does not rule {}", lacks.join(", "));
+        say(!lacks.is_empty(), &phrase);
+    }
 }

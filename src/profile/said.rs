@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::amounts::Limit;
 use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile};
-use super::values::Argv;
+use super::values::{Argv, EntryName, HomePath, JsonKey};
 
 /// One value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,42 +62,18 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
     all.many("state-own", state_own.as_deref(), |path| quoted(path.as_str()));
-    for (directory, names) in state_emptied.iter().flatten() {
-        let key = format!("state-emptied.{}", quoted(directory.get_ref().as_str()));
-        // It says something without a name too: that all of it goes.
-        all.one(&key, Some(directory), |_| {
-            let names: Vec<_> = names.iter().map(|name| quoted(name.get_ref().as_str())).collect();
-            format!("[{}]", names.join(", "))
-        });
+    all.emptied(state_emptied.iter().flatten());
+    all.keys("state-copy", state_copy.iter().flatten());
+    all.keys("state-return", state_return.iter().flatten());
+    all.keys("state-sync", state_sync.iter().flatten());
+    if let Some(agent) = agent {
+        all.agent(agent);
     }
-    let tables =
-        [("state-copy", state_copy), ("state-return", state_return), ("state-sync", state_sync)];
-    for (table, files) in tables {
-        for (file, keys) in files.iter().flatten() {
-            let key = format!("{table}.{}", quoted(file.get_ref().as_str()));
-            all.many(&key, Some(keys), |key| quoted(key.as_str()));
-        }
+    if let Some(files) = files {
+        all.files(files);
     }
-    if let Some(Agent { command, programs, tool_marker, helpers, shell }) = agent {
-        all.one("agent.command", command.as_ref(), argv);
-        all.many("agent.programs", programs.as_deref(), |name| quoted(name.as_str()));
-        all.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name.as_str()));
-        all.many("agent.helpers", helpers.as_deref(), |name| quoted(name.as_str()));
-        all.one("agent.shell", shell.as_ref(), argv);
-    }
-    if let Some(Files { system, read_only, read_write, hide }) = files {
-        all.many("files.system", system.as_deref(), |path| quoted(path.as_str()));
-        all.many("files.read-only", read_only.as_deref(), |path| quoted(path.as_str()));
-        all.many("files.read-write", read_write.as_deref(), |path| quoted(path.as_str()));
-        all.many("files.hide", hide.as_deref(), |path| quoted(path.as_str()));
-    }
-    if let Some(Environment { pass, set, deny }) = environment {
-        all.many("environment.pass", pass.as_deref(), |name| quoted(name.as_str()));
-        for (name, value) in set.iter().flatten() {
-            let key = format!("environment.set.{}", name.get_ref().as_str());
-            all.one(&key, Some(value), |value| quoted(value));
-        }
-        all.many("environment.deny", deny.as_deref(), |name| quoted(name.as_str()));
+    if let Some(environment) = environment {
+        all.environment(environment);
     }
     if let Some(Network { mode }) = network {
         all.one("network.mode", mode.as_ref(), word);
@@ -134,6 +110,60 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 struct All(Vec<Said>);
 
 impl All {
+    fn emptied<'a>(
+        &mut self,
+        directories: impl Iterator<Item = (&'a Spanned<HomePath>, &'a Vec<Spanned<EntryName>>)>,
+    ) {
+        for (directory, names) in directories {
+            let key = format!("state-emptied.{}", quoted(directory.get_ref().as_str()));
+            // It says something without a name too: that all of it goes.
+            self.one(&key, Some(directory), |_| {
+                let names: Vec<_> =
+                    names.iter().map(|name| quoted(name.get_ref().as_str())).collect();
+                format!("[{}]", names.join(", "))
+            });
+        }
+    }
+
+    /// A table of files, each with keys in it.
+    fn keys<'a>(
+        &mut self,
+        table: &str,
+        files: impl Iterator<Item = (&'a Spanned<HomePath>, &'a Vec<Spanned<JsonKey>>)>,
+    ) {
+        for (file, keys) in files {
+            let key = format!("{table}.{}", quoted(file.get_ref().as_str()));
+            self.many(&key, Some(keys), |key| quoted(key.as_str()));
+        }
+    }
+
+    fn agent(&mut self, agent: &Agent) {
+        let Agent { command, programs, tool_marker, helpers, shell } = agent;
+        self.one("agent.command", command.as_ref(), argv);
+        self.many("agent.programs", programs.as_deref(), |name| quoted(name.as_str()));
+        self.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name.as_str()));
+        self.many("agent.helpers", helpers.as_deref(), |name| quoted(name.as_str()));
+        self.one("agent.shell", shell.as_ref(), argv);
+    }
+
+    fn files(&mut self, files: &Files) {
+        let Files { system, read_only, read_write, hide } = files;
+        self.many("files.system", system.as_deref(), |path| quoted(path.as_str()));
+        self.many("files.read-only", read_only.as_deref(), |path| quoted(path.as_str()));
+        self.many("files.read-write", read_write.as_deref(), |path| quoted(path.as_str()));
+        self.many("files.hide", hide.as_deref(), |path| quoted(path.as_str()));
+    }
+
+    fn environment(&mut self, environment: &Environment) {
+        let Environment { pass, set, deny } = environment;
+        self.many("environment.pass", pass.as_deref(), |name| quoted(name.as_str()));
+        for (name, value) in set.iter().flatten() {
+            let key = format!("environment.set.{}", name.get_ref().as_str());
+            self.one(&key, Some(value), |value| quoted(value));
+        }
+        self.many("environment.deny", deny.as_deref(), |name| quoted(name.as_str()));
+    }
+
     fn limits(&mut self, limits: &Limits) {
         let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
             limits;

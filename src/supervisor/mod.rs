@@ -107,49 +107,50 @@ fn observed(
     let begun = Control::open(session.runtime)
         .map_err(Verdict::not_started)
         .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
-    let (verdict, execs) = match begun {
-        Ok((control, mut begun)) => {
-            inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
-            let mut host_files = HostFiles::new(session.directory);
-            let pairs = begun.pairs.take();
-            let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
-            let mirror = pairs.map(Pairs::keep).transpose()?;
-            let tty = tty.as_mut();
-            let running = Running {
-                plan,
-                sandbox,
-                init,
-                execs: &execs,
-                signals,
-                tty,
-                control,
-                host_files: &mut host_files,
-            };
-            let verdict = running.serve();
-            execs.stop();
-            // Everything inside is dead.
-            for event in host_files.end() {
-                execs.note(event);
-            }
-            for words in mirror.map(Kept::end).unwrap_or_default() {
-                execs.note(events::notice("state-not-returned", words));
-            }
-            let execs = match execs.finish(|count| events::end(&verdict, count)) {
-                Ok(summary) => summary.execs,
-                Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
-                // The first error says more than one that came of it.
-                Err(_) if verdict.error.is_some() || plan.exec_log != ExecLog::Required => 0,
-                Err(error) => return Err(error),
-            };
-            (verdict, execs)
-        }
+    let (control, mut begun) = match begun {
+        Ok(begun) => begun,
         Err(verdict) => {
             // The error that ended the start says more than one of the log's could.
             let end = Event::End(events::end(&verdict, 0));
             let _ = sink.write(&end).and_then(|()| sink.flush());
-            (verdict, 0)
+            return ended(verdict, 0);
         }
     };
+    inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
+    let mut host_files = HostFiles::new(session.directory);
+    let pairs = begun.pairs.take();
+    let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
+    let mirror = pairs.map(Pairs::keep).transpose()?;
+    let running = Running {
+        plan,
+        sandbox,
+        init,
+        execs: &execs,
+        signals,
+        tty: tty.as_mut(),
+        control,
+        host_files: &mut host_files,
+    };
+    let verdict = running.serve();
+    execs.stop();
+    // Everything inside is dead.
+    for event in host_files.end() {
+        execs.note(event);
+    }
+    for words in mirror.map(Kept::end).unwrap_or_default() {
+        execs.note(events::notice("state-not-returned", words));
+    }
+    let execs = match execs.finish(|count| events::end(&verdict, count)) {
+        Ok(summary) => summary.execs,
+        Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
+        // The first error says more than one that came of it.
+        Err(_) if verdict.error.is_some() || plan.exec_log != ExecLog::Required => 0,
+        Err(error) => return Err(error),
+    };
+    ended(verdict, execs)
+}
+
+fn ended(verdict: Verdict, execs: u64) -> Result<Ended> {
     match verdict.error {
         Some(error) => Err(error),
         None => Ok(Ended { code: verdict.code, reason: verdict.reason.to_owned(), execs }),

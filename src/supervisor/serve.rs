@@ -136,13 +136,7 @@ impl Running<'_> {
     fn next(&self, deadline: Option<Instant>, watch_log: bool) -> io::Result<Wake> {
         loop {
             let begins = self.host_files.begins();
-            let timeout = deadline
-                .into_iter()
-                .chain(begins)
-                .min()
-                .map(|end| Timespec::try_from(end.saturating_duration_since(Instant::now())))
-                .transpose()
-                .map_err(io::Error::other)?;
+            let timeout = deadline.into_iter().chain(begins).min().map(until).transpose()?;
             let clients: Vec<(u64, BorrowedFd<'_>)> = self.control.clients().collect();
             let fixed = [
                 self.sandbox.inner.as_fd(),
@@ -210,10 +204,9 @@ impl Running<'_> {
         let error = Error::new(kind, format!("cannot execute {program} inside: {why}"));
         Verdict::not_executed(match errno {
             libc::ENOENT => error.hint("it, or the interpreter it names, is not visible inside"),
-            libc::ENOEXEC => error.hint(
-                "it is neither a program for this machine nor a script \
-                                         with a `#!` line",
-            ),
+            libc::ENOEXEC => {
+                error.hint("it is neither a program for this machine nor a script with a `#!` line")
+            }
             _ => error,
         })
     }
@@ -267,4 +260,8 @@ impl Running<'_> {
             self.execs.note(events::notice("shell-opened", words));
         }
     }
+}
+
+fn until(end: Instant) -> io::Result<Timespec> {
+    Timespec::try_from(end.saturating_duration_since(Instant::now())).map_err(io::Error::other)
 }
