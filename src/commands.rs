@@ -1,6 +1,9 @@
 //! One function for each command: what it needs from the rooms below, in the order in which it
 //! happens. It must never decide anything; that is theirs.
 
+mod ls;
+mod verify;
+
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
@@ -20,7 +23,10 @@ use crate::log;
 use crate::policy::explain as explanation;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::project;
-use crate::profile::{self, config::Config};
+use crate::profile::command as profiles;
+use crate::profile::config::Config;
+use crate::profile::library::Library;
+use crate::profile::trust;
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
 use crate::trace;
@@ -104,7 +110,7 @@ pub(crate) fn shell(session: &str, host: &Host) -> Result<u8> {
 pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
     let columns = host.terminal.filter(|_| io::stdout().is_terminal()).map(|(columns, _)| columns);
     let sessions = Sessions::new(&host.dirs);
-    crate::session::list::ls(args, sessions, &host.here(), columns, &mut anstream::stdout())?;
+    ls::ls(args, sessions, &host.here(), columns, &mut anstream::stdout())?;
     Ok(0)
 }
 
@@ -130,12 +136,19 @@ pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
 /// `claudebox verify`
 pub(crate) fn verify(args: &VerifyArgs, host: &Host) -> Result<u8> {
     let here = host.here();
-    crate::session::verify::verify(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())
+    verify::verify(args, Sessions::new(&host.dirs), &here, &mut anstream::stdout())
 }
 
 /// `claudebox profile`
 pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
-    profile::command::command(command, host, &mut anstream::stdout())?;
+    let library = Library::of(host);
+    let out = &mut anstream::stdout();
+    match command {
+        ProfileCommand::List => profiles::list(&library, out),
+        ProfileCommand::Show { name } => profiles::show(&library, &host.cwd, name, out),
+        ProfileCommand::Check { names } => profiles::check(&library, &host.cwd, names, out),
+        ProfileCommand::Path { name } => profiles::path(&library, name.as_deref(), out),
+    }?;
     Ok(0)
 }
 
@@ -147,7 +160,7 @@ pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
     };
     let mut out = anstream::stdout();
     let mut confirm = |out: &mut dyn Write| if args.yes { Ok(true) } else { ask(out) };
-    profile::trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
+    trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
     Ok(0)
 }
 
@@ -185,7 +198,7 @@ pub(crate) fn man() -> Result<u8> {
 
 /// `claudebox schema`
 pub(crate) fn schema() -> Result<u8> {
-    print(|out| out.write_all(profile::command::json_schema().as_bytes()))
+    print(|out| out.write_all(profiles::json_schema().as_bytes()))
 }
 
 /// The session that is meant by the beginning of an id, or this project's latest.

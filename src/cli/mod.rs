@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use clap::error::ContextValue;
 use clap::{Args, Parser, Subcommand};
 
-pub mod bind;
 pub mod meant;
 pub mod options;
 
 use crate::error::exit;
 use crate::visible::visible;
 
-pub use options::{RunOptions, SplitDirection};
+pub use options::RunOptions;
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
 /// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.

@@ -6,8 +6,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 
+use crate::profile::config::SplitDirection;
 use crate::profile::schema::{HostFiles, NetworkMode};
 
 /// The options of a run.
@@ -121,21 +122,6 @@ impl RunOptions {
 /// clap leaves set which of the two came last.
 fn either(on: bool, off: bool) -> Option<bool> {
     (on || off).then_some(on)
-}
-
-/// How the window is split.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum SplitDirection {
-    /// Side by side when the terminal is at least three times as wide as high.
-    #[default]
-    Auto,
-    /// Side by side.
-    Horizontal,
-    /// One above the other.
-    Vertical,
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-pub use crate::cli::bind::BindArgument;
-use crate::cli::bind::parse_bind;
-use crate::cli::{RunArgs, RunOptions, SplitDirection};
+use crate::cli::{RunArgs, RunOptions};
 use crate::error::{Error, Result};
 pub use crate::profile::ProfileChoice;
-use crate::profile::config::Config;
+pub use crate::profile::bind::BindArgument;
+use crate::profile::bind::parse_bind;
+use crate::profile::config::{Config, SplitDirection};
 use crate::profile::schema::{HostFiles, NetworkMode};
 use crate::visible::visible;
 

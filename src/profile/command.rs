@@ -10,21 +10,8 @@ use super::library::{Found, Library};
 use super::merge::merge;
 use super::schema::Profile;
 use super::settings::{LayerKind, Settings};
-use crate::cli::ProfileCommand;
 use crate::error::{Error, Result, Tried as _};
-use crate::host::Host;
 use crate::visible::{visible, visible_path};
-
-/// `claudebox profile ...`
-pub fn command(command: &ProfileCommand, host: &Host, out: &mut dyn Write) -> Result<()> {
-    let library = Library::of(host);
-    match command {
-        ProfileCommand::List => list(&library, out),
-        ProfileCommand::Show { name } => show(&library, &host.cwd, name, out),
-        ProfileCommand::Check { names } => check(&library, &host.cwd, names, out),
-        ProfileCommand::Path { name } => path(&library, name.as_deref(), out),
-    }
-}
 
 /// Each profile: its name, whether it names an agent, where it is from, what it is for. A broken
 /// one is listed as such.

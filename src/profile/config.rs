@@ -9,17 +9,31 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::bind::{BindArgument, parse_bind};
 use super::library;
 use super::merge::Layer;
 use super::schema::{ExecLog, HostFiles, Network, NetworkMode, Profile, Sockets};
 use super::settings::LayerKind;
 use super::source::Source;
 use super::values::{Assignment, ProfileName};
-use crate::cli::SplitDirection;
-use crate::cli::bind::{BindArgument, parse_bind};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::visible::visible_path;
+
+/// How the window is split.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitDirection {
+    /// Side by side when the terminal is at least three times as wide as high.
+    #[default]
+    Auto,
+    /// Side by side.
+    Horizontal,
+    /// One above the other.
+    Vertical,
+}
 
 /// The keys of `config.toml`: those of the run options, without their dashes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

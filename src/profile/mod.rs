@@ -2,6 +2,7 @@
 //! Parsing and merging are pure; finding files, trust and the commands are the edge.
 
 pub mod amounts;
+pub mod bind;
 mod builtin;
 pub mod command;
 pub mod config;

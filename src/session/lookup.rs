@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use super::list::describe;
 use super::{Found, State};
 use crate::error::{Error, Result};
 use crate::visible::{visible, visible_path};
@@ -63,6 +62,18 @@ fn listing(sessions: &[Found]) -> String {
         text.push_str("\n  ...");
     }
     text
+}
+
+/// One session in a few words, for an error that lists several.
+fn describe(found: &Found) -> String {
+    let Found { session, record, state } = found;
+    format!(
+        "{}  {}  {} in {}",
+        session.id,
+        state,
+        visible(&record.command),
+        visible(&record.project)
+    )
 }
 
 #[cfg(test)]

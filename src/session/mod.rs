@@ -14,12 +14,11 @@ pub mod directory;
 pub mod handover;
 pub mod id;
 pub mod inside;
-pub mod list;
 pub mod lock;
 pub mod lookup;
 pub mod record;
-pub mod verify;
 
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +64,17 @@ pub enum State {
     Ended(Box<Status>),
     /// The supervisor is gone without a word: killed, or the machine went down.
     Crashed,
+}
+
+impl Display for State {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => to.write_str("starting"),
+            Self::Running => to.write_str("running"),
+            Self::Ended(status) => write!(to, "ended {}", status.code),
+            Self::Crashed => to.write_str("crashed"),
+        }
+    }
 }
 
 /// A session that was found, with what is known about it.

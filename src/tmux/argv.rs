@@ -12,7 +12,7 @@ use tmux_interface::{
     WaitFor,
 };
 
-use crate::cli::SplitDirection;
+use crate::profile::config::SplitDirection;
 
 /// The name of the only session of a private server. As a target it is written `=cb:`, the one
 /// form that is exact for sessions, windows and panes alike.

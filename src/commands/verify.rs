@@ -4,16 +4,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::id::Id;
-use super::{Found, Sessions};
 use crate::cli::VerifyArgs;
 use crate::error::{Result, Tried as _};
 use crate::log::verify::{Verdict, verify as check};
+use crate::session::id::Id;
+use crate::session::{Found, Sessions};
 use crate::visible::visible;
 
 /// Checks the session that is meant from `here` (canonical), or all; the exit code is that of the
 /// worst verdict.
-pub fn verify(
+pub(super) fn verify(
     args: &VerifyArgs,
     sessions: Sessions<'_>,
     here: &Path,

@@ -7,20 +7,20 @@ use std::path::Path;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::record::Mode;
-use super::{Found, Sessions, State, lookup};
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
 use crate::error::{Result, Tried as _};
 use crate::host_files;
-use crate::log::clock::now;
+use crate::log::clock::{age, now};
 use crate::log::encode;
 use crate::log::event::Micros;
+use crate::session::record::Mode;
+use crate::session::{Found, Sessions, State, lookup};
 use crate::visible::visible;
 
 /// Prints the sessions of the project that `here` (canonical) is in, or all. `columns` is how wide
 /// the terminal is, where it is one.
-pub fn ls(
+pub(super) fn ls(
     args: &LsArgs,
     sessions: Sessions<'_>,
     here: &Path,
@@ -42,21 +42,9 @@ pub fn ls(
     }
 }
 
-/// One session in a few words, for an error that lists several.
-pub(super) fn describe(found: &Found) -> String {
-    let Found { session, record, state } = found;
-    format!(
-        "{}  {}  {} in {}",
-        session.id,
-        state_name(state),
-        visible(&record.command),
-        visible(&record.project)
-    )
-}
-
 /// The state, and what is open about a session that is over, or lies in its directory.
 fn state_and_files(found: &Found) -> String {
-    let state = state_name(&found.state);
+    let state = found.state.to_string();
     if found.session.is_pending() {
         return format!("{state}, host files pending");
     }
@@ -64,16 +52,6 @@ fn state_and_files(found: &Found) -> String {
     match aside.map_or(0, |found| found.aside()) {
         0 => state,
         aside => format!("{state}, {aside} set aside"),
-    }
-}
-
-/// How a session's state is called everywhere.
-pub fn state_name(state: &State) -> String {
-    match state {
-        State::Starting => "starting".into(),
-        State::Running => "running".into(),
-        State::Ended(status) => format!("ended {}", status.code),
-        State::Crashed => "crashed".into(),
     }
 }
 
@@ -132,17 +110,6 @@ fn row(found: &Found, now: Micros) -> [String; 7] {
         execs,
         visible(&record.project),
     ]
-}
-
-/// A length of time in its largest unit.
-pub fn age(micros: Micros) -> String {
-    let seconds = micros / 1_000_000;
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 /// One line of `ls --json`. Fields may be added; none may change its meaning.
@@ -266,12 +233,5 @@ mod tests {
         assert_eq!(listed(&json, sessions, "/p/src").lines().count(), 1);
         assert!(listed(&json, sessions, "/p/src").contains(r#""project":"/p""#));
         assert_eq!(listed(&LsArgs { all: true, ..json }, sessions, "/p").lines().count(), 2);
-    }
-
-    #[test]
-    fn an_age_is_told_in_its_largest_unit() {
-        let seconds = [0, 59, 60, 3_599, 3_600, 172_799, 172_800];
-        let ages: Vec<_> = seconds.iter().map(|seconds| age(seconds * 1_000_000)).collect();
-        assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h", "47h", "2d"]);
     }
 }
