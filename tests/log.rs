@@ -279,12 +279,6 @@ fn measure(directory: &Path, args: &LogArgs) -> (Duration, Duration, usize) {
     (clock.first_screen.unwrap() - began, began.elapsed(), clock.lines)
 }
 
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn a_long_log_is_shown_as_it_is_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -294,31 +288,6 @@ fn a_long_log_is_shown_as_it_is_read() {
     assert!(lines > 20_000 && first < whole / 5, "{first:?} of {whole:?}, {lines} lines");
     let (first, whole, lines) = measure(dir.path(), &follow());
     assert!((500..3000).contains(&lines), "only the last of it: {lines} in {first:?} {whole:?}");
-}
-
-#[test]
-#[ignore = "writes a log of a million events (240 MB); `cargo test --release --test log -- --ignored --nocapture`"]
-fn figures_of_a_million_events() {
-    let dir = tempfile::tempdir().unwrap();
-    let began = Instant::now();
-    let mut writer = large(dir.path(), 333_333);
-    end(&mut writer, 333_334);
-    println!(
-        "written: {:?}, {} segments, {:?} events",
-        began.elapsed(),
-        segment::list(dir.path()).unwrap().len(),
-        writer.head().0
-    );
-    let before = peak_memory();
-    for (name, args) in [("log", LogArgs::default()), ("log --follow", follow())] {
-        let (first, whole, lines) = measure(dir.path(), &args);
-        println!("{name}: first screen {first:?}, {lines} lines in {whole:?}");
-        assert!(first < Duration::from_millis(100));
-    }
-    println!("peak memory: {before} kB before reading, {} kB after", peak_memory());
-    let began = Instant::now();
-    assert_eq!(verify(dir.path()).0, Verdict::Ok);
-    println!("verify: {:?}", began.elapsed());
 }
 
 /// The lines of the document's `jsonl` blocks, one string for each block.

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use claudebox::filters::notify::{self, Stops};
 use claudebox::log::event::{End, Event, Exec, ExecId, Exit, Outcome, Ran};
 use claudebox::log::sink::Sink;
-use claudebox::filters::notify::{self, Stops};
 use claudebox::supervisor::execs::{self, Execs, Kernel, Limits, Options, Root};
 use claudebox::sys::pidfd::ExitSource;
 use claudebox::sys::seccomp;
@@ -274,4 +274,11 @@ pub(crate) fn compile(source: &str, name: &str, flags: &[&str]) -> PathBuf {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target
+}
+
+/// The program that executes another one `count` times, in one of its ways.
+pub(crate) fn storm(mode: &str, count: usize) -> Command {
+    let mut storm = Command::new(compile("storm.c", "storm", &[]));
+    storm.args([mode, &count.to_string()]).arg(compile("leaf.c", "leaf", &[]));
+    storm
 }

@@ -6,19 +6,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use claudebox::log::event::{End, Event, Exec, Outcome};
+use claudebox::log::event::{End, Event, Outcome};
 use claudebox::log::sink::Sink;
 use claudebox::supervisor::execs::Limits;
-use nix::sys::resource::{Resource, setrlimit};
 use sha2::Digest as _;
 
-use crate::harness::{self, Collect, Log, Setup, compile, run, watch};
-
-fn storm(mode: &str, count: usize) -> Command {
-    let mut storm = Command::new(compile("storm.c", "storm", &[]));
-    storm.args([mode, &count.to_string()]).arg(compile("leaf.c", "leaf", &[]));
-    storm
-}
+use crate::harness::{self, Collect, Log, Setup, run, storm, watch};
 
 fn watch_storm(mode: &str, count: usize) -> Log {
     let work = harness::work();
@@ -201,33 +194,6 @@ fn a_receiver_that_breaks_is_told_and_execs_go_on() {
     assert_eq!(log.execs().count(), 0);
     let told = |event: &Event| matches!(event, Event::Notice(n) if n.kind == "exec-log-stopped");
     assert!(log.events.iter().any(told));
-}
-
-#[test]
-fn few_descriptors_lose_ends_and_no_exec() {
-    // The limit is the whole process's, so it gets one of its own.
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "pressure::with_few_descriptors", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-}
-
-#[test]
-#[ignore = "run by few_descriptors_lose_ends_and_no_exec, in a process of its own"]
-fn with_few_descriptors() {
-    let work = harness::work();
-    let mut storm = storm("sleep", 100);
-    harness::kernel();
-    setrlimit(Resource::RLIMIT_NOFILE, 110, 4096).unwrap();
-    let log = watch(storm.current_dir(work.path()), &Setup::default());
-    let sleeps: Vec<_> = log.execs().filter(|exec| exec.argv[0].as_ref() == b"sleep").collect();
-    assert_eq!(sleeps.len(), 100);
-    let verified = |exec: &&&Exec| log.outcome(exec) == Outcome::Verified;
-    let count = sleeps.iter().filter(verified).count();
-    assert!(count > 0 && count < 100, "{count}");
-    assert!(!log.failed);
 }
 
 #[test]
