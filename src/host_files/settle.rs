@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -124,7 +124,7 @@ pub fn conclude(
     person: Option<&mut dyn Person>,
     out: &mut dyn Write,
 ) -> Result<Settled> {
-    let path = session.directory.join("host-files.lock");
+    let path = lock_path(session);
     let lock = lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     let Some(_lock) = lock else { return Ok(Settled::Busy) };
     if !session.pending_path().exists() {
@@ -236,13 +236,18 @@ impl Conclusion<'_> {
     }
 }
 
+/// Who holds it is seeing to what the session left behind.
+fn lock_path(session: &Session) -> PathBuf {
+    session.directory.join("host-files.lock")
+}
+
 /// Brings back what was set aside: everything, or what `wanted` says yes to.
 ///
 /// # Errors
 /// When nothing is meant, or something cannot be brought back; the rest has been then.
 pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Write) -> Result<()> {
     let id = &session.id;
-    let path = session.directory.join("host-files.lock");
+    let path = lock_path(session);
     let _lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     let record = Record::read(&session.directory);
     let (Some(record), Some(mut found)) = (record, Found::read(&session.directory)) else {
