@@ -71,6 +71,8 @@ impl Aside {
                 let part = CString::new(format!("{number}.part"))?;
                 remove(&self.directory, &part)?;
                 copy_across((&from, &last), (&self.directory, &part))?;
+                // Across file systems the kernel says so first, whatever the permissions are.
+                project.unlock(parent(path))?;
                 rename(&self.directory, &part, &self.directory, &copied)?;
                 self.replace_by_copy((&from, &last), &copied, &name)
             }

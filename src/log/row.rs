@@ -252,7 +252,9 @@ impl Layout {
         };
         let room = self.room(line.used + text::width(&failures));
         line.put(DIM, &text::fit(&helpers.names.join(", "), room));
-        line.put(AnsiColor::Red.on_default(), &failures);
+        // Where both do not fit, they are not known apart.
+        let room = self.room(line.used);
+        line.put(AnsiColor::Red.on_default(), &text::fit(&failures, room));
         line.end();
     }
 

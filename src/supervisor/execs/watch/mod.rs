@@ -124,7 +124,6 @@ impl Watch {
             self.queue.push(Seen::Noted(Box::new(Event::Notice(notice))));
             self.let_pass();
         }
-        self.queue.close();
         self.last_id
     }
 
