@@ -315,7 +315,8 @@ fn raise(from: &OwnedFd, name: &CStr, top: &OwnedFd, number: u64) -> Result<(), 
     let free = CString::new(format!(".removed-{}-{number}", std::process::id()))
         .map_err(|_| Errno::INVAL)?;
     match renameat(from, name, top, &free) {
-        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        // Somebody has put a file or a directory of that name there: it goes first.
+        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
         other => other,
     }
 }
@@ -434,6 +435,22 @@ mod tests {
         prepare(&[Prepare::Remove { root: root.clone(), path: Bytes::from("d") }]).unwrap();
         assert!(!dir.path().join("d").exists());
         prepare(&[Prepare::Remove { root, path: Bytes::from("d") }]).unwrap();
+    }
+
+    #[test]
+    fn names_that_are_used_for_removing_may_be_taken() {
+        let (dir, root) = root();
+        for number in 1..4 {
+            let taken = format!("d/.removed-{}-{number}", std::process::id());
+            fs::create_dir_all(dir.path().join(format!("d/a{number}/b/c"))).unwrap();
+            if number == 2 {
+                fs::create_dir_all(dir.path().join(taken).join("x")).unwrap();
+            } else {
+                fs::write(dir.path().join(taken), "").unwrap();
+            }
+        }
+        prepare(&[Prepare::Remove { root, path: Bytes::from("d") }]).unwrap();
+        assert!(!dir.path().join("d").exists());
     }
 
     #[test]
