@@ -130,9 +130,8 @@ fn nothing_is_tried_where_pid_1_is_not_the_sandboxs() {
         place.project_file("orders.json", orders);
         // Another's pid 1, which says what it gets.
         let init = "trap 'echo hit' TERM SEGV; \"$0\" __attack; echo code $?";
-        let bare = ["--unshare-pid", "--as-pid-1", "--dev-bind", "/", "/", "--proc", "/proc"];
-        let claudebox = place.executable().to_str().unwrap();
-        let words = bare.iter().chain(&["sh", "-c", init, claudebox]);
+        let bare = "--unshare-pid --as-pid-1 --dev-bind / / --proc /proc sh -c".split(' ');
+        let words = bare.chain([init, place.executable().to_str().unwrap()]);
         let output = place.command("bwrap").args(words).run().code(0);
         assert_eq!(output.stdout, "code 125\n", "{output:?}");
         output.complains("nothing is tried");

@@ -44,8 +44,10 @@ fn attack() -> Result<()> {
     let acts: Vec<Act> = serde_json::from_slice(&orders).map_err(|_| no_orders())?;
     // A pid 1 of the host's may end by what is tried, and all with it; a mount would be the host's.
     if !is_sandbox() {
-        return Err(Error::launcher("pid 1 is not the sandbox's, so nothing is tried: it could harm \
-             this machine"));
+        return Err(Error::launcher(
+            "pid 1 is not the sandbox's, so nothing is tried: it could harm \
+             this machine",
+        ));
     }
     for (number, act) in acts.iter().enumerate() {
         let (done, says, file) = match attempt(act) {

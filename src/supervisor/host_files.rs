@@ -314,7 +314,8 @@ fn look(directory: &Path, told: &BTreeSet<(Bytes, &'static str)>, events: &mut V
 
 /// Nothing is told as it happens any more.
 fn unwatched(why: &str) -> Event {
-    let text = format!("host files: the project cannot be watched: {why}; it is looked at in the end");
+    let text =
+        format!("host files: the project cannot be watched: {why}; it is looked at in the end");
     notice("host-files-unseen", text)
 }
 

@@ -86,11 +86,10 @@ fn without_a_module(family: u16, kind: SocketType, protocol: u32) -> Result<(), 
         _ => return Err(Errno::AFNOSUPPORT),
     };
     match (kind, protocol) {
-        // The default of each, TCP, UDP.
-        (SocketType::STREAM, 0 | 6) | (SocketType::DGRAM, 0 | 17) => Ok(()),
+        // The default of each, TCP, UDP. Any protocol is a raw one, for who has the capability, and so
+        // for nobody.
+        (SocketType::STREAM, 0 | 6) | (SocketType::DGRAM, 0 | 17) | (SocketType::RAW, _) => Ok(()),
         (SocketType::DGRAM, protocol) if protocol == icmp => Ok(()),
-        // Any protocol is one: for who has the capability, and so for nobody.
-        (SocketType::RAW, _) => Ok(()),
         (SocketType::STREAM | SocketType::DGRAM, _) => Err(Errno::PROTONOSUPPORT),
         _ => Err(Errno::SOCKTNOSUPPORT),
     }

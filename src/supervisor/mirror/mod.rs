@@ -240,7 +240,7 @@ mod tests {
         |at| fs::write(at, "[[[").unwrap(),
         |at| {
             fs::write(at, "{}").unwrap();
-            fs::set_permissions(at, Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(at, Permissions::from_mode(0o000)).unwrap();
         },
     ];
 

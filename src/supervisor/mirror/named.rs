@@ -66,14 +66,18 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_kept() {
-        let text = r#"{"a": [{}], "login": {"t": "1"}, "log\u0069n": {"t": "2"}, "name": 1, "b": ""}"#;
+        let text =
+            r#"{"a": [{}], "login": {"t": "1"}, "log\u0069n": {"t": "2"}, "name": 1, "b": ""}"#;
         assert_eq!(Value::from(read(text).unwrap()), json!({"login": {"t": "2"}, "name": 1}));
         let long = format!(r#"{{"login": 1, "login": [{}0], "name": 1}}"#, "0,".repeat(LARGEST));
         assert_eq!(Value::from(read(&long).unwrap()), json!({"name": 1}));
-        for wrong in ["", "[]", "\"login\"", "{\"login\": 1", "{\"login\": 1} x", "{\"login\": 1e999}"] {
+        for wrong in
+            ["", "[]", "\"login\"", "{\"login\": 1", "{\"login\": 1} x", "{\"login\": 1e999}"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        let deep = |key, depth| format!("{{\"{key}\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let deep =
+            |key, depth| format!("{{\"{key}\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(read(&deep("a", 1_000_000)).unwrap(), Object::new(), "it costs no stack");
         assert!(read(&deep("login", 1_000)).is_err());
     }

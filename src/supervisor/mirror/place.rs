@@ -226,7 +226,9 @@ mod tests {
         let path = dir.path().join("f.json");
         let place = Place::new(dir.path(), Path::new("f.json"));
         for before in [None, Some("{}")] {
-            before.map(|text| fs::write(&path, text).unwrap());
+            if let Some(text) = before {
+                fs::write(&path, text).unwrap();
+            }
             let stamp = place.stamp();
             let still = || place.stamp() == stamp;
             assert!(still());
