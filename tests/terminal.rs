@@ -405,7 +405,7 @@ fn a_shell_that_is_stopped_before_it_is_one_holds_nobody_up() {
         found.is_some_and(|process| process.cmdline.contains("__inner"))
     });
     assert!(before_its_exec, "it was never as soon as that");
-    agent.type_in("x");
+    agent.type_in("x\r");
     assert_eq!(agent.code(), Some(9));
 }
 
