@@ -200,8 +200,8 @@ static int affinity_of_init(void) {
     return syscall(SYS_sched_setaffinity, 1, sizeof all, all);
 }
 
-static int nice_of_init(void) { return syscall(SYS_setpriority, PRIO_PROCESS, 1, 1); }
-static int nice_of_user(void) { return syscall(SYS_setpriority, PRIO_USER, geteuid(), 1); }
+static int nice_of_init(void) { return syscall(SYS_setpriority, PRIO_PROCESS, 1, 19); }
+static int nice_of_user(void) { return syscall(SYS_setpriority, PRIO_USER, geteuid(), 19); }
 static int watch_queue(void) {
     int pipes[2];
     if (pipe(pipes)) return -1;
@@ -298,7 +298,7 @@ static int i386_tiocsti(void) {
     return int80(54, terminal, TIOCSTI, (long)key);
 }
 static int i386_socket_packet(void) { return reached(int80(359, 17, SOCK_RAW, 0), EPERM); }
-static int i386_nice_of_init(void) { return int80(97, PRIO_PROCESS, 1, 1); }
+static int i386_nice_of_init(void) { return int80(97, PRIO_PROCESS, 1, 19); }
 static int i386_socket_sctp(void) { return reached(int80(359, AF_INET, SOCK_RAW, 132), EPERM); }
 static int i386_lease(void) { return int80(55, file_of_ours(), F_SETLEASE, F_WRLCK); }
 static int i386_lease_64(void) { return int80(221, file_of_ours(), F_SETLEASE, F_WRLCK); }
