@@ -118,3 +118,23 @@ fn an_assertion_that_cannot_be_meant_is_an_error() {
         place.claudebox(["__attack"]).run().code(2).complains("claudebox doctor --attack");
     }
 }
+
+/// Many an init ends the machine when it gets such a signal, and root can mount over its /tmp.
+#[test]
+fn nothing_is_tried_where_pid_1_is_not_the_sandboxs() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let created = place.project().join("created");
+        let orders = format!("[\"end-init\",{{\"create\":\"{}\"}}]", created.display());
+        place.project_file("orders.json", orders);
+        // Another's pid 1, which says what it gets.
+        let init = "trap 'echo hit' TERM SEGV; \"$0\" __attack; echo code $?";
+        let bare = "--unshare-pid --as-pid-1 --dev-bind / / --proc /proc sh -c".split(' ');
+        let words = bare.chain([init, place.executable().to_str().unwrap()]);
+        let output = place.command("bwrap").args(words).run().code(0);
+        assert_eq!(output.stdout, "code 125\n", "{output:?}");
+        output.complains("nothing is tried");
+        assert!(!created.exists());
+    }
+}

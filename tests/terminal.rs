@@ -10,6 +10,7 @@
 
 mod supervised;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command};
@@ -25,7 +26,7 @@ use nix::pty::{Winsize, openpty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{Winsize as Size, tcsetwinsize};
 
-use supervised::{Room, User, eventually, plan, processes, program};
+use supervised::{Process, Room, User, eventually, plan, processes, program};
 
 /// A terminal of which the test is the screen and the keyboard.
 struct Screen {
@@ -329,8 +330,7 @@ int main(void) {
 }
 "#;
 
-/// pid 1 makes their sockets, and stands still while it starts a shell: until the shell's exec has
-/// been answered, by the thread that asks for the sockets.
+/// pid 1 makes their sockets, for the thread that answers the shell's exec.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn shells_open_while_32_bit_programs_make_sockets() {
@@ -354,4 +354,70 @@ fn shells_open_while_32_bit_programs_make_sockets() {
     agent.type_in("x\r");
     agent.expect("a socket");
     assert_eq!(agent.code(), Some(0));
+}
+
+/// Stops whatever else runs inside, without end, until something is typed.
+const STOPS_EVERYBODY: &str = r#"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void) {
+    char byte;
+    fcntl(0, F_SETFL, O_NONBLOCK);
+    puts("up"), fflush(stdout);
+    while (read(0, &byte, 1) != 1) kill(-1, SIGSTOP);
+    return 9;
+}
+"#;
+
+/// A shell that is stopped before its exec, while it is still what pid 1 made. It must not keep pid 1
+/// from seeing that the agent has ended. (The control is in `src/sys/process.rs`: a child that shares
+/// its maker's memory stops it too.)
+#[test]
+fn a_shell_that_is_stopped_before_it_is_one_holds_nobody_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, program) = (directory.path().join("stops.c"), directory.path().join("stops"));
+    std::fs::write(&source, STOPS_EVERYBODY).unwrap();
+    let built = Command::new("cc").arg("-o").args([&program, &source]).status().unwrap();
+    assert!(built.success());
+    let mut plan = plan(&["/stops"]);
+    let bind = ["--ro-bind", program.to_str().unwrap(), "/stops"];
+    plan.args.extend(bind.map(|word| Arg::Literal(word.into())));
+    let room = Room::new(&plan, User::Current);
+    let mut agent = Screen::of(&room, "own");
+    agent.expect("up");
+    let leader = i32::try_from(agent.child.id()).unwrap();
+    let mut seen = BTreeSet::new();
+    let mut newly_stopped = || {
+        let below = |process: &Process| is_below(leader, process.parent);
+        let mut stopped = processes().into_iter().filter(|it| is_stopped(it.pid) && below(it));
+        stopped.find(|process| seen.insert(process.pid))
+    };
+    let mut panes = Vec::new();
+    let before_its_exec = (0..50).any(|_| {
+        panes.push(new_pane(&room));
+        let mut found = None;
+        eventually("the shell is stopped", || {
+            found = newly_stopped();
+            found.is_some()
+        });
+        found.is_some_and(|process| process.cmdline.contains("__inner"))
+    });
+    assert!(before_its_exec, "it was never as soon as that");
+    agent.type_in("x\r");
+    assert_eq!(agent.code(), Some(9));
+}
+
+fn is_below(leader: i32, mut pid: i32) -> bool {
+    let all = processes();
+    while pid > 1 && pid != leader {
+        pid = all.iter().find(|process| process.pid == pid).map_or(0, |process| process.parent);
+    }
+    pid == leader
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, tail)| tail.trim_start().starts_with('T'))
 }

@@ -57,7 +57,8 @@ fn raise(from: &OwnedFd, name: &CStr, top: &OwnedFd, number: u64) -> Result<(), 
     let free = CString::new(format!(".removed-{}-{number}", std::process::id()))
         .map_err(|_| Errno::INVAL)?;
     match renameat(from, name, top, &free) {
-        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        // Somebody has put a file or a directory of that name there: it goes first.
+        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
         other => other,
     }
 }
@@ -75,7 +76,7 @@ fn unlink(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
 
     use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat};
 
@@ -99,5 +100,22 @@ mod tests {
         remove(&top, c"d").unwrap();
         assert!(!dir.path().join("d").exists());
         remove(&top, c"d").unwrap();
+    }
+
+    #[test]
+    fn names_that_are_used_for_removing_may_be_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let top: OwnedFd = File::open(dir.path()).unwrap().into();
+        for number in 1..4 {
+            let taken = format!("d/.removed-{}-{number}", std::process::id());
+            fs::create_dir_all(dir.path().join(format!("d/a{number}/b/c"))).unwrap();
+            if number == 2 {
+                fs::create_dir_all(dir.path().join(taken).join("x")).unwrap();
+            } else {
+                fs::write(dir.path().join(taken), "").unwrap();
+            }
+        }
+        remove(&top, c"d").unwrap();
+        assert!(!dir.path().join("d").exists());
     }
 }

@@ -72,6 +72,11 @@ fn mirrors(draft: &mut Draft<'_>) -> Result<()> {
             continue;
         };
         draft.refuse_own_files(&host, &entry.origin)?;
+        // The copy has to go somewhere, and the way to it may be a link that an agent left.
+        if let Some(above) = relative.parent().filter(|above| !above.as_os_str().is_empty()) {
+            let root = (&*draft.private_home).into();
+            draft.prepare.push(Prepare::Directory { root, path: above.into() });
+        }
         let names = |keys: Vec<Settled<String>>| keys.into_iter().map(|key| key.value).collect();
         draft.mirrors.push(Mirror {
             host: host.into(),

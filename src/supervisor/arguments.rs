@@ -115,6 +115,10 @@ fn not_opened(shown: &str, errno: rustix::io::Errno) -> Error {
             "a component of it is a symbolic link: the project could point it anywhere, so it is \
              not followed",
         ),
+        rustix::io::Errno::NOSYS => error.hint(
+            "the kernel has no openat2(2) (Linux 5.6), or a container around this one forbids it: \
+             without it links would be followed",
+        ),
         _ => error,
     }
 }

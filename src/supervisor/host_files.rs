@@ -59,9 +59,14 @@ impl HostFiles {
     pub(super) fn begin(&mut self) -> Vec<Event> {
         self.begins = None;
         let mut events = Vec::new();
-        self.watch = Watch::begin(&self.directory);
-        if let Some(watch) = &mut self.watch {
-            watch.catch_up(&mut events);
+        let Some(record) = Record::read(&self.directory) else { return events };
+        match Watch::begin(record) {
+            Ok(mut watch) => {
+                watch.catch_up(&mut events);
+                self.watch = Some(watch);
+            }
+            // What runs inside is the same user to the kernel, and can have used up the user's watches.
+            Err(errno) => events.push(unwatched(&errno.to_string())),
         }
         events
     }
@@ -74,10 +79,9 @@ impl HostFiles {
     /// What has happened since.
     pub(super) fn read(&mut self) -> Vec<Event> {
         let read = self.watch.as_mut().map(Watch::read);
-        read.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|_| {
-            // The look at the end finds everything.
+        read.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|err| {
             self.watch = None;
-            Vec::new()
+            vec![unwatched(&err.to_string())]
         })
     }
 
@@ -104,12 +108,11 @@ struct Watch {
 }
 
 impl Watch {
-    /// Begins; `None` where there is no record, or the kernel has no watch left. Nothing is lost by
-    /// that: everything is looked at in the end.
-    fn begin(directory: &Path) -> Option<Self> {
-        let record = Record::read(directory)?;
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let project = Beneath::open(record.project.as_path()).ok()?;
+    /// Begins; fails where the kernel has no watch left. Nothing is lost by that: everything is looked
+    /// at in the end.
+    fn begin(record: Record) -> Result<Self, Errno> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let project = Beneath::open(record.project.as_path())?;
         let mut directories = BTreeSet::from([Vec::new()]);
         for (path, item) in &record.known.items {
             // One that is read-only is not watched, but beside it another may come.
@@ -121,17 +124,26 @@ impl Watch {
         let (watched, told) = (BTreeMap::new(), BTreeSet::new());
         let mut watch = Self { inotify, project, record, watched, told, silent: false };
         for directory in directories {
-            watch.add(&directory);
+            // The kernel has no room for more; what can be watched is.
+            if let Err(errno @ (Errno::NOSPC | Errno::NOMEM)) = watch.watch(&directory)
+                && watch.watched.is_empty()
+            {
+                return Err(errno);
+            }
         }
-        Some(watch)
+        Ok(watch)
     }
 
     /// Watches a directory; `false` where that cannot be.
     fn add(&mut self, path: &[u8]) -> bool {
+        self.watch(path).is_ok()
+    }
+
+    fn watch(&mut self, path: &[u8]) -> Result<(), Errno> {
         if self.watched.len() >= MOST_WATCHED {
-            return false;
+            return Err(Errno::MFILE);
         }
-        let Ok(fd) = self.project.directory_as_it_is(path) else { return false };
+        let fd = self.project.directory_as_it_is(path)?;
         let flags = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
             | WatchFlags::CLOSE_WRITE
@@ -140,10 +152,9 @@ impl Watch {
             | WatchFlags::MOVED_FROM
             | WatchFlags::EXCL_UNLINK
             | WatchFlags::ONLYDIR;
-        let watched = inotify::add_watch(&self.inotify, proc_path(&fd), flags);
-        let Ok(number) = watched else { return false };
+        let number = inotify::add_watch(&self.inotify, proc_path(&fd), flags)?;
         self.watched.insert(number, path.to_vec());
-        true
+        Ok(())
     }
 
     /// What came before the watch began.
@@ -300,6 +311,13 @@ fn look(directory: &Path, told: &BTreeSet<(Bytes, &'static str)>, events: &mut V
         let text = format!("host files: {} directories could not be looked at", found.unseen);
         events.push(notice("host-files-unseen", text));
     }
+}
+
+/// Nothing is told as it happens any more.
+fn unwatched(why: &str) -> Event {
+    let text =
+        format!("host files: the project cannot be watched: {why}; it is looked at in the end");
+    notice("host-files-unseen", text)
 }
 
 fn event(path: Bytes, entry: &'static Entry, change: Change, tracked: bool, seen: &str) -> Event {

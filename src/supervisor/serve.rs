@@ -136,12 +136,21 @@ impl Running<'_> {
     fn next(&self, deadline: Option<Instant>, watch_log: bool) -> io::Result<Wake> {
         loop {
             let begins = self.host_files.begins();
+            let now = Instant::now();
+            // Before what else there is: an agent can see to it that there is always something.
+            if deadline.is_some_and(|end| end <= now) {
+                return Ok(Wake::Late);
+            }
+            if begins.is_some_and(|begins| begins <= now) {
+                return Ok(Wake::WatchHostFiles);
+            }
             let timeout = deadline.into_iter().chain(begins).min().map(until).transpose()?;
             let clients: Vec<(u64, BorrowedFd<'_>)> = self.control.clients().collect();
+            // Signals first: only what is outside sends them.
             let fixed = [
+                self.signals.as_fd(),
                 self.sandbox.inner.as_fd(),
                 self.sandbox.pidfd(),
-                self.signals.as_fd(),
                 self.control.listener(),
                 self.execs.failure(),
             ];
@@ -152,25 +161,21 @@ impl Running<'_> {
             let mut ready: Vec<PollFd<'_>> =
                 all.map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
             match poll(&mut ready, timeout.as_ref()) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Ok(0) if begins.is_some_and(|begins| begins <= Instant::now()) => {
-                    return Ok(Wake::WatchHostFiles);
-                }
-                Ok(0) => return Ok(Wake::Late),
+                Err(rustix::io::Errno::INTR) | Ok(0) => continue,
                 other => other?,
             };
             let first = ready.iter().position(|fd| !fd.revents().is_empty());
             match first {
                 Some(0) => {
-                    let received = self.sandbox.inner.receive()?;
-                    return Ok(received.map_or(Wake::Gone, Wake::Report));
-                }
-                Some(1) => return Ok(Wake::Gone),
-                Some(2) => {
                     if let Some(signal) = self.signals.next()? {
                         return Ok(Wake::Signal(signal));
                     }
                 }
+                Some(1) => {
+                    let received = self.sandbox.inner.receive()?;
+                    return Ok(received.map_or(Wake::Gone, Wake::Report));
+                }
+                Some(2) => return Ok(Wake::Gone),
                 Some(3) => return Ok(Wake::Knock),
                 Some(4) if watch_log => return Ok(Wake::LogFailed),
                 Some(index) if index >= clients_end => return Ok(Wake::HostFiles),
@@ -258,6 +263,10 @@ impl Running<'_> {
         if self.sandbox.inner.send(&Order::Shell { id }, &[terminal.as_fd()]).is_ok() {
             let words = "a shell was opened inside by the user";
             self.execs.note(events::notice("shell-opened", words));
+        } else {
+            // What runs inside is the same user to the kernel, and may have as many descriptors on
+            // their way as the user is granted (ETOOMANYREFS).
+            self.control.ended(id, Status::Exited(crate::error::exit::LAUNCHER));
         }
     }
 }

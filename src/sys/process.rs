@@ -7,6 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -39,6 +40,38 @@ impl SingleThreaded {
     pub fn child(&self, body: impl FnOnce() -> u8) -> io::Result<Pid> {
         // SAFETY: with one thread nobody else touches our memory meanwhile.
         unsafe { vfork(body) }
+    }
+
+    /// The same in a copy of our memory, while we go on: for a child beside which something foreign
+    /// runs already, which could stop it on its way to the exec (SIGSTOP), and us with it.
+    ///
+    /// # Errors
+    /// When the kernel refuses another process.
+    pub fn copy(&self, body: impl FnOnce() -> u8) -> io::Result<Pid> {
+        // SAFETY: with one thread there is no other whose locks the child would find closed.
+        unsafe { fork(body) }
+    }
+}
+
+/// Runs `body` in a child that is a copy of us, and exits with its answer unless it executes a
+/// program (fork(2)).
+///
+/// # Safety
+/// Where there are other threads, `body` must neither allocate nor take a lock.
+///
+/// # Errors
+/// When the kernel refuses another process.
+unsafe fn fork<B: FnOnce() -> u8>(body: B) -> io::Result<Pid> {
+    // SAFETY: what `body` does in the child is the caller's word.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // A panic ends here: behind the fork there are two of us.
+            let code = catch_unwind(AssertUnwindSafe(body)).unwrap_or(1);
+            // SAFETY: takes an integer, and runs nothing that the parent registered.
+            unsafe { libc::_exit(code.into()) }
+        }
+        pid => Ok(Pid::from_raw(pid)),
     }
 }
 
@@ -168,11 +201,50 @@ pub fn give_up_terminal(terminal: impl AsFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
     fn a_program_with_several_threads_is_not_forked() {
         // The test harness runs this in a thread beside its main one.
         assert!(SingleThreaded::check().is_err());
+    }
+
+    /// Makes a child that stops itself, as another process could have stopped it; whether its maker
+    /// came back within this time.
+    fn comes_back(make: unsafe fn(fn() -> u8) -> io::Result<Pid>, patience: Duration) -> bool {
+        let stop = || {
+            let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+            7
+        };
+        // SAFETY: the child only makes system calls.
+        let maker = std::thread::spawn(move || unsafe { make(stop) }.unwrap());
+        let is_stopped = |pid: &Pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, tail)| tail.starts_with('T'))
+        };
+        let child = loop {
+            if let Some(pid) = children().unwrap().into_iter().find(is_stopped) {
+                break pid;
+            }
+        };
+        let until = Instant::now() + patience;
+        while !maker.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let came_back = maker.is_finished();
+        nix::sys::signal::kill(child, Signal::SIGCONT).unwrap();
+        assert_eq!(maker.join().unwrap(), child);
+        let ended = nix::sys::wait::waitpid(child, None).unwrap();
+        assert_eq!(ended, nix::sys::wait::WaitStatus::Exited(child, 7));
+        came_back
+    }
+
+    #[test]
+    fn a_child_that_is_stopped_stops_only_who_shares_its_memory() {
+        assert!(comes_back(fork, Duration::from_secs(60)));
+        // Control: however long one looks.
+        assert!(!comes_back(vfork, Duration::from_millis(100)));
     }
 }

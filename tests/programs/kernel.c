@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -199,6 +200,24 @@ static int affinity_of_init(void) {
     return syscall(SYS_sched_setaffinity, 1, sizeof all, all);
 }
 
+static int nice_of_init(void) { return syscall(SYS_setpriority, PRIO_PROCESS, 1, 19); }
+static int nice_of_user(void) { return syscall(SYS_setpriority, PRIO_USER, geteuid(), 19); }
+static int watch_queue(void) {
+    int pipes[2];
+    if (pipe(pipes)) return -1;
+    return asked(ioctl(pipes[0], 0x5760 /* IOC_WATCH_QUEUE_SET_SIZE */, 1));
+}
+static int file_of_ours(void) {
+    char name[] = "/tmp/leased-XXXXXX";
+    close(mkstemp(name));
+    return open(name, O_RDONLY);
+}
+static int lease(void) { return fcntl(file_of_ours(), F_SETLEASE, F_WRLCK); }
+static int lease_upper_half(void) {
+    return syscall(SYS_fcntl, file_of_ours(), 0xffffffff00000000ul | F_SETLEASE, F_WRLCK);
+}
+static int memfd_secret_call(void) { return syscall(447, 0); }
+
 /* What asks for privileges first. */
 static int init_module_call(void) { return asked(syscall(SYS_init_module, 0, 0, "")); }
 static int finit_module_call(void) { return asked(syscall(SYS_finit_module, -1, "", 0)); }
@@ -229,6 +248,16 @@ static int socket_any_rare(void) {
 }
 static int socket_packet_upper_half(void) {
     return reached(syscall(SYS_socket, 0xffffffff00000011ul, SOCK_RAW, 0), EPERM);
+}
+/* The kernel takes it for AF_PACKET. */
+static int socket_packet_by_kind(void) {
+    return reached(socket(AF_INET, SOCK_PACKET | SOCK_CLOEXEC, 0x300), EPERM);
+}
+/* Of this kind it takes a capability, which is asked for where a protocol is not. */
+static int socket_sctp(void) { return reached(socket(AF_INET6, SOCK_RAW, 132), EPERM); }
+static int socketpair_sctp(void) {
+    int pair[2];
+    return reached(socketpair(AF_INET, SOCK_RAW, 132, pair), EPERM);
 }
 static int socketpair_packet(void) {
     int pair[2];
@@ -269,6 +298,11 @@ static int i386_tiocsti(void) {
     return int80(54, terminal, TIOCSTI, (long)key);
 }
 static int i386_socket_packet(void) { return reached(int80(359, 17, SOCK_RAW, 0), EPERM); }
+static int i386_nice_of_init(void) { return int80(97, PRIO_PROCESS, 1, 19); }
+static int i386_socket_sctp(void) { return reached(int80(359, AF_INET, SOCK_RAW, 132), EPERM); }
+static int i386_lease(void) { return int80(55, file_of_ours(), F_SETLEASE, F_WRLCK); }
+static int i386_lease_64(void) { return int80(221, file_of_ours(), F_SETLEASE, F_WRLCK); }
+static int i386_memfd_secret(void) { return int80(447, 0, 0, 0); }
 static long socketcall(int call, int family, int type, int *pair) {
     int *arguments = low();
     arguments[0] = family, arguments[1] = type, arguments[2] = 0;
@@ -378,13 +412,17 @@ static const struct { const char *name; int (*call)(void); } attacks[] = {
     TRY(prlimit_of_init), TRY(prlimit_of_init_upper_half),
     TRY(scheduler_of_init), TRY(affinity_of_init),
     TRY(socket_packet), TRY(socket_packet_upper_half), TRY(socketpair_packet),
-    TRY(socket_vsock), TRY(socket_any_rare),
+    TRY(socket_vsock), TRY(socket_any_rare), TRY(socket_packet_by_kind), TRY(socket_sctp),
+    TRY(socketpair_sctp), TRY(nice_of_init), TRY(nice_of_user), TRY(watch_queue),
+    TRY(memfd_secret_call), TRY(lease), TRY(lease_upper_half),
 #ifdef __x86_64__
     TRY(iopl_call), TRY(ioperm_call),
     TRY(modify_ldt_call), TRY(i386_unshare), TRY(i386_clone), TRY(i386_io_uring),
     TRY(i386_keyctl), TRY(i386_tiocsti), TRY(i386_socket_packet), TRY(i386_socketcall_packet),
     TRY(i386_socketcall_vsock), TRY(i386_socketcall_pair), TRY(i386_socketcall_race),
     TRY(i386_setns), TRY(i386_open_tree), TRY(i386_userfaultfd), TRY(i386_bpf),
+    TRY(i386_nice_of_init), TRY(i386_socket_sctp), TRY(i386_memfd_secret),
+    TRY(i386_lease), TRY(i386_lease_64),
     TRY(i386_name_to_handle), TRY(i386_prlimit_of_init), TRY(i386_personality),
     TRY(x32_getpid), TRY(x32_ioctl), TRY(x32_unshare), TRY(number_with_upper_half),
     TRY(fine_socketcall),

@@ -4,11 +4,14 @@
 use std::process::Command;
 
 use claudebox::log::event::Event;
+use claudebox::sandbox::plan::{Arg, ErrnoFilter};
 
 use crate::common::log::Log;
 use crate::common::place::Place;
 use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::hostile::Hostile;
 use crate::script;
+use crate::supervised::{self, Room};
 
 /// How many events of execs hold this argument.
 fn count(log: &Log, word: &str) -> usize {
@@ -81,6 +84,37 @@ fn promise_e_a_static_program_without_libc_is_seen() {
         assert_eq!(seen.len(), 1);
         assert_eq!(log.exit(seen[0]).and_then(|exit| exit.status), Some(7));
     }
+}
+
+#[test]
+fn promise_e_memory_that_nobody_else_can_read_hides_no_argument() {
+    must_have_sandbox();
+    let secret = Hostile::new("secret", &[]);
+    let bare = Hostile::new("bare", &["-static", "-nostdlib"]);
+    for user in users() {
+        let place = Place::new(user);
+        secret.put_into(&place);
+        bare.put_into(&place);
+        script(&place, &[], "./secret ./bare a-hidden-word").run().code(9);
+        let log = Log::latest(&place);
+        assert_eq!(log.execs(|argv| argv == ["./bare", "a-hidden-word"]).len(), 1, "{user:?}");
+    }
+    // Control: without the errno filter it is called with what nobody outside can read.
+    let words = |filter| {
+        let mut plan = secret.plan(&["/run/bare", "a-hidden-word"], filter);
+        let bind = ["--ro-bind", bare.path().to_str().unwrap(), "/run/bare"];
+        plan.args.extend(bind.map(|word| Arg::Literal(word.into())));
+        let room = Room::new(&plan, supervised::User::Current);
+        assert_eq!(room.output().status.code(), Some(9));
+        let argv = |event: Event| match event {
+            Event::Exec(exec) => exec.argv,
+            _ => Vec::new(),
+        };
+        // But for the words that the program itself was started with.
+        let words = room.events().into_iter().flat_map(argv).skip(3);
+        words.filter(|word| word.0 == b"a-hidden-word").count()
+    };
+    assert_eq!((words(ErrnoFilter::All), words(ErrnoFilter::Off)), (1, 0));
 }
 
 #[test]

@@ -37,7 +37,10 @@ const ATTACKS: &[(&str, &str)] = &[
     ("scheduler_of_init", "EPERM"), ("affinity_of_init", "EPERM"),
     ("socket_packet", "EAFNOSUPPORT"), ("socket_packet_upper_half", "EAFNOSUPPORT"),
     ("socketpair_packet", "EAFNOSUPPORT"), ("socket_vsock", "EAFNOSUPPORT"),
-    ("socket_any_rare", "EAFNOSUPPORT"),
+    ("socket_any_rare", "EAFNOSUPPORT"), ("socket_packet_by_kind", "EAFNOSUPPORT"),
+    ("socket_sctp", "EPROTONOSUPPORT"), ("socketpair_sctp", "EPROTONOSUPPORT"),
+    ("nice_of_init", "EPERM"), ("nice_of_user", "EPERM"), ("watch_queue", "EPERM"),
+    ("memfd_secret_call", "ENOSYS"), ("lease", "EINVAL"), ("lease_upper_half", "EINVAL"),
 ];
 
 /// Those of 32-bit programs and of x32, which every 64-bit program can make.
@@ -48,6 +51,8 @@ const OTHER_CONVENTIONS: &[(&str, &str)] = &[
     ("i386_keyctl", "ENOSYS"), ("i386_tiocsti", "EPERM"), ("i386_setns", "EPERM"),
     ("i386_open_tree", "ENOSYS"), ("i386_userfaultfd", "EPERM"), ("i386_bpf", "EPERM"),
     ("i386_name_to_handle", "EPERM"), ("i386_prlimit_of_init", "EPERM"),
+    ("i386_nice_of_init", "EPERM"), ("i386_socket_sctp", "EPROTONOSUPPORT"),
+    ("i386_memfd_secret", "ENOSYS"), ("i386_lease", "EINVAL"), ("i386_lease_64", "EINVAL"),
     ("i386_personality", "EPERM"), ("i386_socket_packet", "EAFNOSUPPORT"),
     ("i386_socketcall_packet", "EAFNOSUPPORT"), ("i386_socketcall_vsock", "EAFNOSUPPORT"),
     ("i386_socketcall_pair", "EAFNOSUPPORT"), ("i386_socketcall_race", "EAFNOSUPPORT"),
@@ -96,9 +101,10 @@ fn promise_s_what_no_program_needs_is_refused_in_every_convention() {
     // By the filter alone: here nothing else forbids namespaces or mounts.
     let filtered = kernel.run(&[], ErrnoFilter::All, unprivileged());
     assert_eq!(filtered, all());
-    // Control: without it, all of it succeeds. (Many kernels are built without x32.)
+    // Control: without it, all of it succeeds. (Many kernels have no x32, some no memfd_secret.)
     let mut failed = failed(&kernel.run(&[], ErrnoFilter::Off, unprivileged()));
-    failed.retain(|name, outcome| !name.starts_with("x32_") || outcome != "ENOSYS");
+    let lacks = |name: &str| name.starts_with("x32_") || name.contains("memfd_secret");
+    failed.retain(|name, outcome| !lacks(name) || outcome != "ENOSYS");
     assert_eq!(failed, Outcomes::new());
 }
 
@@ -119,6 +125,23 @@ fn promise_s_a_32_bit_program_in_a_sandbox_inside_gets_no_socket_of_the_one_arou
     assert_eq!(run(&["/usr/bin/unshare", "--user", "--net"]), "fine_socketcall ENOSYS\n");
     // Control: in the sandbox's own network it is made.
     assert_eq!(run(&["/usr/bin/unshare", "--user"]), "fine_socketcall ok\n");
+}
+
+/// A socket that pid 1 has made and cannot hand over: who asked for it is told so, and whoever asks
+/// later gets one.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn promise_s_a_socket_that_cannot_be_handed_over_is_not_the_last_one() {
+    must_have_sandbox();
+    let crowd = Hostile::new("crowd", &[]);
+    let mut plan = crowd.plan(&[], ErrnoFilter::All);
+    plan.inner.rlimits.open_files = Some(64);
+    let output = supervised::Room::new(&plan, unprivileged()).output();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // What is not crowded is the control.
+    let expected = expected(&[("crowded", "ETOOMANYREFS"), ("free", "ok")]);
+    assert_eq!(outcomes(&String::from_utf8_lossy(&output.stdout)), expected);
 }
 
 #[test]

@@ -16,7 +16,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use self::table::{Column, NONE, Refusal, SOCKETCALL, TABLE, When};
+use std::collections::BTreeMap;
+
+use self::table::{Column, NONE, Refusal, SOCKETCALL, TABLE, Value, When};
 use crate::filters::bpf::{
     ARCH, NR, answer, argument, if_any_bit, if_at_least, if_equal, load, skip,
 };
@@ -76,13 +78,18 @@ fn compile(conventions: &[Convention], refusals: &[&Refusal]) -> Vec<Instruction
     program
 }
 
+/// A number, and the rows of the table that it stands in.
+type Listed<'r> = (u32, Vec<&'r Refusal>);
+
 fn convention(column: Column, refusals: &[&Refusal]) -> Vec<Instruction> {
-    let mut calls: Vec<(u32, &Refusal)> = Vec::new();
+    let mut calls: BTreeMap<u32, Vec<&Refusal>> = BTreeMap::new();
     for refusal in refusals {
         let numbers = refusal.calls.iter().map(|call| call.numbers[column as usize]);
-        calls.extend(numbers.filter(|number| *number != NONE).map(|number| (number, *refusal)));
+        numbers.filter(|number| *number != NONE).for_each(|number| {
+            calls.entry(number).or_default().push(refusal);
+        });
     }
-    calls.sort_by_key(|(number, _)| *number);
+    let calls: Vec<Listed<'_>> = calls.into_iter().collect();
     let mut body = vec![load(NR)];
     if column == Column::X86_64 {
         body.extend([
@@ -96,7 +103,7 @@ fn convention(column: Column, refusals: &[&Refusal]) -> Vec<Instruction> {
     body
 }
 
-fn bisect(calls: &[(u32, &Refusal)]) -> Vec<Instruction> {
+fn bisect(calls: &[Listed<'_>]) -> Vec<Instruction> {
     if calls.len() <= LEAF {
         return leaf(calls);
     }
@@ -112,16 +119,19 @@ fn bisect(calls: &[(u32, &Refusal)]) -> Vec<Instruction> {
 }
 
 /// Compares one number after the other; behind that stand the verdicts they lead to, each once.
-fn leaf(calls: &[(u32, &Refusal)]) -> Vec<Instruction> {
+fn leaf(calls: &[Listed<'_>]) -> Vec<Instruction> {
     let mut verdicts = vec![answer(ALLOW)];
-    let mut starts: Vec<(*const Refusal, usize)> = Vec::new();
+    let mut starts: Vec<(&[&Refusal], usize)> = Vec::new();
     let mut code = Vec::new();
-    for (index, (number, refusal)) in calls.iter().enumerate() {
-        let known = starts.iter().find(|(other, _)| std::ptr::eq(*other, *refusal));
+    for (index, (number, rows)) in calls.iter().enumerate() {
+        let same = |other: &[&Refusal]| {
+            other.len() == rows.len() && other.iter().zip(rows).all(|(a, b)| std::ptr::eq(*a, *b))
+        };
+        let known = starts.iter().find(|(other, _)| same(other));
         let start = known.map_or(verdicts.len(), |(_, start)| *start);
         if start == verdicts.len() {
-            starts.push((*refusal, start));
-            verdicts.extend(verdict(refusal));
+            starts.push((rows, start));
+            verdicts.extend(verdict(rows));
         }
         code.push(if_equal(*number, calls.len() - index - 1 + start, 0));
     }
@@ -129,21 +139,40 @@ fn leaf(calls: &[(u32, &Refusal)]) -> Vec<Instruction> {
     code
 }
 
-fn verdict(refusal: &Refusal) -> Vec<Instruction> {
-    let no = answer(refuse(refusal.answer));
-    let (index, values, listed, other) = match &refusal.when {
-        When::Always => return vec![no],
+/// Row after row; who is refused by none passes.
+fn verdict(rows: &[&Refusal]) -> Vec<Instruction> {
+    let mut code: Vec<Instruction> = rows.iter().flat_map(|row| refusal(row)).collect();
+    if rows.iter().all(|row| !matches!(row.when, When::Always)) {
+        code.push(answer(ALLOW));
+    }
+    code
+}
+
+/// Refuses, or goes on behind it.
+fn refusal(row: &Refusal) -> Vec<Instruction> {
+    let no = answer(refuse(row.answer));
+    match &row.when {
+        When::Always => vec![no],
         When::AnyBit(index, bits) => {
             let mask = bits.iter().fold(0, |mask, bit| mask | bit.value);
-            return vec![load(argument(*index)), if_any_bit(mask, 0, 1), no, answer(ALLOW)];
+            vec![load(argument(*index)), if_any_bit(mask, 0, 1), no]
         }
-        When::OneOf(index, values) => (*index, values, no, answer(ALLOW)),
-        When::NoneOf(index, values) => (*index, values, answer(ALLOW), no),
-    };
-    let mut code = vec![load(argument(index))];
-    code.extend(
-        (0..values.len()).rev().zip(*values).map(|(left, one)| if_equal(one.value, left + 1, 0)),
-    );
-    code.extend([other, listed]);
-    code
+        When::OneOf(index, values) => {
+            let mut code = compare(*index, values);
+            code.extend([skip(1), no]);
+            code
+        }
+        When::NoneOf(index, values) => {
+            let mut code = compare(*index, values);
+            code.push(no);
+            code
+        }
+    }
+}
+
+/// Goes on behind the next instruction where the argument is one of these, else at it.
+fn compare(index: u32, values: &[Value]) -> Vec<Instruction> {
+    let left = (1..=values.len()).rev();
+    let compared = left.zip(values).map(|(left, one)| if_equal(one.value, left, 0));
+    std::iter::once(load(argument(index))).chain(compared).collect()
 }

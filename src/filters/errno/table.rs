@@ -6,7 +6,7 @@
 //! where a smaller or older kernel lacks the call: programs know both, and go on without.
 #![forbid(unsafe_code)]
 
-use libc::{EAFNOSUPPORT, ENOSYS, EPERM};
+use libc::{EAFNOSUPPORT, EINVAL, ENOSYS, EPERM, EPROTONOSUPPORT};
 
 /// Calls that are refused for one reason.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ const NAMESPACES_OF_UNSHARE: &[Value] = &[
     value("CLONE_NEWTIME", 0x80),
 ];
 
-/// The table.
+/// The table. A call may stand in several rows with a condition each; the first that is met answers.
 #[rustfmt::skip]
 pub(super) const TABLE: &[Refusal] = &[
     Refusal {
@@ -110,6 +110,15 @@ pub(super) const TABLE: &[Refusal] = &[
         why: "TIOCSTI types into the terminal and TIOCLINUX pastes into a console, which in the \
               user's own terminal executes commands outside (CVE-2017-5226, CVE-2023-28100); \
               TIOCSETD loads line disciplines, a frequent way to attack the kernel",
+    },
+    Refusal {
+        calls: &[call("ioctl", 16, 54, 29, 54)],
+        when: When::OneOf(1, &[
+            value("IOC_WATCH_QUEUE_SET_SIZE", 0x5760), value("IOC_WATCH_QUEUE_SET_FILTER", 0x5761),
+        ]),
+        answer: EPERM, nesting: false,
+        why: "queues of the kernel's own notices, of no use without keyrings, and exploited \
+              (CVE-2022-0995)",
     },
     Refusal {
         calls: &[call("clone", 56, 120, 220, 120)],
@@ -264,6 +273,23 @@ pub(super) const TABLE: &[Refusal] = &[
               wire; AF_ALG and the rare protocols are modules of little use and many exploits",
     },
     Refusal {
+        calls: &[call("socket", 41, 359, 198, 281), call("socketpair", 53, 360, 199, 288)],
+        // Its kind is 10; no other has this bit.
+        when: When::AnyBit(1, &[value("SOCK_PACKET", 8)]),
+        answer: EAFNOSUPPORT, nesting: false,
+        why: "AF_PACKET by its old name: the kernel takes it for that with AF_INET",
+    },
+    Refusal {
+        calls: &[call("socket", 41, 359, 198, 281), call("socketpair", 53, 360, 199, 288)],
+        when: When::OneOf(2, &[
+            value("IPPROTO_DCCP", 33), value("IPPROTO_L2TP", 115), value("IPPROTO_SCTP", 132),
+            value("IPPROTO_SMC", 256),
+        ]),
+        answer: EPROTONOSUPPORT, nesting: false,
+        why: "rare protocols of the usual families: as AF_ALG and its like, modules that the kernel \
+              loads for whoever asks",
+    },
+    Refusal {
         calls: &[
             call("prlimit64",          302, 340, 261, 369),
             call("sched_setscheduler", 144, 156, 119, 156),
@@ -275,6 +301,32 @@ pub(super) const TABLE: &[Refusal] = &[
         answer: EPERM, nesting: false,
         why: "the kernel lets a user limit all of their processes: a limit of CPU time would end \
               pid 1, and with it the session, and SCHED_IDLE would delay its work",
+    },
+    Refusal {
+        calls: &[call("setpriority", 141, 97, 140, 97)],
+        when: When::OneOf(1, &[value("pid 1", 1)]),
+        answer: EPERM, nesting: false,
+        why: "the same by the nice value, of which the last leaves pid 1 a sixtieth of what others get",
+    },
+    Refusal {
+        calls: &[call("setpriority", 141, 97, 140, 97)],
+        when: When::OneOf(0, &[value("PRIO_USER", 2)]),
+        answer: EPERM, nesting: false,
+        why: "the same for all processes of the user, pid 1 among them",
+    },
+    Refusal {
+        calls: &[call("fcntl", 72, 55, 25, 55), call("fcntl64", NONE, 221, NONE, 221)],
+        when: When::OneOf(1, &[value("F_SETLEASE", 1024), value("F_SETDELEG", 1040)]),
+        answer: EINVAL, nesting: false,
+        why: "whoever opens a file with a lease waits for 45 seconds, also on the host, and also if it \
+              is read-only inside: settings, programs of the home",
+    },
+    Refusal {
+        calls: &[new_call("memfd_secret", 447)],
+        when: When::Always,
+        answer: ENOSYS, nesting: false,
+        why: "memory that its owner and the kernel can read and nobody else: what an exec is called \
+              with would not be seen",
     },
 ];
 

@@ -1,6 +1,8 @@
 //! Every call of every convention is tried on the compiled program, and compared with the table
 //! read line by line.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::table::Call;
@@ -17,8 +19,8 @@ fn nested() -> Vec<Instruction> {
     compile(&CONVENTIONS, &open.collect::<Vec<_>>())
 }
 
-fn call(arch: u32, nr: u32, args: [u64; 2]) -> Notification {
-    Notification { id: 0, tid: 0, arch, nr, args: [args[0], args[1], 0, 0, 0, 0] }
+fn call(arch: u32, nr: u32, args: [u64; 3]) -> Notification {
+    Notification { id: 0, tid: 0, arch, nr, args: [args[0], args[1], args[2], 0, 0, 0] }
 }
 
 fn number((_, column): Convention, name: &str) -> u32 {
@@ -27,7 +29,7 @@ fn number((_, column): Convention, name: &str) -> u32 {
 }
 
 /// The table, read without any cleverness.
-fn expected(nesting: bool, arch: u32, nr: u32, args: [u64; 2]) -> u32 {
+fn expected(nesting: bool, arch: u32, nr: u32, args: [u64; 3]) -> u32 {
     let Some((_, column)) = CONVENTIONS.iter().find(|(audit, _)| *audit == arch) else {
         return refuse(libc::ENOSYS);
     };
@@ -49,8 +51,8 @@ fn expected(nesting: bool, arch: u32, nr: u32, args: [u64; 2]) -> u32 {
                 values.iter().all(|one| low(*index) != u64::from(one.value))
             }
         };
-        if refusal.calls.iter().any(has) {
-            return if met { refuse(refusal.answer) } else { ALLOW };
+        if met && refusal.calls.iter().any(has) {
+            return refuse(refusal.answer);
         }
     }
     ALLOW
@@ -76,10 +78,11 @@ fn each_call_gets_the_answer_of_the_table() {
             let listed = TABLE.iter().flat_map(|refusal| refusal.calls);
             let listed = listed.flat_map(|call| call.numbers).any(|number| number == nr);
             for value in &values[..if listed { values.len() } else { 3 }] {
-                let args = [*value, *value];
-                let it = call(arch, nr, args);
-                assert_eq!(run(&whole, &it), expected(false, arch, nr, args), "{it:x?}");
-                assert_eq!(run(&nested, &it), expected(true, arch, nr, args), "{it:x?}");
+                for args in [[*value; 3], [2, *value, 0], [*value, 1, 132], [1, 1, *value]] {
+                    let it = call(arch, nr, args);
+                    assert_eq!(run(&whole, &it), expected(false, arch, nr, args), "{it:x?}");
+                    assert_eq!(run(&nested, &it), expected(true, arch, nr, args), "{it:x?}");
+                }
             }
         }
     }
@@ -88,7 +91,7 @@ fn each_call_gets_the_answer_of_the_table() {
 proptest! {
     #[test]
     fn any_call_gets_the_answer_of_the_table(
-        (arch, _) in proptest::sample::select(&CONVENTIONS[..]), nr: u32, small in 0..600u32, args: [u64; 2],
+        (arch, _) in proptest::sample::select(&CONVENTIONS[..]), nr: u32, small in 0..600u32, args: [u64; 3],
     ) {
         let whole = whole();
         for nr in [nr, small] {
@@ -97,16 +100,25 @@ proptest! {
     }
 }
 
+/// Behind a row that always refuses no other is ever asked; and a number is of one call.
 #[test]
-fn a_call_stands_in_the_table_once() {
+fn every_row_of_a_call_counts() {
     for (_, column) in CONVENTIONS {
-        let calls = TABLE.iter().flat_map(|refusal| refusal.calls);
-        let mut numbers: Vec<_> = calls.map(|call| call.numbers[column as usize]).collect();
-        numbers.retain(|number| *number != NONE);
-        let all = numbers.len();
-        numbers.sort_unstable();
-        numbers.dedup();
-        assert_eq!(numbers.len(), all, "{column:?}");
+        let mut names: BTreeMap<u32, &str> = BTreeMap::new();
+        let mut always = BTreeSet::new();
+        for refusal in TABLE {
+            for call in refusal.calls {
+                let number = call.numbers[column as usize];
+                if number == NONE {
+                    continue;
+                }
+                assert!(!always.contains(&number), "{}", call.name);
+                assert_eq!(*names.entry(number).or_insert(call.name), call.name);
+                if matches!(refusal.when, When::Always) {
+                    assert!(always.insert(number));
+                }
+            }
+        }
     }
 }
 
@@ -130,7 +142,8 @@ fn the_numbers_are_those_of_the_kernel() {
         SYS_quotactl_fd SYS_swapon SYS_swapoff SYS_reboot SYS_kexec_load SYS_init_module
         SYS_finit_module SYS_delete_module SYS_settimeofday SYS_clock_settime SYS_vhangup
         SYS_nfsservctl SYS_personality SYS_socket SYS_socketpair SYS_prlimit64
-        SYS_sched_setscheduler SYS_sched_setparam SYS_sched_setattr SYS_sched_setaffinity);
+        SYS_sched_setscheduler SYS_sched_setparam SYS_sched_setattr SYS_sched_setaffinity
+        SYS_setpriority SYS_memfd_secret SYS_fcntl);
     #[cfg(target_arch = "x86_64")]
     check!(SYS_kexec_file_load SYS_iopl SYS_ioperm SYS_uselib SYS_modify_ldt);
 }
@@ -140,10 +153,10 @@ fn where_nobody_makes_sockets_socketcall_makes_none() {
     let program = compile(&CONVENTIONS, &[&SOCKETCALL]);
     for (number, answer) in [(1, refuse(libc::ENOSYS)), (3, ALLOW), (8, refuse(libc::ENOSYS))] {
         for upper in [0, 0xffff_ffff_0000_0000] {
-            assert_eq!(run(&program, &call(I386, 102, [number | upper, 0])), answer);
-            assert_eq!(run(&whole(), &call(I386, 102, [number | upper, 0])), ALLOW);
+            assert_eq!(run(&program, &call(I386, 102, [number | upper, 0, 0])), answer);
+            assert_eq!(run(&whole(), &call(I386, 102, [number | upper, 0, 0])), ALLOW);
         }
-        assert_eq!(run(&program, &call(X86_64, 102, [number, 0])), ALLOW);
+        assert_eq!(run(&program, &call(X86_64, 102, [number, 0, 0])), ALLOW);
     }
 }
 
@@ -151,7 +164,7 @@ fn where_nobody_makes_sockets_socketcall_makes_none() {
 #[test]
 fn debuggers_keep_their_calls() {
     let whole = whole();
-    let allowed = |nr, arg0| run(&whole, &call(X86_64, nr, [arg0, 0])) == ALLOW;
+    let allowed = |nr, arg0| run(&whole, &call(X86_64, nr, [arg0, 0, 0])) == ALLOW;
     for (name, nr) in [
         ("ptrace", 101),
         ("process_vm_readv", 310),
@@ -177,7 +190,7 @@ fn processes_and_threads_can_be_made() {
     let vfork = u64::from((libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD).cast_unsigned());
     for flags in [fork, vfork, 0x3d_0f00] {
         for convention in CONVENTIONS {
-            let it = call(convention.0, number(convention, "clone"), [flags, 0]);
+            let it = call(convention.0, number(convention, "clone"), [flags, 0, 0]);
             assert_eq!(run(&whole(), &it), ALLOW, "{flags:#x}");
         }
     }
@@ -188,7 +201,7 @@ fn processes_and_threads_can_be_made() {
 fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
     let (whole, values) = (whole(), values());
     let decided = |nr| {
-        let answers = values.iter().map(|value| call(X86_64, nr, [*value, *value]));
+        let answers = values.iter().map(|value| call(X86_64, nr, [*value; 3]));
         let mut answers = answers.map(|it| run(&whole, &it));
         let first = answers.next().unwrap();
         answers.all(|answer| answer == first)
@@ -199,7 +212,9 @@ fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
         "socket",
         "socketpair",
         "clone",
+        "fcntl",
         "personality",
+        "setpriority",
         "sched_setparam",
         "sched_setscheduler",
         "sched_setaffinity",

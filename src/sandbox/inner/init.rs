@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, WaitStatus};
 
 use super::child::{self, Program};
@@ -32,6 +32,25 @@ pub(super) struct Init {
     shell: Program,
     agent: Pid,
     shells: BTreeMap<Pid, u64>,
+    /// The supervisor was told that the agent is stopped, and has not answered yet. One word is enough:
+    /// whoever stops and continues it a thousand times would fill the socket, and have each of us
+    /// wait for the other.
+    told_stopped: bool,
+}
+
+/// Changes of children that are taken at once: whoever makes orphans without end shall not keep the
+/// supervisor's words from being read.
+const AT_ONCE: usize = 64;
+
+/// What there is of changes of children.
+#[derive(Debug, PartialEq, Eq)]
+enum Changes {
+    /// The agent has ended.
+    AgentEnded,
+    /// None is left.
+    Taken,
+    /// There may be more.
+    More,
 }
 
 impl Init {
@@ -50,24 +69,31 @@ impl Init {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
         let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let agent = single.child(|| child::agent(agent, foreground, &supervisor))?;
-        Ok(Self { single, supervisor, sockets, children, shell, agent, shells: BTreeMap::new() })
+        let (shells, told_stopped) = (BTreeMap::new(), false);
+        Ok(Self { single, supervisor, sockets, children, shell, agent, shells, told_stopped })
     }
 
     /// Serves until the agent has ended or the supervisor is gone.
     pub(super) fn serve(mut self) -> io::Result<()> {
+        let mut changes = Changes::Taken;
         loop {
             let mut ready = vec![
                 PollFd::new(&self.supervisor, PollFlags::IN),
                 PollFd::new(&self.children, PollFlags::IN),
             ];
             ready.extend(self.sockets.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
-            match poll(&mut ready, None) {
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let more = changes == Changes::More;
+            match poll(&mut ready, more.then_some(&at_once)) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
             let is_ready = |at: usize| ready.get(at).is_some_and(|fd| !fd.revents().is_empty());
             let (orders, children, sockets) = (is_ready(0), is_ready(1), is_ready(2));
-            if children && self.reap()? {
+            if children || more {
+                changes = self.reap()?;
+            }
+            if changes == Changes::AgentEnded {
                 return Ok(());
             }
             if orders && !self.obey()? {
@@ -80,28 +106,32 @@ impl Init {
         }
     }
 
-    /// Takes every change of every child; answers whether the agent has ended.
-    fn reap(&mut self) -> io::Result<bool> {
+    /// Takes the changes of children.
+    fn reap(&mut self) -> io::Result<Changes> {
         while self.children.read_signal()?.is_some() {}
-        loop {
+        for _ in 0..AT_ONCE {
             match rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
                 Ok(Some((pid, status))) => {
                     if self.changed(Pid::from_raw(pid.as_raw_nonzero().get()), status)? {
-                        return Ok(true);
+                        return Ok(Changes::AgentEnded);
                     }
                 }
-                Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(false),
+                Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(Changes::Taken),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
+        Ok(Changes::More)
     }
 
     /// One child changed. Orphans of the sandbox are only reaped.
     fn changed(&mut self, pid: Pid, change: WaitStatus) -> io::Result<bool> {
         if let Some(signal) = change.stopping_signal() {
             if pid == self.agent {
-                self.supervisor.send(&Report::Stopped { signal }, &[])?;
+                if !self.told_stopped {
+                    self.told_stopped = true;
+                    self.supervisor.send(&Report::Stopped { signal }, &[])?;
+                }
             } else if self.shells.contains_key(&pid) {
                 // A session leader in a pane has nobody above it who could continue it.
                 signal_group(pid, libc::SIGCONT);
@@ -126,6 +156,9 @@ impl Init {
             // Of the start, and answered there.
             Order::Observe(_) | Order::Proceed => {}
             Order::Signal { whom, signal } => {
+                if whom == Whom::Agent && signal == libc::SIGCONT {
+                    self.told_stopped = false;
+                }
                 if let Some(leader) = self.leader(whom) {
                     signal_group(leader, signal);
                 }
@@ -146,7 +179,9 @@ impl Init {
 
     fn open_shell(&mut self, id: u64, terminal: Option<OwnedFd>) -> io::Result<()> {
         let terminal = terminal.ok_or_else(|| io::Error::other("no terminal for the shell"))?;
-        if let Ok(pid) = self.single.child(|| child::shell(&self.shell, &terminal)) {
+        // A copy: whoever stops it before its exec must not stop us. (Nothing foreign runs yet where
+        // the agent is started.)
+        if let Ok(pid) = self.single.copy(|| child::shell(&self.shell, &terminal)) {
             self.shells.insert(pid, id);
             return Ok(());
         }

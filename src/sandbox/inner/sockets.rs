@@ -40,12 +40,15 @@ impl Sockets {
     /// Answers one request; whether there may be another.
     pub(super) fn answer(&self) -> io::Result<bool> {
         let Some(wanted) = self.0.receive::<Wanted>()? else { return Ok(false) };
-        match make(wanted.message) {
-            Ok(sockets) => {
-                let fds: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
-                self.0.send(&Made(Ok(())), &fds)?;
-            }
-            Err(errno) => self.0.send(&Made(Err(errno.raw_os_error())), &[])?,
+        // That it cannot be sent is an answer too: what runs inside may have as many descriptors on
+        // their way as its user is granted (ETOOMANYREFS), and then not have them any more.
+        let sent = make(wanted.message).and_then(|sockets| {
+            let fds: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+            let sent = self.0.send(&Made(Ok(())), &fds);
+            sent.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))
+        });
+        if let Err(errno) = sent {
+            self.0.send(&Made(Err(errno.raw_os_error())), &[])?;
         }
         Ok(true)
     }
@@ -53,11 +56,9 @@ impl Sockets {
 
 fn make(wanted: Wanted) -> Result<Vec<OwnedFd>, Errno> {
     let family = u16::try_from(wanted.family).map_err(|_| Errno::AFNOSUPPORT)?;
-    if needs_a_module(family, wanted.protocol) {
-        return Err(Errno::PROTONOSUPPORT);
-    }
-    let family = AddressFamily::from_raw(family);
     let kind = SocketType::from_raw(wanted.kind & KIND);
+    without_a_module(family, kind, wanted.protocol)?;
+    let family = AddressFamily::from_raw(family);
     let flags = SocketFlags::from_bits(wanted.kind & !KIND).ok_or(Errno::INVAL)?;
     // What it is to its new owner is the owner's affair.
     let flags = flags | SocketFlags::CLOEXEC;
@@ -70,17 +71,29 @@ fn make(wanted: Wanted) -> Result<Vec<OwnedFd>, Errno> {
     })
 }
 
-/// Whether the kernel might look for a module, which takes it seconds if many are asked for: any
-/// protocol but those that come with the family.
-fn needs_a_module(family: u16, protocol: u32) -> bool {
-    let usual: &[u32] = match i32::from(family) {
-        // IP, ICMP, TCP, UDP, ICMPv6, UDP-Lite, raw, Multipath TCP
-        libc::AF_INET | libc::AF_INET6 => &[0, 1, 6, 17, 58, 136, 255, 262],
-        // NETLINK_ROUTE, _SOCK_DIAG, _AUDIT, _KOBJECT_UEVENT, _GENERIC
-        libc::AF_NETLINK => &[0, 4, 9, 15, 16],
-        _ => return false,
+/// Refuses what the kernel might look for a module for, as it would be refused where there is none.
+/// Who asks for many keeps it busy for seconds, and pid 1 with it. It looks for a family that is not
+/// there, `AF_UNSPEC` too, for a protocol, and for a kind of socket that a protocol does not have.
+fn without_a_module(family: u16, kind: SocketType, protocol: u32) -> Result<(), Errno> {
+    // ICMP and ICMPv6 have one family each.
+    let icmp = match i32::from(family) {
+        libc::AF_INET => 1,
+        libc::AF_INET6 => 58,
+        libc::AF_UNSPEC => return Err(Errno::AFNOSUPPORT),
+        // NETLINK_ROUTE, _SOCK_DIAG, _KOBJECT_UEVENT, _GENERIC
+        libc::AF_NETLINK if [0, 4, 15, 16].contains(&protocol) => return Ok(()),
+        libc::AF_NETLINK => return Err(Errno::PROTONOSUPPORT),
+        // AF_UNIX, and what the errno filter refuses before the kernel looks for anything.
+        _ => return Ok(()),
     };
-    !usual.contains(&protocol)
+    match (kind, protocol) {
+        // The default of each, TCP, UDP. Any protocol is a raw one, for who has the capability, and so
+        // for nobody.
+        (SocketType::STREAM, 0 | 6) | (SocketType::DGRAM, 0 | 17) | (SocketType::RAW, _) => Ok(()),
+        (SocketType::DGRAM, protocol) if protocol == icmp => Ok(()),
+        (SocketType::STREAM | SocketType::DGRAM, _) => Err(Errno::PROTONOSUPPORT),
+        _ => Err(Errno::SOCKTNOSUPPORT),
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +124,34 @@ mod tests {
             (wanted(libc::AF_INET, libc::SOCK_STREAM, 132, false), Errno::PROTONOSUPPORT),
         ] {
             assert_eq!(make(wanted).unwrap_err(), errno, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_asked_for_nothing_that_it_has_to_look_for() {
+        use libc::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC};
+        let asked = |family: i32, kind, protocol| {
+            without_a_module(u16::try_from(family).unwrap(), kind, protocol).err()
+        };
+        let (stream, datagram) = (SocketType::STREAM, SocketType::DGRAM);
+        let (no_family, no_kind) = (Some(Errno::AFNOSUPPORT), Some(Errno::SOCKTNOSUPPORT));
+        let no_protocol = Some(Errno::PROTONOSUPPORT);
+        for (family, kind, protocol, answer) in [
+            (AF_INET, stream, 6, None),
+            (AF_INET, datagram, 1, None),
+            (AF_INET6, datagram, 58, None),
+            (AF_INET, SocketType::RAW, 132, None),
+            (AF_UNIX, SocketType::SEQPACKET, 0, None),
+            (AF_NETLINK, datagram, 16, None),
+            (AF_UNSPEC, stream, 0, no_family),
+            (AF_INET, SocketType::SEQPACKET, 0, no_kind),
+            (AF_INET6, SocketType::RDM, 6, no_kind),
+            (AF_INET, datagram, 6, no_protocol),
+            (AF_INET, stream, 17, no_protocol),
+            (AF_INET, datagram, 58, no_protocol),
+            (AF_NETLINK, datagram, 12, no_protocol),
+        ] {
+            assert_eq!(asked(family, kind, protocol), answer, "{family} {kind:?} {protocol}");
         }
     }
 }

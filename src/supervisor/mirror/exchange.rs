@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
 
-/// The largest value that the host takes from a copy, in bytes of JSON. A login has a few hundred.
-const LARGEST: usize = 16 << 10;
+/// The largest value that is taken from a copy, in bytes of JSON. A login has a few hundred.
+pub(super) const LARGEST: usize = 16 << 10;
 
 /// Which top-level keys pass.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,11 @@ pub(super) struct Keys<'k> {
 }
 
 impl Keys<'_> {
+    /// Whether it is one of them.
+    pub(super) fn hold(&self, key: &str) -> bool {
+        self.both.iter().chain(self.first).any(|known| known == key)
+    }
+
     fn of(&self, object: &Object) -> Object {
         let keys = self.both.iter().chain(self.first);
         keys.filter_map(|key| Some((key.clone(), object.get(key)?.clone()))).collect()
@@ -116,7 +121,18 @@ fn may_replace(ours: Option<&Value>, theirs: &Value) -> bool {
         (Some(Value::Object(_)), _) => false,
         (Some(ours), theirs) => std::mem::discriminant(ours) == std::mem::discriminant(theirs),
     };
-    keeps && serde_json::to_vec(theirs).is_ok_and(|bytes| bytes.len() <= LARGEST)
+    keeps && is_plain(theirs) && serde_json::to_vec(theirs).is_ok_and(|json| json.len() <= LARGEST)
+}
+
+/// Whether no text in it could act on a terminal: the host's agent shows the account's name.
+fn is_plain(value: &Value) -> bool {
+    let plain = |text: &str| !text.contains(char::is_control);
+    match value {
+        Value::String(text) => plain(text),
+        Value::Array(values) => values.iter().all(is_plain),
+        Value::Object(object) => object.iter().all(|(key, value)| plain(key) && is_plain(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +231,11 @@ mod tests {
         }
         let (mut session, _) = Session::begin(host.clone(), host.clone());
         assert_eq!(session.pass(host.clone(), json!({})), Changes::default(), "logged out inside");
+        for odd in ["a\u{1b}]0;b\u{7}", "a\u{9b}31m", "a\n"] {
+            let (mut session, _) = Session::begin(json!({}), json!({}));
+            let inside = json!({"login": {"t": [odd]}, "name": {odd: 1}});
+            assert_eq!(session.pass(json!({}), inside), Changes::default(), "{odd:?}");
+        }
         let large = json!({"login": {"t": "x".repeat(LARGEST)}});
         assert_eq!(session.pass(host, large), Changes::default());
     }

@@ -6,12 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod exchange;
+mod named;
 mod place;
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -27,6 +28,13 @@ use crate::sandbox::plan::{Mirror, Plan};
 const SHORT: Duration = Duration::from_millis(200);
 /// The least time between two looks, so that who rewrites a file all the time costs little.
 const PAUSE: Duration = Duration::from_millis(20);
+/// And at least so many times what the last look took: who writes a large file shall not cost more.
+const RESTS: u32 = 20;
+/// How often it is tried to write what somebody else writes just then.
+const TRIES: usize = 16;
+/// How often is looked where the kernel has no watch left: what runs inside is the same user to it,
+/// and can use up all that a user is granted.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// One file and its copy.
 #[derive(Debug)]
@@ -94,10 +102,12 @@ fn watch(pairs: &mut [Pair], stop: &OwnedFd) {
         return;
     }
     let inotify = watches(pairs).ok();
+    let seldom = inotify.is_none().then_some(SELDOM);
     loop {
+        let began = Instant::now();
         pairs.iter_mut().for_each(Pair::pass);
-        // Without inotify the look at the end has to do.
-        if wait(stop, None, Some(PAUSE)) || wait(stop, inotify.as_ref(), None) {
+        let pause = PAUSE.max(began.elapsed() * RESTS);
+        if wait(stop, None, Some(pause)) || wait(stop, inotify.as_ref(), seldom) {
             return;
         }
         inotify.as_ref().map(drain);
@@ -146,6 +156,7 @@ impl Pair {
             Self { mirror: mirror.clone(), host, copy, seen: Seen::default(), failed: None };
         // A file of the host's that cannot be read as one stays out of it.
         let host = pair.host.read().unwrap_or_default();
+        pair.copy.clear().tried(|| format!("prepare {}", pair.copy))?;
         let mut content = pair.copy.read().unwrap_or_default();
         let (changes, seen) = exchange::begin(pair.keys(), &host, &content);
         pair.seen = seen;
@@ -162,37 +173,95 @@ impl Pair {
 
     /// Passes what has changed.
     fn pass(&mut self) {
-        self.failed = self.try_pass().err().map(|err| err.to_string());
+        for _ in 0..TRIES {
+            match self.try_pass() {
+                Ok(false) => {}
+                Ok(true) => return self.failed = None,
+                Err(err) => return self.failed = Some(err.to_string()),
+            }
+        }
     }
 
-    fn try_pass(&mut self) -> Result<()> {
+    /// Answers `false` where the host's file was written in just this moment: what it had would have
+    /// been lost.
+    fn try_pass(&mut self) -> Result<bool> {
         // What the agent leaves there need not be a file, and not JSON: then it says nothing.
-        let Ok(mut copy) = self.copy.read() else { return Ok(()) };
+        let Ok(copy) = self.copy.read_named(self.keys()) else { return Ok(true) };
         let news = exchange::is_news(self.keys(), &self.seen, &copy);
         if !news && self.mirror.both.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let shown = self.host.to_string();
+        let stamp = self.host.stamp();
         let mut host = match self.host.read() {
             Ok(host) => host,
-            Err(_) if !news => return Ok(()),
+            Err(_) if !news => return Ok(true),
             Err(err) => return Err(not_passed(&shown, &err)),
         };
         let mut seen = self.seen.clone();
         let changes = exchange::pass(self.keys(), &mut seen, &host, &copy);
         if !changes.to_copy.is_empty() {
-            exchange::apply(&mut copy, &changes.to_copy);
-            self.copy.write(&copy).tried(|| format!("write {}", self.copy))?;
+            let Ok(mut whole) = self.copy.read() else { return Ok(true) };
+            exchange::apply(&mut whole, &changes.to_copy);
+            self.copy.write(&whole).tried(|| format!("write {}", self.copy))?;
         }
         if !changes.to_host.is_empty() {
             host.extend(changes.to_host);
-            self.host.write(&host).map_err(|err| not_passed(&shown, &err))?;
+            let written = self.host.write_if(&host, || self.host.stamp() == stamp);
+            if !written.map_err(|err| not_passed(&shown, &err))? {
+                return Ok(false);
+            }
         }
         self.seen = seen;
-        Ok(())
+        Ok(true)
     }
 }
 
 fn not_passed(shown: &str, err: &std::io::Error) -> Error {
     Error::launcher(format!("a login made inside could not be taken over into {shown}: {err}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    /// What an earlier session's agent can leave in the place of its login.
+    const PLANTED: [fn(&Path); 6] = [
+        |at| symlink("/etc/passwd", at).unwrap(),
+        |at| symlink("nowhere", at).unwrap(),
+        |at| fs::create_dir_all(at.join("a/b")).unwrap(),
+        |at| mkfifoat(CWD, at, Mode::RUSR).unwrap(),
+        |at| fs::write(at, "[[[").unwrap(),
+        |at| {
+            fs::write(at, "{}").unwrap();
+            fs::set_permissions(at, Permissions::from_mode(0o000)).unwrap();
+        },
+    ];
+
+    #[test]
+    fn nothing_that_was_left_in_its_place_keeps_a_session_from_having_the_login() {
+        for plant in PLANTED {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().canonicalize().unwrap();
+            fs::create_dir(root.join("home")).unwrap();
+            fs::write(root.join("host.json"), r#"{"login": {"t": "1"}}"#).unwrap();
+            plant(&root.join("home/copy.json"));
+            let mirror = Mirror {
+                host: root.join("host.json").into(),
+                root: root.join("home").into(),
+                copy: "copy.json".into(),
+                both: vec!["login".to_owned()],
+                first: vec![],
+            };
+            let pair = Pair::begin(&mirror).unwrap();
+            assert_eq!(pair.copy.read().unwrap(), pair.host.read().unwrap());
+            assert!(fs::symlink_metadata(root.join("home/copy.json")).unwrap().is_file());
+        }
+    }
 }

@@ -2,23 +2,30 @@
 //! the way to it or at its end, and it is replaced by renaming, so that nobody reads half of it.
 #![forbid(unsafe_code)]
 
+use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use super::exchange::Object;
-use crate::nofollow;
+use super::exchange::{Keys, Object};
+use super::named::Named;
+use crate::nofollow::{self, remove};
 use crate::sys::fds::proc_path;
 use crate::visible::visible_path;
 
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 16 << 20;
+/// The largest file that is read, in bytes; as where the copy is made.
+const LARGEST: u64 = 4 << 20;
+
+/// Inode, size and change time of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp(u64, i64, i64, i128);
 
 /// Where a file is, or will be.
 #[derive(Debug)]
@@ -45,17 +52,30 @@ impl Place {
     /// # Errors
     /// Where it is no regular file, is too large, or holds no JSON object.
     pub(super) fn read(&self) -> io::Result<Object> {
-        match self.open() {
-            Ok(Some(file)) => {
-                let mut text = Vec::new();
-                if file.take(LARGEST + 1).read_to_end(&mut text)? as u64 > LARGEST {
-                    return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-                }
-                Ok(serde_json::from_slice(&text)?)
-            }
-            Ok(None) => Ok(Object::new()),
-            Err(errno) => Err(errno.into()),
+        match self.text()? {
+            Some(text) => Ok(serde_json::from_slice(&text)?),
+            None => Ok(Object::new()),
         }
+    }
+
+    /// What it holds of these keys. The rest costs no memory, however an agent has written it.
+    ///
+    /// # Errors
+    /// See [`Place::read`].
+    pub(super) fn read_named(&self, keys: Keys<'_>) -> io::Result<Object> {
+        match self.text()? {
+            Some(text) => Ok(Named(keys).read(&text)?),
+            None => Ok(Object::new()),
+        }
+    }
+
+    fn text(&self) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.open()? else { return Ok(None) };
+        let mut text = Vec::new();
+        if file.take(LARGEST + 1).read_to_end(&mut text)? as u64 > LARGEST {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        Ok(Some(text))
     }
 
     fn open(&self) -> Result<Option<File>, Errno> {
@@ -75,11 +95,32 @@ impl Place {
         }
     }
 
+    /// Takes away what stands in its place and cannot be opened as a file: an agent has left it there.
+    /// Nothing inside may run.
+    ///
+    /// # Errors
+    /// Where that fails, or its directory is not there.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        if self.open().is_ok() {
+            return Ok(());
+        }
+        let name = CString::new(self.name.as_os_str().as_bytes())?;
+        Ok(remove(&self.directory()?, &name)?)
+    }
+
     /// Replaces it. Its permissions stay; a new one is the caller's alone.
     ///
     /// # Errors
     /// Where its directory is not there or cannot be written.
     pub(super) fn write(&self, object: &Object) -> io::Result<()> {
+        self.write_if(object, || true).map(drop)
+    }
+
+    /// The same, if at the last moment it is `still` to be; answers whether it was.
+    ///
+    /// # Errors
+    /// See [`Place::write`].
+    pub(super) fn write_if(&self, object: &Object, still: impl Fn() -> bool) -> io::Result<bool> {
         let mode = match self.open()? {
             Some(file) => Mode::from_raw_mode(fstat(&file)?.st_mode & 0o666),
             None => Mode::RUSR | Mode::WUSR,
@@ -95,13 +136,23 @@ impl Place {
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let file = openat(&directory, &temporary, flags | OFlags::CLOEXEC, mode)?;
-        let written = File::from(file)
-            .write_all(&text)
-            .and_then(|()| Ok(renameat(&directory, &temporary, &directory, &self.name)?));
-        if written.is_err() {
+        let written = File::from(file).write_all(&text).and_then(|()| {
+            let still = still();
+            if still {
+                renameat(&directory, &temporary, &directory, &self.name)?;
+            }
+            Ok(still)
+        });
+        if !matches!(written, Ok(true)) {
             let _ = unlinkat(&directory, &temporary, AtFlags::empty());
         }
         written
+    }
+
+    /// Differs when somebody has written it; `None` where there is no file.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let stat = fstat(self.open().ok()??).ok()?;
+        Some(Stamp(stat.st_ino, stat.st_size, stat.st_ctime, stat.st_ctime_nsec.into()))
     }
 
     /// Watches its directory.
@@ -152,6 +203,26 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
         let whole = Place::new(Path::new("/"), &path);
         assert_eq!(whole.read().unwrap(), object(json!({"k": 2})));
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.json");
+        let place = Place::new(dir.path(), Path::new("f.json"));
+        for before in [None, Some("{}")] {
+            if let Some(text) = before {
+                fs::write(&path, text).unwrap();
+            }
+            let stamp = place.stamp();
+            let still = || place.stamp() == stamp;
+            assert!(still());
+            fs::write(&path, r#"{"theirs": 1}"#).unwrap();
+            assert!(!place.write_if(&object(json!({"ours": 1})), still).unwrap());
+            assert_eq!(place.read().unwrap(), object(json!({"theirs": 1})));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

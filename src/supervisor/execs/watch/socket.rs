@@ -1,7 +1,7 @@
 //! A 32-bit x86 program wants a socket by socketcall(2). The arguments are read once, and pid 1 of
 //! the sandbox makes the socket of them: the call itself never runs, so that no other thread can
 //! change the family between our look and the kernel's. It must never let such a call go on, and
-//! never wait for pid 1, which may itself wait for an exec of its child to be answered here.
+//! never wait for pid 1, which has other duties, and whose child's exec is answered here.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -85,11 +85,9 @@ impl Watch {
     /// pid 1 has answered, or is gone.
     pub(super) fn socket_made(&mut self) {
         let Some(maker) = &mut self.maker else { return };
-        let (Ok(Some(made)), Some(first)) =
-            (maker.init.receive::<Made>(), maker.waiting.pop_front())
-        else {
-            return self.make_no_sockets();
-        };
+        // The first one stays in the list until there is something to answer it.
+        let Ok(Some(made)) = maker.init.receive::<Made>() else { return self.make_no_sockets() };
+        let Some(first) = maker.waiting.pop_front() else { return self.make_no_sockets() };
         let next = maker.ask();
         let given = match made.message.0 {
             Ok(()) => self.give(first, &made.fds),
