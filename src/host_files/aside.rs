@@ -162,7 +162,7 @@ impl Copy {
         let stat = statat(from.0, from.1, AtFlags::SYMLINK_NOFOLLOW)?;
         self.files = self.files.checked_sub(1).filter(|_| depth <= DEEPEST).ok_or_else(too_much)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => self.directory(from, to, depth),
+            FileType::Directory => self.directory(from, to, depth, mode(&stat)),
             FileType::RegularFile => self.file(from, to),
             FileType::Symlink => {
                 let target = readlinkat(from.0, from.1, Vec::new())?;
@@ -178,6 +178,7 @@ impl Copy {
         from: (&OwnedFd, &CStr),
         to: (&OwnedFd, &CStr),
         depth: u64,
+        mode: Mode,
     ) -> io::Result<()> {
         let source = open_directory(from.0, from.1)?;
         mkdirat(to.0, to.1, Mode::RWXU)?;
@@ -189,7 +190,7 @@ impl Copy {
                 self.any((&source, name), (&target, name), depth + 1)?;
             }
         }
-        Ok(fchmod(&target, mode(&fstat(&source)?))?)
+        Ok(fchmod(&target, mode)?)
     }
 
     fn file(&mut self, from: (&OwnedFd, &CStr), to: (&OwnedFd, &CStr)) -> io::Result<()> {

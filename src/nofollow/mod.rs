@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, chmodat, openat, openat2, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, chmodat, fstat, openat, openat2,
+    statat,
 };
 use rustix::io::Errno;
 
@@ -41,14 +42,23 @@ pub(crate) fn beneath(root: impl AsFd, path: &Path, flags: OFlags) -> Result<Own
 
 /// Opens a directory to read and change it, also where an agent took our right to.
 pub(crate) fn open_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    match openat(at, name, DIRECTORY, Mode::empty()) {
+    let opened = match openat(at, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             change_mode(&openat(at, name, flags, Mode::empty())?, Mode::RWXU)?;
-            openat(at, name, DIRECTORY, Mode::empty())
+            openat(at, name, DIRECTORY, Mode::empty())?
         }
-        other => other,
+        other => other?,
+    };
+    // One that can be read may still not be changed. (One that is not ours cannot be helped.)
+    let mode = Mode::from_raw_mode(fstat(&opened)?.st_mode & 0o7777);
+    if !mode.contains(Mode::RWXU) {
+        match change_mode(&opened, mode | Mode::RWXU) {
+            Ok(()) | Err(Errno::PERM | Errno::ROFS) => {}
+            Err(errno) => return Err(errno),
+        }
     }
+    Ok(opened)
 }
 
 /// chmod(2) of what is open, also with `O_PATH`, of which fchmod(2) knows nothing.

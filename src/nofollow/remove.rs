@@ -92,8 +92,10 @@ mod tests {
             mkdirat(&at, c"d", Mode::RWXU).unwrap();
             openat(&at, c"f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
             let next: OwnedFd = openat(&at, c"d", DIRECTORY, Mode::empty()).unwrap();
-            if level % 7 == 3 {
-                fchmod(&at, Mode::empty()).unwrap();
+            match level % 7 {
+                3 => fchmod(&at, Mode::empty()).unwrap(),
+                5 => fchmod(&at, Mode::RUSR | Mode::XUSR).unwrap(),
+                _ => {}
             }
             at = next;
         }
