@@ -226,31 +226,6 @@ fn terminated(script: &str, signal: Signal) -> (Option<i32>, String) {
     (supervisor.wait().unwrap().code(), said)
 }
 
-/// Stops and continues the agent without end. Each stop is a word to the supervisor and one back:
-/// neither side may wait for the other with its hands full, nor forget the time over it.
-const TOGGLES: &str = "import os, signal, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-agent = os.getpid()
-for _ in range(2):
-    if os.fork() == 0:
-        while True:
-            os.kill(agent, signal.SIGSTOP)
-            os.kill(agent, signal.SIGCONT)
-print('up', flush=True)
-while True: time.sleep(0.001)";
-
-#[test]
-fn a_deaf_agent_that_is_stopped_without_end_is_ended() {
-    let room = Room::new(&plan(&["/usr/bin/python3", "-c", TOGGLES]), User::Current);
-    let mut child = room.spawn();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-    eventually("it ends", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(128 + Signal::SIGTERM as i32));
-}
-
 #[test]
 fn a_start_that_fails_says_why() {
     let mut missing = sh("true");

@@ -32,6 +32,9 @@ const MOST_WATCHED: usize = 512;
 /// What is told as it happens.
 const MOST_TOLD: usize = 500;
 
+/// What is read at one time.
+const AT_ONCE: usize = 1024;
+
 /// How long a session lasts before anything is watched. The kernel waits for every processor when an
 /// inotify is closed, some ten milliseconds: more than a short command takes altogether.
 const SHORT: Duration = Duration::from_millis(200);
@@ -180,7 +183,10 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
         let mut overflow = false;
-        loop {
+        // Not until there is none: who makes them faster than we read would never let us go.
+        let mut read = 0;
+        while read < AT_ONCE || !reader.is_buffer_empty() {
+            read += 1;
             match reader.next() {
                 Ok(event) => {
                     overflow |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
@@ -330,4 +336,42 @@ fn event(path: Bytes, entry: &'static Entry, change: Change, tracked: bool, seen
         tracked,
         seen: seen.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, create_dir, remove_file};
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+    use crate::host_files::known::Known;
+    use crate::profile::schema::HostFiles as Mode;
+
+    #[test]
+    fn no_more_than_so_much_is_read_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, session) = (dir.path().join("p"), dir.path().join("s"));
+        create_dir(&project).unwrap();
+        create_dir(&session).unwrap();
+        Record::take(&project, Mode::Report, Known::default()).unwrap().write(&session).unwrap();
+        let mut watched = HostFiles::new(&session);
+        assert!(watched.begin().is_empty());
+        // A made file is three events at least: made, closed, removed.
+        for _ in 0..AT_ONCE {
+            File::create(project.join(".envrc")).unwrap();
+            remove_file(project.join(".envrc")).unwrap();
+        }
+        let is_ready = |watched: &HostFiles| {
+            let fd = watched.fd().unwrap();
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&now)).unwrap() > 0
+        };
+        assert_eq!(watched.read().len(), 1, "told once");
+        assert!(is_ready(&watched), "the rest is for the next time");
+        for _ in 0..10 {
+            watched.read();
+        }
+        assert!(!is_ready(&watched));
+    }
 }

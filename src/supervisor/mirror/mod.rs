@@ -141,11 +141,15 @@ fn watches(pairs: &[Pair]) -> Result<OwnedFd, Errno> {
     Ok(inotify)
 }
 
-/// Forgets what happened: everything is looked at anyway.
+/// Forgets what happened: everything is looked at anyway. Not all, where more comes than can be forgotten.
 fn drain(inotify: &OwnedFd) {
     let mut buffer = [MaybeUninit::uninit(); 16 << 10];
     let mut reader = inotify::Reader::new(inotify, &mut buffer);
-    while reader.next().is_ok() {}
+    for _ in 0..4096 {
+        if reader.next().is_err() {
+            return;
+        }
+    }
 }
 
 impl Pair {
