@@ -29,6 +29,7 @@ mod outside;
 mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
+mod p_unwatched;
 mod r_resources;
 mod s_syscalls;
 #[path = "../supervised/mod.rs"]
