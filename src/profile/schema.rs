@@ -23,7 +23,8 @@ pub struct Profile {
     /// One line that says what the profile is for.
     #[schemars(with = "Option<String>")]
     pub description: Option<Spanned<String>>,
-    /// The profiles this one builds on, weakest first. A name, or a path starting with `./` or `/`.
+    /// The profiles this one builds on, weakest first. A name, or a path that starts with `./`,
+    /// `../`, `~/` or `/`.
     #[schemars(with = "Option<Vec<String>>")]
     pub extends: Option<Vec<Spanned<ProfileRef>>>,
     /// How execs are logged: `required` ends the session when the log cannot be had or written.
@@ -140,7 +141,7 @@ pub struct Environment {
     /// Names and values set inside; they win over `pass`.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub set: Option<BTreeMap<Spanned<VariableName>, Spanned<String>>>,
-    /// Names never passed, whatever else says.
+    /// Names neither passed nor set, whatever other profiles say.
     #[schemars(with = "Option<Vec<String>>")]
     pub deny: Option<Vec<Spanned<VariablePattern>>>,
 }
@@ -253,7 +254,7 @@ impl Sockets {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
-    /// The size of /tmp (memory).
+    /// The size of /tmp, and of /var/tmp (memory).
     #[schemars(with = "Option<String>")]
     pub tmp_size: Option<Spanned<Size>>,
     /// The size of each other tmpfs (memory).
