@@ -21,8 +21,8 @@ use crate::visible::is_invisible;
 /// How many segments the log of [`log`] has.
 const SEGMENTS: u32 = 3;
 
-/// A log that is whole, with or without the record of its head.
-fn log(recorded: bool) -> TempDir {
+/// A log of three segments that is whole and ended, with or without the record of its head.
+pub(super) fn log(recorded: bool) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { segment: 800, ..Limits::default() };
     let mut writer = Writer::create(dir.path(), "s", limits).unwrap();

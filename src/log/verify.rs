@@ -254,7 +254,8 @@ fn incomplete(why: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::event::{End, Exec, Start};
+    use crate::log::event::Start;
+    use crate::log::laws;
     use crate::log::sink::Sink as _;
     use crate::log::writer::{Limits, Writer};
     use std::fs;
@@ -262,21 +263,7 @@ mod tests {
 
     /// A log of three segments, ended, with its status.json.
     fn log() -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        let limits = Limits { segment: 800, ..Limits::default() };
-        let mut writer = Writer::create(dir.path(), "s", limits).unwrap();
-        let start = Start { v: FORMAT_VERSION, session: "s".into(), ..Start::default() };
-        writer.write(&Event::Start(start)).unwrap();
-        for id in 1..11 {
-            let argv = vec!["ls".into(), "-l".into()];
-            writer.write(&Event::Exec(Box::new(Exec { id, argv, ..Exec::default() }))).unwrap();
-        }
-        let end = End { t: 0, execs: 10, code: 0, reason: "agent-exited".into() };
-        writer.write(&Event::End(end)).unwrap();
-        writer.flush().unwrap();
-        let (events, head) = writer.head();
-        let status = format!(r#"{{"code":0,"events":{events},"head":"{head}"}}"#);
-        fs::write(dir.path().join("status.json"), status).unwrap();
+        let dir = laws::log(true);
         assert_eq!(segment::list(dir.path()).unwrap(), [0, 1, 2]);
         dir
     }
