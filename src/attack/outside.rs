@@ -52,13 +52,14 @@ pub fn attack(profile: Option<&Path>, host: &Host, out: &mut dyn Write) -> Resul
     let seen = stage.seen().tried(|| "read the log of the attack")?;
     // What scopes there are is known when the sandbox has run.
     scene.scoped = seen.scoped;
-    let judged = list::attempts(&scene).into_iter().enumerate().map(|(number, attempt)| Line {
+    let attempts = list::attempts(&scene);
+    let judged = attempts.iter().enumerate().map(|(number, attempt)| Line {
         promise: attempt.promise,
-        verdict: judge(&attempt, answers.get(&number), &seen),
-        what: attempt.what,
+        verdict: judge(attempt, answers.get(&number), &seen),
+        what: attempt.what.clone(),
     });
     let mut lines: Vec<Line> = judged.collect();
-    list::attempts(&scene).iter().filter_map(Attempt::planted).for_each(|path| {
+    attempts.iter().filter_map(Attempt::planted).for_each(|path| {
         // Only where the sandbox did not hold is there anything; it is the attacker's own.
         let _ = fs::remove_file(path);
     });
