@@ -19,6 +19,7 @@ pub mod host;
 pub mod host_files;
 mod json_file;
 pub mod log;
+pub mod network;
 mod nofollow;
 pub mod policy;
 mod proc_stat;

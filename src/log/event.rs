@@ -35,6 +35,16 @@ pub enum Event {
     Notice(Notice),
     /// A file that programs of the host execute by themselves came or changed.
     HostFile(HostFile),
+    /// Something inside was connected to an allowed host.
+    Connect(Connect),
+    /// Such a connection ended, or could not be made.
+    Disconnect(Disconnect),
+    /// Something inside wanted to reach what it may not.
+    Refused(Refused),
+    /// The network's rules changed while the session ran.
+    Allow(Allow),
+    /// Something inside began to listen.
+    Listen(Listen),
     /// A later segment begins; its chain continues the one before.
     Segment(Segment),
     /// The session is over. Always the last line.
@@ -291,6 +301,112 @@ pub struct HostFile {
     pub tracked: bool,
     /// `live`: as it happened; `end`: by the look at the end.
     pub seen: String,
+}
+
+/// Numbers the connections of a session, from 1.
+pub type ConnectionId = u64;
+
+/// The rule that decided, see [`Connect`] and [`Refused`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSaid {
+    /// As it was written.
+    pub text: String,
+    /// The file and line, or the option, that says it.
+    pub origin: String,
+}
+
+/// See [`Event::Connect`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connect {
+    /// When it was let through.
+    pub t: Micros,
+    /// This connection's number.
+    pub id: ConnectionId,
+    /// The name that was asked for, or the address where there was none.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The rule that allowed it.
+    pub rule: RuleSaid,
+    /// How it came: `direct`, `connect` or `socks` (by the compatibility proxy), `host-port`,
+    /// `publish`.
+    pub via: String,
+    /// It began with a TLS hello for `host`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+}
+
+/// See [`Event::Disconnect`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disconnect {
+    /// When.
+    pub t: Micros,
+    /// Which connection.
+    pub id: ConnectionId,
+    /// The address that was dialled; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Bytes that went out of the sandbox.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+    /// Microseconds since it was let through, by the monotonic clock.
+    pub dur_us: u64,
+    /// Why it failed, in words; absent where it ended in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// See [`Event::Refused`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// When.
+    pub t: Micros,
+    /// The name or address.
+    pub host: String,
+    /// The port; absent where only the name was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `tcp`, `udp`, `dns`, or another protocol's number.
+    pub protocol: String,
+    /// `not-listed`, `denied`, `no-tls`, `other-name` (the hello names another host), `private`
+    /// (it resolves to an address that is never reached), `proxy` (it spoke nonsense to the proxy),
+    /// `too-many` (a bound was met).
+    pub why: String,
+    /// The rule that forbids it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleSaid>,
+    /// How many times since the last such line; the first is told at once, the rest together.
+    pub times: u64,
+    /// The other name, or the address, that made it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What would allow it, as `claudebox allow` takes it; absent where nothing would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<String>,
+}
+
+/// See [`Event::Allow`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allow {
+    /// When.
+    pub t: Micros,
+    /// The rule.
+    pub rule: RuleSaid,
+}
+
+/// See [`Event::Listen`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    /// When it was seen.
+    pub t: Micros,
+    /// The address inside.
+    pub address: String,
+    /// The port inside.
+    pub port: u16,
+    /// The port of the host's loopback that leads there; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<u16>,
 }
 
 /// See [`Event::Segment`].

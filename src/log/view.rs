@@ -106,7 +106,13 @@ impl View {
             Event::Notice(notice) => self.notice(&notice),
             Event::HostFile(file) => self.host_file(&file),
             Event::End(end) => self.end(&end),
-            Event::Segment(_) | Event::Unknown => {}
+            Event::Connect(_)
+            | Event::Disconnect(_)
+            | Event::Refused(_)
+            | Event::Allow(_)
+            | Event::Listen(_)
+            | Event::Segment(_)
+            | Event::Unknown => {}
         }
         self.show();
     }
@@ -350,6 +356,11 @@ fn time(event: &Event) -> Option<Micros> {
         Event::Exit(it) => it.t,
         Event::Notice(it) => it.t,
         Event::HostFile(it) => it.t,
+        Event::Connect(it) => it.t,
+        Event::Disconnect(it) => it.t,
+        Event::Refused(it) => it.t,
+        Event::Allow(it) => it.t,
+        Event::Listen(it) => it.t,
         Event::Segment(it) => it.t,
         Event::End(it) => it.t,
         Event::Unknown => return None,

@@ -8,6 +8,7 @@ use super::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Sum
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Bwrap, Host};
+use crate::network::plan::Network;
 use crate::policy::Policy;
 use crate::policy::mount::{Access, Mount, Source};
 use crate::profile::schema::NetworkMode;
@@ -53,6 +54,10 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
         limits: policy.limits.held.clone(),
+        network: match policy.network.value {
+            NetworkMode::None => Network::None,
+            NetworkMode::Host => Network::Host,
+        },
         inner: inner(policy),
         exec_log: policy.exec_log.value,
         verify: true,

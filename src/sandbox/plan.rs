@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{Limits, Rlimits};
 use crate::bytes::Bytes;
+use crate::network::plan::Network;
 
 /// Front end, supervisor and inner stage come from one binary; anything else is refused.
 pub const PLAN_VERSION: u32 = 1;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub args: Vec<Arg>,
     /// What everything inside may take of the machine.
     pub limits: Limits,
+    /// Which network there is inside.
+    pub network: Network,
     /// What the inner stage does, once it is inside.
     pub inner: InnerPlan,
     /// How execs are logged.

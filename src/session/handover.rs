@@ -152,6 +152,7 @@ fn receive(stream: &UnixStream) -> Result<(Plan, Locks)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::plan::Network;
     use crate::sandbox::limits::{Limits, Rlimits};
     use crate::sandbox::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
     use crate::session::tests::{dirs, draft};
@@ -166,6 +167,7 @@ mod tests {
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
             limits: Limits::default(),
+            network: Network::None,
             inner: InnerPlan {
                 version: PLAN_VERSION,
                 program: "/bin/true".into(),

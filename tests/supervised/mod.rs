@@ -40,6 +40,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         mirrors: vec![],
         bwrap: Bytes::from(bwrap()),
         args: words.map(|word| Arg::Literal(Bytes::from(word))).collect(),
+        network: claudebox::network::plan::Network::None,
         limits: Limits::default(),
         inner: InnerPlan {
             version: PLAN_VERSION,

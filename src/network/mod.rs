@@ -1,0 +1,9 @@
+//! The network as an allow-list: deny by default, allowed by name and port, and nothing of it asked
+//! of the agent. The rules, the names and the checks are pure; the broker, which runs in the
+//! supervisor, and the namespaces, which a process of its own sets up, are the edge. It must never
+//! let anything through that no rule allows, whatever fails.
+
+pub mod name;
+pub mod plan;
+pub mod rule;
+pub mod sockets;
