@@ -62,6 +62,7 @@ fn headless() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
+        agent::let_reach_the_model(&place);
         let secret = place.home_file(".ssh/id_ed25519", "not for agents");
         let model = model();
         let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
@@ -79,6 +80,7 @@ fn headless_failure_arrives_as_the_agents_own_code() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
+        agent::let_reach_the_model(&place);
         let run =
             place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "--no-such-option"]);
         let output = with_claude(run, &model()).run().code(1);
@@ -91,6 +93,7 @@ fn interactive_in_the_tmux_pane() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
+        agent::let_reach_the_model(&place);
         agent::answer_claudes_first_questions(&place);
         let model = model();
         let environment = agent::claude_environment(&model);

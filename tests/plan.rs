@@ -18,7 +18,7 @@ use claudebox::policy::mount::{Access, Class, Mount};
 use claudebox::policy::project;
 use claudebox::policy::{Policy, resolve};
 use claudebox::profile::schema::{Git, NetworkMode};
-use claudebox::profile::settings::{LayerKind, Origin, Settings, Settled};
+use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
 use claudebox::sandbox::compile;
 use claudebox::sandbox::plan::{Arg, FdSource, Plan, Prepare};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -76,7 +76,10 @@ impl Scene {
                 "/nix/store",
                 "/run/current-system",
             ]),
-            network: Some(said(NetworkMode::None)),
+            network: NetworkSettings {
+                mode: Some(said(NetworkMode::None)),
+                ..NetworkSettings::default()
+            },
             tmp_size: Some(said(1 << 20)),
             run_size: Some(said(1 << 20)),
             pass: list(&["TERM"]),

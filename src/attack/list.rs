@@ -19,8 +19,8 @@ pub(super) struct Scene {
     pub(super) name: String,
     /// Where the judge listens on the host's loopback.
     pub(super) endpoint: String,
-    /// There is no network but a loopback inside.
-    pub(super) no_network: bool,
+    /// The network namespace is the sandbox's own.
+    pub(super) own_network: bool,
     /// Abstract sockets of the host are out of reach, also in its network namespace.
     pub(super) scoped: bool,
     /// Every exec is to be logged.
@@ -192,12 +192,16 @@ impl List {
 
     fn network(&mut self, scene: &Scene) {
         let open = Holds::NotPromised("the network is the host's");
-        let loopback = if scene.no_network { Holds::Refused } else { open.clone() };
+        let loopback = if scene.own_network { Holds::Refused } else { open.clone() };
         let endpoint = Act::Connect(scene.endpoint.clone());
         self.add("N", "connect to a service of the host", endpoint, loopback);
-        let scoped = if scene.no_network || scene.scoped { Holds::Refused } else { open };
+        let scoped = if scene.own_network || scene.scoped { Holds::Refused } else { open };
         let socket = Act::Abstract(scene.name.clone());
         self.add("N", "connect to an abstract socket of the host", socket, scoped);
+        if scene.own_network {
+            let metadata = Act::Connect("169.254.169.254:80".to_owned());
+            self.add("N", "connect to the cloud's metadata service", metadata, Holds::Refused);
+        }
     }
 
     fn identity(&mut self) {
@@ -271,7 +275,7 @@ pub(super) mod tests {
             secret: "/home/u/s/secret".into(),
             name: "n".into(),
             endpoint: "127.0.0.1:1".into(),
-            no_network: true,
+            own_network: true,
             scoped: true,
             logged: true,
             set_aside: true,
@@ -284,7 +288,7 @@ pub(super) mod tests {
     #[test]
     fn what_a_profile_does_not_promise_is_said() {
         let open =
-            Scene { no_network: false, scoped: false, nested: true, logged: false, ..scene() };
+            Scene { own_network: false, scoped: false, nested: true, logged: false, ..scene() };
         let open: Vec<&str> = attempts(&open)
             .iter()
             .filter(|attempt| matches!(attempt.holds, Holds::NotPromised(_)))

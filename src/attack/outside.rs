@@ -23,11 +23,12 @@ use crate::error::{Result, Tried as _};
 use crate::host::Host;
 use crate::log::event::{Confined, Event};
 use crate::log::reader::{Entry, Reader};
+use crate::network::plan::Network;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::paths::Variables;
 use crate::profile;
 use crate::profile::config::Config;
-use crate::profile::schema::{ExecLog, HostFiles, NetworkMode};
+use crate::profile::schema::{ExecLog, HostFiles};
 use crate::profile::settings::Settled;
 use crate::sandbox::inner;
 use crate::visible::visible_path;
@@ -145,7 +146,7 @@ impl Stage {
             secret: self.secret_file(),
             name: self.name.clone(),
             endpoint: address.to_string(),
-            no_network: policy.network.value == NetworkMode::None,
+            own_network: policy.network.value != Network::Host,
             scoped: false,
             logged: policy.exec_log.value == ExecLog::Required,
             nested: policy.nested_userns.value,

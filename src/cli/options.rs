@@ -30,6 +30,15 @@ pub struct RunOptions {
     /// Which network there is inside.
     #[arg(long, value_name = "MODE")]
     pub network: Option<NetworkMode>,
+    /// Let HOST be reached, at port 443 if no other is given; may be `*.HOST` or `@GROUP`.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub allow: Vec<String>,
+    /// Make a port of this machine's loopback reachable inside, at the same number.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub host_port: Vec<u16>,
+    /// Make a port inside reachable on this machine's loopback.
+    #[arg(long, value_name = "PORT[:HOST_PORT]")]
+    pub publish: Vec<String>,
     /// Make a path writable inside.
     #[arg(long, value_name = "SRC[:DEST]")]
     pub bind: Vec<OsString>,

@@ -44,6 +44,8 @@ pub struct Host {
     pub landlock_abi: u32,
     /// uname(2) release.
     pub kernel: String,
+    /// uname(2) nodename: what this machine calls itself.
+    pub name: OsString,
     /// The machine's memory, bytes.
     pub memory: u64,
     /// Where limits on everything inside together can come from.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,7 @@ impl Host {
             bwrap: bwrap::find(&path, &cwd, project, &dirs.cache)?,
             landlock_abi: crate::sys::landlock::abi(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            name: OsStr::from_bytes(rustix::system::uname().nodename().to_bytes()).to_owned(),
             memory: memory(),
             cgroups: Cgroups::probe(uid, private_runtime(&environment, uid).as_deref()),
             terminal: terminal(),

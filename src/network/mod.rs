@@ -4,6 +4,9 @@
 //! let anything through that no rule allows, whatever fails.
 
 pub mod name;
+pub mod parse;
 pub mod plan;
+pub mod pool;
 pub mod rule;
 pub mod sockets;
+pub mod suffix;

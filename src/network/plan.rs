@@ -1,6 +1,8 @@
 //! The network part of the plan: data only, made once by the front end.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,8 @@ pub struct Allow {
     pub host_ports: Vec<u16>,
     /// Ports inside that are there on the host's loopback.
     pub publish: Vec<Publish>,
-    /// The port of the compatibility proxy, at the gateway's address; `None` for no proxy.
+    /// The port of the compatibility proxy, at the gateway's address; `None` for no proxy: then the
+    /// environment inside names none, and [`super::sockets::Way::ProxyOnly`] would lead nowhere.
     pub proxy: Option<u16>,
     /// The proxy that the host itself has to use.
     pub upstream: Option<Upstream>,
@@ -50,7 +53,7 @@ pub struct Publish {
 }
 
 /// An HTTP proxy of the host, to which the dialler says CONNECT.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Its name or address.
     pub host: String,
@@ -60,6 +63,30 @@ pub struct Upstream {
     pub credentials: Option<String>,
     /// Hosts that are dialled directly (`NO_PROXY`), lower case; a leading dot means: and below.
     pub except: Vec<String>,
+}
+
+/// Without the credentials.
+impl fmt::Debug for Upstream {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, credentials, except } = self;
+        to.debug_struct("Upstream")
+            .field("host", host)
+            .field("port", port)
+            .field("credentials", &credentials.as_ref().map(|_| "..."))
+            .field("except", except)
+            .finish()
+    }
+}
+
+impl Network {
+    /// As a profile and the header write it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+            Self::Allow(_) => "allow",
+        }
+    }
 }
 
 impl Upstream {

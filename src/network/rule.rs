@@ -2,6 +2,7 @@
 //! target. A denial wins over every allowance. It must never resolve a name.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -68,6 +69,33 @@ pub enum Decision<'a> {
     Denied(&'a Rule),
     /// No rule allows it.
     NotListed,
+}
+
+/// As a rule writes it, and always with a port that is one: `*.github.com:443`, `[::1]:80 raw`.
+impl fmt::Display for Rule {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            To::Name(name) => write!(to, "{name}")?,
+            To::Below(name) => write!(to, "*.{name}")?,
+            To::Net(net) => {
+                let single = net.prefix_len() == net.max_prefix_len();
+                let text = if single { net.addr().to_string() } else { net.to_string() };
+                match net {
+                    IpNet::V4(_) => to.write_str(&text)?,
+                    IpNet::V6(_) => write!(to, "[{text}]")?,
+                }
+            }
+            To::All => to.write_str("*")?,
+        }
+        self.port.iter().try_for_each(|port| write!(to, ":{port}"))?;
+        let by_name = !matches!(self.to, To::Net(_));
+        for (word, said) in [(" raw", self.raw), (" private", self.private && by_name)] {
+            if said {
+                to.write_str(word)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The port at which TLS is expected where nothing else is said.

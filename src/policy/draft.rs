@@ -36,6 +36,8 @@ pub(super) struct Draft<'a> {
     pub(super) created: BTreeMap<PathBuf, Node>,
     /// Variables that a mount brings along.
     pub(super) extra_environment: Vec<(&'static str, PathBuf)>,
+    /// Names are the sandbox's own: what cannot be reached by one cannot be reached.
+    pub(super) own_names: bool,
     pub(super) weakened: Vec<String>,
     pub(super) left_out: Vec<String>,
 }
@@ -66,6 +68,7 @@ impl<'a> Draft<'a> {
             mirrors: Vec::new(),
             created: BTreeMap::new(),
             extra_environment: Vec::new(),
+            own_names: false,
             weakened: Vec::new(),
             left_out: Vec::new(),
         }

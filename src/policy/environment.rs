@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, View};
 use super::paths::{clean, place};
+use super::upstream;
 use crate::error::{Error, Result};
 use crate::host::{FileKind, Host};
 use crate::profile::settings::{LayerKind, Origin};
@@ -171,6 +172,10 @@ fn passed(draft: &Draft<'_>) -> Vec<Variable> {
     for (name, value) in &draft.host.environment {
         let pass = draft.settings.pass.iter().rfind(|pattern| matches(&pattern.value, name));
         let Some(pass) = pass.filter(|_| may_be_passed(draft, name)) else { continue };
+        // There is no way to the host's proxy from a network of names.
+        if draft.own_names && upstream::is_about_proxies(name) {
+            continue;
+        }
         if name == "TERMINFO" && !is_visible(draft, Path::new(value)) {
             continue;
         }
@@ -194,7 +199,7 @@ fn denied<'d>(draft: &Draft<'d>, name: &OsStr) -> Option<&'d Origin> {
 }
 
 /// A trailing `*` matches any ending.
-fn matches(pattern: &str, name: &OsStr) -> bool {
+pub(super) fn matches(pattern: &str, name: &OsStr) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.as_bytes().starts_with(start.as_bytes()),
         None => name == pattern,

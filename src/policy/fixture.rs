@@ -94,6 +94,7 @@ impl Case {
             bwrap: Some(bwrap(&["--disable-userns", "--size", "--bind-fd", "--ro-bind-fd"])),
             landlock_abi: 7,
             kernel: "6.18".into(),
+            name: "pc".into(),
             memory: 16 << 30,
             cgroups: Cgroups::default(),
             terminal: None,

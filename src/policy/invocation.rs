@@ -1,17 +1,20 @@
 //! What was typed (and what `config.toml` adds to it), before anything is known of the machine.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::cli::{RunArgs, RunOptions};
 use crate::error::{Error, Result};
+use crate::network::parse::{self, Mistake};
+use crate::network::plan::Publish;
 pub use crate::profile::ProfileChoice;
 pub use crate::profile::bind::BindArgument;
 use crate::profile::bind::parse_bind;
 use crate::profile::config::{Config, SplitDirection};
 use crate::profile::schema::{HostFiles, NetworkMode};
+use crate::profile::values::parse_publish;
 use crate::visible::visible;
 
 /// One run, as asked for. Command line over `config.toml`; both over the profile.
@@ -25,6 +28,12 @@ pub struct Invocation {
     pub project: Option<PathBuf>,
     /// `--network`
     pub network: Option<NetworkMode>,
+    /// `--allow`, as typed.
+    pub allow: Vec<String>,
+    /// `--host-port`
+    pub host_ports: Vec<u16>,
+    /// `--publish`
+    pub publish: Vec<Publish>,
     /// `--bind` and `--ro-bind`, in order.
     pub binds: Vec<BindArgument>,
     /// `--env`, as typed.
@@ -85,11 +94,23 @@ impl Invocation {
         for text in &options.env {
             check_env(text.as_bytes()).map_err(|what| bad_argument("--env", text, what))?;
         }
+        for text in &options.allow {
+            check_allow(text).map_err(|what| bad_argument("--allow", text, &what.to_string()))?;
+        }
+        let publish: Result<Vec<Publish>> = options
+            .publish
+            .iter()
+            .map(|text| parse_publish(text).map_err(|what| bad_argument("--publish", text, &what)))
+            .collect();
+        let publish = publish?;
         Ok(Self {
             profile,
             argv: argv.to_vec(),
             project: options.project.clone(),
             network: options.network,
+            allow: options.allow.clone(),
+            host_ports: options.host_port.clone(),
+            publish,
             binds,
             env: config.env().map(OsString::from).chain(options.env.iter().cloned()).collect(),
             allow_ssh_agent: options.allow_ssh_agent(),
@@ -107,11 +128,19 @@ impl Invocation {
     }
 }
 
-fn bad_argument(option: &str, text: &OsString, what: &str) -> Error {
+fn bad_argument(option: &str, text: impl AsRef<OsStr>, what: &str) -> Error {
     let mut lines = what.lines();
     let title = lines.next().unwrap_or_default();
-    let error = Error::usage(format!("{option} {}: {title}", visible(text.as_bytes())));
+    let error = Error::usage(format!("{option} {}: {title}", visible(text.as_ref().as_bytes())));
     lines.fold(error, Error::hint)
+}
+
+/// A rule or a group; which groups there are is known later.
+fn check_allow(text: &str) -> Result<(), Mistake> {
+    match parse::group(text)? {
+        Some(_) => Ok(()),
+        None => parse::allow(text, "--allow").map(|_| ()),
+    }
 }
 
 /// environ(7) allows any name without `=`; an empty one means nothing.

@@ -68,7 +68,9 @@ fn mount_point(draft: &mut Draft<'_>, step: &Step) -> Result<Vec<Step>, Refused>
     let destination = step.mount.destination();
     let node = match &step.mount {
         Mount::Bind { node, .. } => *node,
-        Mount::Mask { .. } | Mount::Copy { .. } | Mount::Symlink { .. } => Node::File,
+        Mount::Mask { .. } | Mount::Copy { .. } | Mount::File { .. } | Mount::Symlink { .. } => {
+            Node::File
+        }
         Mount::Tmpfs { .. } | Mount::Directory { .. } => Node::Directory,
         Mount::Proc | Mount::Dev | Mount::RemountReadOnly { .. } => return Ok(Vec::new()),
     };

@@ -17,15 +17,18 @@ pub mod invocation;
 mod layout;
 pub mod limits;
 pub mod mount;
+mod network;
 mod parts;
 pub mod paths;
 mod proc;
 mod program;
 pub mod project;
+mod resolving;
 mod sockets;
 mod state;
 mod state_files;
 mod system;
+mod upstream;
 mod weakened;
 
 use std::ffi::OsString;
@@ -35,6 +38,8 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
+use crate::network::plan::Network;
+use crate::network::pool;
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::sandbox::plan::{Landlock, Mirror, Prepare};
@@ -45,6 +50,7 @@ pub use environment::Variable;
 use invocation::Invocation;
 pub use limits::Limits;
 use mount::{Access, Mount, Step, View};
+use network::Reach;
 use project::Project;
 
 /// Everything that is decided about one session.
@@ -77,7 +83,9 @@ pub struct Policy {
     /// The whole environment inside.
     pub environment: Vec<Variable>,
     /// The network.
-    pub network: Settled<NetworkMode>,
+    pub network: Settled<Network>,
+    /// What a person is told of it beyond its rules: name, value, who said so.
+    pub network_shown: Vec<(&'static str, String, Origin)>,
     /// What of git works.
     pub git: Settled<Git>,
     /// How execs are logged.
@@ -130,6 +138,10 @@ pub fn resolve(
     let limits = limits::settle(settings, host)?;
     let mut draft = Draft::new(settings, invocation, host, project, facts);
     system::mounts(&mut draft)?;
+    let Reach { network, shown: network_shown } = network::settle(&mut draft, &choices)?;
+    if let Network::Allow(allow) = &network.value {
+        resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
+    }
     home::mounts(&mut draft)?;
     state::mounts(&mut draft)?;
     home::tools(&mut draft)?;
@@ -166,7 +178,8 @@ pub fn resolve(
         prepare: draft.prepare,
         mirrors: draft.mirrors,
         environment,
-        network: choices.network,
+        network,
+        network_shown,
         git: choices.git,
         exec_log: choices.exec_log,
         host_files: choices.host_files,
@@ -212,8 +225,8 @@ impl Choices {
             invocation.host_files.map(|value| Settled { value, origin: typed("--host-files") });
         let choices = Self {
             network: network
-                .or_else(|| settings.network.clone())
-                .unwrap_or_else(|| default(NetworkMode::Host)),
+                .or_else(|| settings.network.mode.clone())
+                .unwrap_or_else(|| default(NetworkMode::Allow)),
             git: settings.git.clone().unwrap_or_else(|| default(Git::Shared)),
             exec_log: exec_log
                 .or_else(|| settings.exec_log.clone())

@@ -5,6 +5,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::paths::is_below;
+use crate::bytes::Bytes;
 use crate::host::{Facts, FileKind};
 use crate::profile::settings::Origin;
 
@@ -29,6 +30,16 @@ pub enum Mount {
         source: PathBuf,
         /// Where it appears.
         destination: PathBuf,
+    },
+    /// A small file that claudebox writes itself, read-only.
+    File {
+        /// Where it appears.
+        destination: PathBuf,
+        /// Its content.
+        content: Bytes,
+        /// It is mounted (`--ro-bind-data`), over a file of the host or where the root is not;
+        /// else it is made in the (in-memory) root (`--file`).
+        mounted: bool,
     },
     /// An empty file system in memory.
     Tmpfs {
@@ -132,6 +143,7 @@ impl Mount {
         match self {
             Self::Bind { destination, .. }
             | Self::Copy { destination, .. }
+            | Self::File { destination, .. }
             | Self::Tmpfs { destination, .. }
             | Self::Symlink { destination, .. }
             | Self::Directory { destination, .. }

@@ -15,6 +15,9 @@ const ALL: [(&str, &str); 5] = [
     ("shell", include_str!("../../profiles/shell.toml")),
 ];
 
+/// The groups that ship; see [`super::groups`].
+pub(super) const GROUPS: &str = include_str!("../../profiles/groups.toml");
+
 /// The text of the built-in profile of this name.
 pub(super) fn text(name: &str) -> Option<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)

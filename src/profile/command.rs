@@ -6,12 +6,16 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::extends::{self, did_you_mean};
+use super::groups::Groups;
 use super::library::{Found, Library};
 use super::merge::merge;
 use super::schema::Profile;
 use super::settings::{LayerKind, Settings};
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::{visible, visible_path};
+
+/// No profile, but shown like one: the groups of hosts.
+const GROUPS: &str = "groups";
 
 /// Each profile: its name, whether it names an agent, where it is from, what it is for. A broken
 /// one is listed as such.
@@ -80,6 +84,11 @@ fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
         (_, Some(name)) => extends::named(library, name)?,
         _ => Vec::new(),
     };
+    let groups = Groups::of(library)?;
+    if layers.is_empty() && name == Path::new(GROUPS) {
+        return Ok(());
+    }
+    layers.iter().try_for_each(|layer| groups.check(layer))?;
     let settings = merge(layers);
     if settings.system.is_empty() {
         return Err(Error::usage(format!(
@@ -126,6 +135,10 @@ fn find(library: &Library, cwd: &Path, name: &Path) -> Result<Vec<Found>> {
     }
     let shown = visible_path(name);
     let found = name.to_str().map_or(Ok(Vec::new()), |name| library.named(name))?;
+    if found.is_empty() && name == Path::new(GROUPS) {
+        let found = library.groups()?.into_iter();
+        return Ok(found.map(|(source, path)| Found { source, path }).collect());
+    }
     if found.is_empty() {
         let known = library.names()?;
         return Err(Error::usage(format!("there is no profile `{shown}`"))

@@ -15,7 +15,7 @@ use super::merge::Layer;
 use super::schema::{ExecLog, HostFiles, Network, NetworkMode, Profile, Sockets};
 use super::settings::LayerKind;
 use super::source::Source;
-use super::values::{Assignment, ProfileName};
+use super::values::{AllowRule, Assignment, Port, ProfileName, PublishedPort};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::visible::visible_path;
@@ -50,6 +50,12 @@ struct Keys {
     tmux_config: Option<bool>,
     #[schemars(with = "Option<NetworkMode>")]
     network: Option<Spanned<NetworkMode>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    allow: Option<Vec<Spanned<AllowRule>>>,
+    #[schemars(with = "Option<Vec<Port>>")]
+    host_port: Option<Vec<Spanned<Port>>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    publish: Option<Vec<Spanned<PublishedPort>>>,
     #[schemars(with = "Option<Vec<String>>")]
     bind: Option<Vec<Spanned<String>>>,
     #[schemars(with = "Option<Vec<String>>")]
@@ -155,6 +161,9 @@ impl Config {
         let source = self.source.clone()?;
         let Keys {
             network,
+            allow,
+            host_port,
+            publish,
             exec_log,
             host_files,
             allow_ssh_agent,
@@ -169,7 +178,13 @@ impl Config {
             ..Sockets::default()
         };
         let profile = Profile {
-            network: Some(Network { mode: network }),
+            network: Some(Network {
+                mode: network,
+                allow,
+                host_ports: host_port,
+                publish,
+                ..Network::default()
+            }),
             exec_log,
             host_files,
             sockets: Some(sockets),

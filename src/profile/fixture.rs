@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::config::Config;
 use super::library::Library;
 use super::merge::{Layer, merge};
-use super::settings::Settings;
+use super::settings::{LayerKind, Settings};
 use super::{ProfileChoice, extends, select};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -24,7 +24,15 @@ impl Fixture {
     pub(super) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let at = |name: &str| dir.path().canonicalize().unwrap().join(name);
-        let library = Library { system: at("system"), user: at("user/profiles"), home: at("home") };
+        let library = Library {
+            system: at("system"),
+            user: at("user/profiles"),
+            groups: [
+                (LayerKind::System, at("system-groups.toml")),
+                (LayerKind::User, at("user/groups.toml")),
+            ],
+            home: at("home"),
+        };
         let mut host = Host { home: at("home"), cwd: at("project"), ..Host::default() };
         host.memory = 16 << 30;
         host.dirs.config = at("user");

@@ -64,9 +64,13 @@ const LIMITS: [&str; 12] = [
     "file-size = \"1MiB\"",
     "file-size = \"unlimited\"",
 ];
-const OTHER: [&str; 8] = [
+const OTHER: [&str; 12] = [
     "[network]\nmode = \"host\"",
     "[network]\nmode = \"none\"",
+    "[network]\nallow = [\"evil.example\"]",
+    "[network]\nhost-ports = [22]",
+    "[network]\ndeny = [\"@npm\", \"evil.example\"]",
+    "[network]\ndeny = [\"*\"]",
     "[sockets]\ndocker = true",
     "[sockets]\nssh-agent = false",
     "[agent]\ncommand = [\"sh\"]",
@@ -142,6 +146,8 @@ fn check_less(after: &Settings, before: &Settings) -> Result<(), TestCaseError> 
         let size = |size: &Option<Settled<u64>>| size.as_ref().map(|size| size.value);
         prop_assert!(size(after) <= size(before));
     }
+    let denied = values(&after.network.deny);
+    prop_assert!(values(&before.network.deny).iter().all(|rule| denied.contains(rule)));
     let (a, b) = (&after.limits, &before.limits);
     prop_assert!(is_lower(a.processes.as_ref(), b.processes.as_ref()));
     prop_assert!(is_lower(a.open_files.as_ref(), b.open_files.as_ref()));
@@ -157,6 +163,10 @@ fn check_less(after: &Settings, before: &Settings) -> Result<(), TestCaseError> 
         must_not_read: before.must_not_read.clone(),
         must_write: before.must_write.clone(),
         must_not_reach: before.must_not_reach.clone(),
+        network: super::settings::NetworkSettings {
+            deny: before.network.deny.clone(),
+            ..after.network.clone()
+        },
         limits: super::settings::LimitSettings {
             enforce: after.limits.enforce.clone(),
             memory: after.limits.memory.clone(),

@@ -23,6 +23,8 @@ pub struct Library {
     pub system: PathBuf,
     /// Normally `$XDG_CONFIG_HOME/claudebox/profiles`.
     pub user: PathBuf,
+    /// Files of groups ([`super::groups`]), the system's before the user's.
+    pub groups: [(LayerKind, PathBuf); 2],
     /// `~` in `extends`.
     pub home: PathBuf,
 }
@@ -57,6 +59,10 @@ impl Library {
         Self {
             system: PathBuf::from("/etc/claudebox/profiles"),
             user: host.dirs.config.join("profiles"),
+            groups: [
+                (LayerKind::System, PathBuf::from("/etc/claudebox/groups.toml")),
+                (LayerKind::User, host.dirs.config.join("groups.toml")),
+            ],
             home: host.home.clone(),
         }
     }
@@ -86,6 +92,20 @@ impl Library {
             }
         }
         Ok(files)
+    }
+
+    /// The files of groups that there are, weakest first, and where they are.
+    pub(super) fn groups(&self) -> Result<Vec<(Source, Option<PathBuf>)>> {
+        let built_in = builtin::GROUPS.into();
+        let built_in = Source::new(LayerKind::BuiltIn, "groups.toml (built in)", built_in)?;
+        let mut sources = vec![(built_in, None)];
+        for (kind, path) in &self.groups {
+            if let Some(bytes) = read(path)? {
+                let source = Source::new(*kind, visible_path(path), bytes)?;
+                sources.push((source, Some(path.clone())));
+            }
+        }
+        Ok(sources)
     }
 
     /// The profile in this file, absolute; `None` where there is none.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile, Sockets};
-use super::settings::{LayerKind, Settings, Settled};
+use super::settings::{LayerKind, NetworkSettings, Settings, Settled};
 use super::source::Source;
-use super::values::{EntryName, HiddenPath, HomePath, JsonKey, VariableName};
+use super::values::{EntryName, HiddenPath, HomePath, JsonKey, Pool, PublishedPort, VariableName};
 
 /// One profile file in the merge.
 #[derive(Clone, Debug)]
@@ -98,9 +98,7 @@ impl Saying<'_> {
         self.agent(to, agent.as_ref());
         self.files(to, files.as_ref());
         self.environment(to, environment.as_ref());
-        if let Some(Network { mode }) = network {
-            self.scalar(&mut to.network, mode.as_ref(), |mode| *mode);
-        }
+        self.network(&mut to.network, network.as_ref());
         self.sockets(to, sockets.as_ref());
         self.limits(to, limits.as_ref());
         if let Some(Assert { must_not_read, must_write, must_not_reach }) = assert {
@@ -108,6 +106,19 @@ impl Saying<'_> {
             self.list(&mut to.must_write, must_write.as_deref(), |path| path.as_str().into());
             self.list(&mut to.must_not_reach, must_not_reach.as_deref(), |to| to.as_str().into());
         }
+    }
+
+    fn network(&self, to: &mut NetworkSettings, network: Option<&Network>) {
+        let Some(network) = network else { return };
+        let Network { mode, allow, deny, host_ports, publish, proxy, pool, transparent } = network;
+        self.scalar(&mut to.mode, mode.as_ref(), |mode| *mode);
+        self.list(&mut to.allow, allow.as_deref(), |rule| rule.as_str().to_owned());
+        self.list(&mut to.deny, deny.as_deref(), |rule| rule.as_str().to_owned());
+        self.list(&mut to.host_ports, host_ports.as_deref(), |port| port.0);
+        self.list(&mut to.publish, publish.as_deref(), PublishedPort::ports);
+        self.scalar(&mut to.proxy, proxy.as_ref(), |on| *on);
+        self.scalar(&mut to.pool, pool.as_ref(), Pool::net);
+        self.scalar(&mut to.transparent, transparent.as_ref(), |demand| *demand);
     }
 
     fn limits(&self, to: &mut Settings, limits: Option<&Limits>) {
@@ -220,14 +231,14 @@ impl Saying<'_> {
         }
     }
 
-    fn list<T>(
+    fn list<T, U: PartialEq>(
         &self,
-        to: &mut Vec<Settled<String>>,
+        to: &mut Vec<Settled<U>>,
         said: Option<&[Spanned<T>]>,
-        text: impl Fn(&T) -> String,
+        value: impl Fn(&T) -> U,
     ) {
         for said in said.into_iter().flatten() {
-            let settled = self.settled(said, &text);
+            let settled = self.settled(said, &value);
             match to.iter_mut().find(|known| known.value == settled.value) {
                 Some(known) => *known = settled,
                 None => to.push(settled),
@@ -274,7 +285,7 @@ mod tests {
         let lines: Vec<_> = settings.tools.iter().map(|tool| tool.origin.line).collect();
         assert_eq!(lines, [2, 2, 2], "/b was said last on line 2 of mine");
         assert_eq!(settings.tools[1].origin.source, "mine");
-        let network = settings.network.unwrap();
+        let network = settings.network.mode.unwrap();
         assert_eq!((network.value, network.origin.line), (NetworkMode::None, 4));
     }
 

@@ -9,6 +9,7 @@ pub mod config;
 mod extends;
 #[cfg(test)]
 mod fixture;
+pub mod groups;
 #[cfg(test)]
 mod laws;
 pub mod library;

@@ -144,11 +144,11 @@ fn list(keys: &[&str]) -> String {
     crate::visible::visible(keys.join(", "))
 }
 
-/// What a stranger may say: it hides below the project, denies variables, sets limits (whether
-/// they are lower is judged by [`only_lower`]).
+/// What a stranger may say: it hides below the project, denies variables and hosts, sets limits
+/// (whether they are lower is judged by [`only_lower`]).
 fn is_harmless(said: &Said) -> bool {
     match said.key.as_str() {
-        "environment.deny" => true,
+        "environment.deny" | "network.deny" => true,
         "limits.enforce" => false,
         // Assertions grant nothing, and no attack is run in a stranger's project.
         key if key.starts_with("limits.") || key.starts_with("assert.") => true,
@@ -209,13 +209,15 @@ mod tests {
         fixture.write(
             OWN,
             "[files]\nhide = [\"secrets\", \"./.env\"]\n[environment]\ndeny = [\"LANG\", \"LC_*\"]\n\
-             [limits]\ntmp-size = \"16MiB\"\n",
+             [limits]\ntmp-size = \"16MiB\"\n[network]\ndeny = [\"*.pages.dev\", \"@npm\"]\n",
         );
         let settings = settle(&fixture).unwrap();
         let hide: Vec<_> = settings.hide.iter().map(|hide| hide.value.as_str()).collect();
         assert!(hide.ends_with(&["${PROJECT}/secrets", "${PROJECT}/.env"]), "{hide:?}");
         assert!(!settings.pass.iter().any(|name| name.value == "LANG" || name.value == "LC_*"));
         assert_eq!(settings.tmp_size.unwrap().value, 16 << 20);
+        let denied: Vec<_> = settings.network.deny.iter().map(|deny| deny.value.as_str()).collect();
+        assert_eq!(denied, ["*.pages.dev", "@npm"]);
     }
 
     #[test]
@@ -249,6 +251,14 @@ mod tests {
             "environment.pass = [\"AWS_SECRET_ACCESS_KEY\"]",
             "environment.set.LD_PRELOAD = \"/x\"",
             "network.mode = \"none\"",
+            "network.mode = \"allow\"",
+            "network.allow = [\"evil.example\"]",
+            "network.allow = [\"@npm\"]",
+            "network.host-ports = [5432]",
+            "network.publish = [\"22\"]",
+            "network.proxy = true",
+            "network.pool = \"10.0.0.0/8\"",
+            "network.transparent = \"off\"",
             "sockets.docker = true",
             "limits.tmp-size = \"64GiB\"",
             "limits.enforce = \"off\"",
@@ -280,7 +290,7 @@ mod tests {
         "#);
         let settings = settle(&fixture).unwrap();
         assert!(settings.tools.iter().any(|tool| tool.value == "/opt/x"));
-        assert_eq!(settings.network.unwrap().origin.layer, LayerKind::Project);
+        assert_eq!(settings.network.mode.unwrap().origin.layer, LayerKind::Project);
         fixture.write("project/box/more.toml", "tools = [\"/opt/y\"]\n");
         assert_snapshot!(refused(&fixture), @r#"
         this project's profile has changed since you trusted it, and sets `tools`

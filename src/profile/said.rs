@@ -75,8 +75,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     if let Some(environment) = environment {
         all.environment(environment);
     }
-    if let Some(Network { mode }) = network {
-        all.one("network.mode", mode.as_ref(), word);
+    if let Some(network) = network {
+        all.network(network);
     }
     for (name, on) in sockets.iter().flat_map(super::schema::Sockets::named) {
         all.one(&format!("sockets.{name}"), on, bool::to_string);
@@ -164,6 +164,18 @@ impl All {
         self.many("environment.deny", deny.as_deref(), |name| quoted(name.as_str()));
     }
 
+    fn network(&mut self, network: &Network) {
+        let Network { mode, allow, deny, host_ports, publish, proxy, pool, transparent } = network;
+        self.one("network.mode", mode.as_ref(), word);
+        self.many("network.allow", allow.as_deref(), |rule| quoted(rule.as_str()));
+        self.many("network.deny", deny.as_deref(), |rule| quoted(rule.as_str()));
+        self.many("network.host-ports", host_ports.as_deref(), |port| port.0.to_string());
+        self.many("network.publish", publish.as_deref(), |port| quoted(port.as_str()));
+        self.one("network.proxy", proxy.as_ref(), bool::to_string);
+        self.one("network.pool", pool.as_ref(), |pool| quoted(pool.as_str()));
+        self.one("network.transparent", transparent.as_ref(), word);
+    }
+
     fn limits(&mut self, limits: &Limits) {
         let Limits { tmp_size, run_size, enforce, processes, open_files, file_size, memory, cpu } =
             limits;
@@ -210,7 +222,9 @@ mod tests {
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
             hide = [\"/h\"] }\nenvironment = { pass = [\"P\"], set = { S = \"1\" }, \
-            deny = [\"D\"] }\nnetwork = { mode = \"none\" }\nsockets = { ssh-agent = true, \
+            deny = [\"D\"] }\nnetwork = { mode = \"none\", allow = [\"a.x\"], deny = [\"*\"], \
+            host-ports = [1], publish = [\"1\"], proxy = true, pool = \"10.0.0.0/8\", \
+            transparent = \"off\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
             dbus = true, pipewire = true, nix-daemon = true }\n\
             limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \

@@ -11,8 +11,8 @@ use toml::Spanned;
 
 use super::amounts::{Cpu, FileSize, MemorySize, OpenFiles, Processes};
 use super::values::{
-    Argv, Endpoint, EntryName, HiddenPath, HomePath, HostPath, JsonKey, ProfileRef, ProgramName,
-    Size, VariableName, VariablePattern,
+    AllowRule, Argv, DenyRule, Endpoint, EntryName, HiddenPath, HomePath, HostPath, JsonKey, Pool,
+    Port, ProfileRef, ProgramName, PublishedPort, Size, VariableName, VariablePattern,
 };
 pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
 
@@ -153,6 +153,30 @@ pub struct Network {
     /// Which network there is inside.
     #[schemars(with = "Option<NetworkMode>")]
     pub mode: Option<Spanned<NetworkMode>>,
+    /// What may be reached: `HOST`, `HOST:PORT`, `*.HOST`, addresses and nets (IPv6 in brackets),
+    /// `@GROUP`. Without a port: 443. Behind it may stand `raw` (no TLS is demanded at port 443)
+    /// and `private` (the name may resolve to private addresses).
+    #[schemars(with = "Option<Vec<String>>")]
+    pub allow: Option<Vec<Spanned<AllowRule>>>,
+    /// What may not be reached, whatever allows it; without a port: at any. `*` is everything.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub deny: Option<Vec<Spanned<DenyRule>>>,
+    /// Ports of the host's loopback that are there inside, at the same number.
+    #[schemars(with = "Option<Vec<Port>>")]
+    pub host_ports: Option<Vec<Spanned<Port>>>,
+    /// Ports inside that are there on the host's loopback: `PORT`, or `PORT:HOST-PORT`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub publish: Option<Vec<Spanned<PublishedPort>>>,
+    /// Sets the variables of a proxy (`HTTPS_PROXY`, ...), which answers refusals in words.
+    #[schemars(with = "Option<bool>")]
+    pub proxy: Option<Spanned<bool>>,
+    /// The IPv4 addresses that names get inside.
+    #[schemars(with = "Option<String>")]
+    pub pool: Option<Spanned<Pool>>,
+    /// How hard it is demanded that programs need not know of a proxy. `required`: with a gateway
+    /// of its own; `best-effort`: as far as the machine can; `off`: there is only the proxy.
+    #[schemars(with = "Option<Demand>")]
+    pub transparent: Option<Spanned<Demand>>,
 }
 
 /// Which network there is inside.
@@ -161,6 +185,8 @@ pub struct Network {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkMode {
+    /// What rules allow, by name and port.
+    Allow,
     /// Only a loopback of its own.
     None,
     /// The host's, all of it. Shown as weakened.
@@ -171,6 +197,7 @@ impl NetworkMode {
     /// As a profile writes it.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Allow => "allow",
             Self::None => "none",
             Self::Host => "host",
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::command::is_file;
 use super::config::Config;
 use super::extends::{self, did_you_mean};
+use super::groups::Groups;
 use super::library::Library;
 use super::merge::{Layer, merge};
 use super::mistake;
@@ -67,7 +68,10 @@ pub fn settle_from(
         layers.extend(project::layers(library, &Trust::of(host), project, &layers, host.memory)?);
     }
     layers.extend(defaults.layer());
+    let groups = Groups::of(library)?;
+    layers.iter().try_for_each(|layer| groups.check(layer))?;
     let mut settings = merge(layers);
+    settings.network.groups = groups;
     if argv_is_command {
         settings.command = None;
     } else if settings.command.is_none() {
@@ -413,7 +417,7 @@ mod tests {
             .user("default", "network.mode = \"host\"\nsockets.ssh-agent = true\n")
             .write("user/config.toml", "network = \"none\"\n\nallow-ssh-agent = false\n");
         let settings = fixture.settle(&ForCommand, &["true"]).unwrap();
-        let network = settings.network.unwrap();
+        let network = settings.network.mode.unwrap();
         assert_eq!((network.value, network.origin.layer), (NetworkMode::None, LayerKind::Config));
         let socket = &settings.sockets["ssh-agent"];
         assert_eq!((socket.value, socket.origin.line), (false, 3));

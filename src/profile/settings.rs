@@ -4,8 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::Ipv4Net;
+
 use super::amounts::{Limit, Memory};
+use super::groups::Groups;
 use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
+use crate::network::plan::Publish;
 
 /// Where a value was said. Layers are ranked in this order; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,8 +117,8 @@ pub struct Settings {
     pub set: BTreeMap<String, Settled<String>>,
     /// See [`super::schema::Environment::deny`].
     pub deny_env: Vec<Settled<String>>,
-    /// See [`super::schema::Network::mode`].
-    pub network: Option<Settled<NetworkMode>>,
+    /// The network.
+    pub network: NetworkSettings,
     /// The names of the sockets that are on (`ssh-agent`, ...).
     pub sockets: BTreeMap<&'static str, Settled<bool>>,
     /// Bytes.
@@ -129,6 +133,29 @@ pub struct Settings {
     pub must_not_reach: Vec<Settled<String>>,
     /// All other limits.
     pub limits: LimitSettings,
+}
+
+/// The network. See [`super::schema::Network`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Which network there is.
+    pub mode: Option<Settled<NetworkMode>>,
+    /// Rules and `@GROUP`s, as written.
+    pub allow: Vec<Settled<String>>,
+    /// Rules and `@GROUP`s, as written.
+    pub deny: Vec<Settled<String>>,
+    /// Ports of the host.
+    pub host_ports: Vec<Settled<u16>>,
+    /// Ports inside.
+    pub publish: Vec<Settled<Publish>>,
+    /// Whether the variables of a proxy are set.
+    pub proxy: Option<Settled<bool>>,
+    /// The addresses that names get.
+    pub pool: Option<Settled<Ipv4Net>>,
+    /// How hard transparency is demanded.
+    pub transparent: Option<Settled<Demand>>,
+    /// What the groups stand for. Not from a profile, but from the files for groups.
+    pub groups: Groups,
 }
 
 /// Limits on what is inside as a whole, and on each process. See [`super::schema::Limits`].

@@ -11,7 +11,6 @@ use crate::host::{Bwrap, Host};
 use crate::network::plan::Network;
 use crate::policy::Policy;
 use crate::policy::mount::{Access, Mount, Source};
-use crate::profile::schema::NetworkMode;
 use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
@@ -54,10 +53,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
         limits: policy.limits.held.clone(),
-        network: match policy.network.value {
-            NetworkMode::None => Network::None,
-            NetworkMode::Host => Network::Host,
-        },
+        network: policy.network.value.clone(),
         inner: inner(policy),
         exec_log: policy.exec_log.value,
         verify: true,
@@ -149,7 +145,7 @@ fn arguments(policy: &Policy, bwrap: &Bwrap) -> Vec<Arg> {
     let mut args = Arguments { bwrap, args: Vec::new() };
     // Root keeps its capabilities, and its user namespace, unless told otherwise.
     args.flags(&["--unshare-all", "--unshare-user"]);
-    if policy.network.value == NetworkMode::Host {
+    if policy.network.value == Network::Host {
         args.flags(&["--share-net"]);
     }
     args.flags(&["--cap-drop", "ALL", "--as-pid-1"]);
@@ -194,6 +190,12 @@ impl Arguments<'_> {
                 self.perms(0o444);
                 self.literal("--file");
                 self.args.push(Arg::Fd(FdSource::Content((&**source).into())));
+                self.literal(&**destination);
+            }
+            Mount::File { destination, content, mounted } => {
+                self.perms(0o444);
+                self.literal(if *mounted { "--ro-bind-data" } else { "--file" });
+                self.args.push(Arg::Fd(FdSource::Data(content.clone())));
                 self.literal(&**destination);
             }
             Mount::Tmpfs { destination, mode, size } => {

@@ -50,7 +50,7 @@ pub struct Summary {
     pub agent: Vec<Bytes>,
     /// The project directory, absolute and canonical.
     pub project: Bytes,
-    /// `none`, `host` (later `allow`).
+    /// `allow`, `none`, `host`.
     pub network: String,
     /// What is weaker than it could be, one phrase each.
     pub weakened: Vec<String>,

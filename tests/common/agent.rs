@@ -48,6 +48,11 @@ pub(crate) fn claude_environment(model: &ModelServer) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// Lets Claude Code reach the fake model, which listens on the host's loopback.
+pub(crate) fn let_reach_the_model(place: &Place) {
+    place.home_file(".config/claudebox/profiles/claude.toml", "network.mode = \"host\"\n");
+}
+
 /// Answers beforehand what Claude Code asks a person at the first start: theme, key, trust,
 /// permission mode. It looks in the home, and in the directory that holds the rest of its state.
 pub(crate) fn answer_claudes_first_questions(place: &Place) {

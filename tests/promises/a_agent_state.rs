@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::common::agent::{claude_directory, claude_environment};
+use crate::common::agent::{claude_directory, claude_environment, let_reach_the_model};
 use crate::common::model_server::{ModelServer, Script};
 use crate::common::place::Place;
 use crate::common::run::{Run, Started};
@@ -70,6 +70,7 @@ impl Scene {
         must_have_sandbox();
         must_have(&["python3", "npm", "git"]);
         let place = Place::new(user);
+        let_reach_the_model(&place);
         let other = place.root().join("other");
         fs::create_dir(&other).unwrap();
         user.own(&other);

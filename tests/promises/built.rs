@@ -10,7 +10,7 @@ use claudebox::host::{Dirs, Disk, Host};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::{Policy, project, resolve};
 use claudebox::profile::schema::NetworkMode;
-use claudebox::profile::settings::{LayerKind, Origin, Settings, Settled};
+use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
 use claudebox::sandbox::compile;
 use claudebox::sandbox::plan::{Arg, Plan};
 
@@ -42,7 +42,10 @@ impl<'a> Built<'a> {
         let settings = Settings {
             name: "test".into(),
             system: list(&["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache"]),
-            network: Some(said(NetworkMode::None)),
+            network: NetworkSettings {
+                mode: Some(said(NetworkMode::None)),
+                ..NetworkSettings::default()
+            },
             tmp_size: Some(said(1 << 20)),
             run_size: Some(said(1 << 20)),
             pass: list(&["PATH"]),

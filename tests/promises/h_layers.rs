@@ -85,7 +85,7 @@ fn promise_h_abstract_sockets_of_the_host_are_out_of_reach() {
             let origin = Origin { layer: LayerKind::User, source: "test".into(), line: 1 };
             let session = Built::new(&place, &["python3", "-c", &attack]);
             let session = session.with(|settings| {
-                settings.network = Some(Settled { value: network, origin });
+                settings.network.mode = Some(Settled { value: network, origin });
             });
             let mut plan = session.plan();
             plan.inner.landlock.demand = landlock;

@@ -1,0 +1,539 @@
+//! Rules from their text: `example.com`, `*.example.com:8080`, `[2001:db8::1]:443`,
+//! `ssh.example.com:443 raw`, and in a denial `*` too. It must never guess: a text that two readers
+//! could read as two rules is a mistake, with the line that was probably meant.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::name::{Name, NotAName};
+use super::rule::{HTTPS, Rule, To};
+use super::suffix;
+use crate::visible::visible;
+
+/// What is wrong with a rule, and what to write instead. Safe for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is wrong.
+    pub what: String,
+    /// What to do, if that is known.
+    pub hint: Option<String>,
+}
+
+/// The first line says what is wrong, a second one is the hint.
+impl fmt::Display for Mistake {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.what)?;
+        self.hint.iter().try_for_each(|hint| write!(to, "\n{hint}"))
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// Nothing to advise.
+fn wrong(what: impl Into<String>) -> Mistake {
+    Mistake { what: what.into(), hint: None }
+}
+
+fn mistake(what: impl Into<String>, hint: impl Into<String>) -> Mistake {
+    Mistake { what: what.into(), hint: Some(hint.into()) }
+}
+
+/// A rule that allows. Without a port it is one for port 443.
+///
+/// # Errors
+/// When the text is no rule, or one that would allow nothing, or everything.
+pub fn allow(text: &str, origin: &str) -> Result<Rule, Mistake> {
+    let Written { to, port, raw, private } = written(text)?;
+    check_allowed(&to, text)?;
+    // An address that is written down is meant, wherever it is.
+    let private = private || matches!(to, To::Net(_));
+    let port = Some(port.unwrap_or(HTTPS));
+    Ok(Rule { to, port, raw, private, text: text.to_owned(), origin: origin.to_owned() })
+}
+
+/// A rule that denies. Without a port it denies every port.
+///
+/// # Errors
+/// When the text is no rule, or has words that only mean something in a rule that allows.
+pub fn deny(text: &str, origin: &str) -> Result<Rule, Mistake> {
+    let Written { to, port, raw, private } = written(text)?;
+    if raw || private {
+        return Err(mistake(
+            format!("{} allows something, and stands in a denial", quote(text)),
+            "leave the words behind the host out",
+        ));
+    }
+    Ok(Rule { to, port, raw, private, text: text.to_owned(), origin: origin.to_owned() })
+}
+
+/// The group that a text names: `npm` for `@npm`.
+///
+/// # Errors
+/// When what stands behind the `@` is not a group's name.
+pub fn group(text: &str) -> Result<Option<&str>, Mistake> {
+    let Some(name) = text.strip_prefix('@') else { return Ok(None) };
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(letter) {
+        return Ok(Some(name));
+    }
+    Err(mistake(
+        format!("{} is not the name of a group", quote(text)),
+        "a group is `@` and a name of small letters, digits and `-`; it takes no port and no words",
+    ))
+}
+
+/// A rule's text taken apart.
+struct Written {
+    to: To,
+    port: Option<u16>,
+    raw: bool,
+    private: bool,
+}
+
+fn written(text: &str) -> Result<Written, Mistake> {
+    let mut words = text.split(' ').filter(|word| !word.is_empty());
+    let Some(target) = words.next() else {
+        return Err(mistake("a rule cannot be empty", "write a host: \"example.com\""));
+    };
+    let (host, port) = split(target)?;
+    let mut written = Written { to: to(host)?, port, raw: false, private: false };
+    for word in words {
+        match word {
+            "raw" => written.raw = true,
+            "private" => written.private = true,
+            _ => {
+                return Err(mistake(
+                    format!("{} is no word of a rule", quote(word)),
+                    "behind the host may stand `raw` and `private`; each host is a rule of its own",
+                ));
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Host and port. An IPv6 address stands in brackets, so that its last part is no port.
+fn split(target: &str) -> Result<(&str, Option<u16>), Mistake> {
+    if let Some((_, rest)) = target.split_once("://") {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        return Err(mistake(
+            format!("{} is the address of a page, and a rule is about a host", quote(target)),
+            format!("write \"{}\"", visible(host)),
+        ));
+    }
+    if let Some(rest) = target.strip_prefix('[') {
+        let Some((address, rest)) = rest.split_once(']') else {
+            return Err(mistake(
+                format!("{} has no closing bracket", quote(target)),
+                "write an IPv6 address as \"[2001:db8::1]:443\"",
+            ));
+        };
+        if address.split('/').next().is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err()) {
+            return Err(mistake(
+                format!("{} is not an IPv6 address", quote(address)),
+                "only IPv6 addresses and nets stand in brackets: \"[2001:db8::/32]:443\"",
+            ));
+        }
+        return match (rest, rest.strip_prefix(':')) {
+            ("", _) => Ok((address, None)),
+            (_, Some(port)) => Ok((address, Some(number(port)?))),
+            _ => Err(mistake(
+                format!("{} cannot stand behind the bracket", quote(rest)),
+                "a net has its length within: \"[2001:db8::/32]:443\"",
+            )),
+        };
+    }
+    match target.split_once(':') {
+        None => Ok((target, None)),
+        Some((_, port)) if port.contains(':') => {
+            let six = target.split('/').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+            Err(if six {
+                let shown = visible(target);
+                mistake(
+                    format!("{} has no brackets", quote(target)),
+                    format!("write \"[{shown}]\""),
+                )
+            } else {
+                wrong(format!("{} has two ports", quote(target)))
+            })
+        }
+        Some((host, port)) => Ok((host, Some(number(port)?))),
+    }
+}
+
+fn number(port: &str) -> Result<u16, Mistake> {
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse() {
+        Ok(port) if digits && port != 0 => Ok(port),
+        _ => Err(mistake(
+            format!("{} is not a port", quote(port)),
+            "a port is a number from 1 to 65535; a rule is about one, several ports are several rules",
+        )),
+    }
+}
+
+fn to(host: &str) -> Result<To, Mistake> {
+    if host == "*" {
+        return Ok(To::All);
+    }
+    if let Some(below) = host.strip_prefix("*.") {
+        return name(below, host).map(To::Below);
+    }
+    if host.contains('*') {
+        return Err(mistake(
+            format!("{} has a `*` where none can be", quote(host)),
+            "`*.example.com` is every name below example.com",
+        ));
+    }
+    if let Some((address, _)) = host.split_once('/') {
+        return match (host.parse::<IpNet>(), address.parse::<IpAddr>()) {
+            (Ok(parsed), _) => net(parsed, host).map(To::Net),
+            (Err(_), Ok(_)) => Err(mistake(
+                format!("{} is not a net", quote(host)),
+                "write it like \"10.1.0.0/16\"",
+            )),
+            _ => Err(mistake(
+                format!("{} has a path, and a rule is about a host", quote(host)),
+                format!("write \"{}\": all of the host, or nothing of it", visible(address)),
+            )),
+        };
+    }
+    match host.parse::<IpAddr>() {
+        Ok(address) => net(address.into(), host).map(To::Net),
+        Err(_) => name(host, host).map(To::Name),
+    }
+}
+
+/// An address of another spelling must not be another address.
+fn net(net: IpNet, host: &str) -> Result<IpNet, Mistake> {
+    if let IpNet::V6(six) = net
+        && let Some(four) = six.addr().to_ipv4_mapped()
+    {
+        return Err(mistake(
+            format!("{} is an IPv4 address in disguise", quote(host)),
+            format!("write \"{four}\""),
+        ));
+    }
+    if net.trunc() != net {
+        return Err(mistake(
+            format!("{} has bits behind its length", quote(host)),
+            format!("write \"{}\" for the net, \"{}\" for the address", net.trunc(), net.addr()),
+        ));
+    }
+    Ok(net)
+}
+
+fn name(text: &str, host: &str) -> Result<Name, Mistake> {
+    text.parse().map_err(|why| {
+        let what = format!("{} is not a host: {why}", quote(host));
+        match why {
+            NotAName::Byte(_) if !host.is_ascii() => {
+                mistake(what, "write the name in its ASCII form (`xn--...`), as a browser sends it")
+            }
+            NotAName::Address => {
+                mistake(what, "write an address in full, as four decimal numbers: \"10.1.2.3\"")
+            }
+            NotAName::Byte(_) | NotAName::Empty | NotAName::TooLong => {
+                mistake(what, "write it like \"example.com\" or \"example.com:8080\"")
+            }
+        }
+    })
+}
+
+/// What no profile can allow: everything, everybody's names, what is the sandbox's own, and where
+/// claudebox never connects to.
+fn check_allowed(to: &To, text: &str) -> Result<(), Mistake> {
+    let everything = || {
+        mistake(
+            format!("{} allows everything", quote(text)),
+            "name the hosts; `network.mode = \"host\"` (--network host) is all of the host's network",
+        )
+    };
+    match to {
+        To::All => Err(everything()),
+        To::Net(net) if net.prefix_len() == 0 => Err(everything()),
+        To::Net(net) => match never(net.network()).filter(|_| never(net.broadcast()).is_some()) {
+            None => Ok(()),
+            Some(what) => Err(mistake(format!("{} is {what}", quote(text)), OWN_PORT)),
+        },
+        To::Below(name) if !name.as_str().contains('.') && suffix::is_public(name) => Err(mistake(
+            format!("{} allows the names of everybody", quote(text)),
+            "name the domains: \"*.example.com\"",
+        )),
+        To::Name(name) | To::Below(name) => {
+            let last = name.as_str().rsplit('.').next();
+            if last == Some("localhost") {
+                return Err(mistake(
+                    format!("{}: localhost is the sandbox itself", quote(text)),
+                    OWN_PORT,
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+const OWN_PORT: &str = "a port of this machine's loopback is had with `network.host-ports` \
+    (--host-port PORT)";
+
+/// Addresses that the dialler never connects to, whatever allows them.
+fn never(address: IpAddr) -> Option<&'static str> {
+    let link_local = match address {
+        IpAddr::V4(four) => four.is_link_local(),
+        IpAddr::V6(six) => six.is_unicast_link_local(),
+    };
+    if address.is_loopback() {
+        Some("the sandbox's own loopback")
+    } else if address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some("no host's address")
+    } else if address.is_multicast() {
+        Some("a multicast address, which no TCP connection has")
+    } else if link_local {
+        Some("link-local, where clouds keep their credentials: claudebox never connects to it")
+    } else {
+        None
+    }
+}
+
+/// Foreign text within a message.
+fn quote(text: &str) -> String {
+    format!("`{}`", visible(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    use super::super::rule::{Decision, Host, Rules};
+    use super::*;
+
+    fn allowed(text: &str) -> Rule {
+        allow(text, "test").unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
+    }
+
+    /// Whether a rule allows a target.
+    fn matches(rule: &str, host: &str, port: u16) -> bool {
+        let host = match host.parse() {
+            Ok(address) => Host::Address(address),
+            Err(_) => Host::Name(host.parse().unwrap()),
+        };
+        allowed(rule).matches(&host, port)
+    }
+
+    #[test]
+    fn a_name_is_that_name_and_port_443() {
+        assert!(matches("github.com", "GitHub.COM.", 443));
+        for other in ["evilgithub.com", "github.com.evil.net", "api.github.com", "github.co", "com"]
+        {
+            assert!(!matches("github.com", other, 443), "{other}");
+        }
+        assert!(!matches("github.com", "github.com", 80));
+        assert!(matches("github.com:80", "github.com", 80));
+        assert!(!matches("github.com:80", "github.com", 443));
+        assert!(matches("GitHub.com.", "github.com", 443));
+        assert!(matches("_x.a-b.c", "_x.a-b.c", 443));
+    }
+
+    #[test]
+    fn a_wildcard_is_everything_below_and_not_the_name_itself() {
+        for below in ["a.github.com", "a.b.github.com", "A.GitHub.com"] {
+            assert!(matches("*.github.com", below, 443), "{below}");
+        }
+        for other in ["github.com", "evilgithub.com", "github.com.evil.net"] {
+            assert!(!matches("*.github.com", other, 443), "{other}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_reached_by_address_only() {
+        assert!(matches("10.1.2.3:22", "10.1.2.3", 22));
+        assert!(!matches("10.1.2.3:22", "10.1.2.4", 22));
+        assert!(matches("10.1.0.0/16:5432", "10.1.9.9", 5432));
+        assert!(!matches("10.1.0.0/16:5432", "10.2.0.1", 5432));
+        assert!(matches("[2001:db8::1]:80", "2001:DB8:0::1", 80));
+        assert!(matches("[2001:db8::/32]", "2001:db8:5::9", 443));
+        assert!(allowed("10.1.2.3").private && allowed("[fd00::1]").private);
+        assert!(!matches("10.1.2.3", "a.example", 443));
+        assert!(!matches("a.example", "10.1.2.3", 443));
+    }
+
+    #[test]
+    fn words_stand_behind_the_host() {
+        let rule = allowed("ssh.github.com:443  raw private ");
+        assert!(rule.raw && rule.private && !rule.demands_tls());
+        let plain = allowed("ssh.github.com:443");
+        assert!(!plain.raw && !plain.private && plain.demands_tls());
+        assert!(!allowed("github.com:22").demands_tls());
+        assert!(!allowed("10.1.2.3").demands_tls(), "an address has no name to compare");
+    }
+
+    #[test]
+    fn a_denial_without_a_port_is_about_all_of_them() {
+        let denied = deny("*", "test").unwrap();
+        assert_eq!((&denied.to, denied.port), (&To::All, None));
+        assert_eq!(deny("10.0.0.0/8", "test").unwrap().port, None);
+        assert_eq!(deny("x.example:22", "test").unwrap().port, Some(22));
+        let rules = Rules {
+            allow: vec![allowed("*.example.com"), allowed("*.example.com:22")],
+            deny: vec![deny("*.internal.example.com", "test").unwrap()],
+        };
+        let host = |name: &str| Host::Name(name.parse().unwrap());
+        assert!(matches!(rules.decide(&host("a.example.com"), 22), Decision::Allowed(_)));
+        assert!(matches!(rules.decide(&host("a.internal.example.com"), 22), Decision::Denied(_)));
+        assert_eq!(rules.decide(&host("other.com"), 22), Decision::NotListed);
+        assert_eq!(rules.ports(&host("a.example.com")), [22, 443]);
+        assert!(rules.ports(&host("a.internal.example.com")).is_empty());
+    }
+
+    #[test]
+    fn groups_are_named_with_an_at() {
+        assert_eq!(group("@npm"), Ok(Some("npm")));
+        assert_eq!(group("npm"), Ok(None));
+        for wrong in ["@", "@Npm", "@npm:443", "@npm raw", "@-x", "@a.b", "@../x"] {
+            assert!(group(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn mistakes_say_what_to_write() {
+        let said = [
+            "",
+            "*",
+            "*.com",
+            "x.*.y",
+            "*.*.x",
+            "*x.com",
+            ".x.com",
+            "x..com",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:",
+            "a:b",
+            "a:80-90",
+            "a:1:2",
+            "https://x.com:8443/y?z",
+            "x.com/y",
+            "x y",
+            "x raw tls",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "1.2.3.4%x.github.com",
+            "::1",
+            "2001:db8::1:443",
+            "[::1",
+            "[x]:1",
+            "[::ffff:7f00:1]",
+            "[2001:db8::]/32",
+            "10.1.2.3/8",
+            "10.0.0.0/33",
+            "0.0.0.0/0",
+            "[::/0]",
+            "127.0.0.1:80",
+            "localhost:3000",
+            "x.localhost",
+            "169.254.169.254:80",
+            "224.0.0.1",
+            "g\u{131}thub.com",
+            "a\0b",
+            "a@b",
+            "a#b",
+            "a%00b",
+            "a\u{202e}b",
+        ]
+        .map(|text| match allow(text, "test") {
+            Ok(rule) => panic!("{text} is taken for {rule:?}"),
+            Err(mistake) => mistake.to_string().replace('\n', "\n    "),
+        });
+        assert_snapshot!(said.join("\n"), @"");
+        assert!(deny("x raw", "test").is_err());
+        assert!(deny("*.com", "test").is_ok() && deny("127.0.0.1", "test").is_ok());
+    }
+
+    /// A text that is nearly a rule.
+    fn nearly() -> impl Strategy<Value = String> {
+        prop::collection::vec(
+            prop::sample::select(vec![
+                "*",
+                ".",
+                "a",
+                "com",
+                "example",
+                "github.com",
+                ":",
+                "443",
+                "80",
+                "0",
+                "[",
+                "]",
+                "::1",
+                "/",
+                "8",
+                "10.0.0.0",
+                " ",
+                "raw",
+                "private",
+                "@",
+                "-",
+                "xn--",
+                "\u{e9}",
+                "%",
+                "\n",
+            ]),
+            0..7,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_more_than_a_mistake(text in prop_oneof![nearly(), "(?s).{0,30}".boxed()]) {
+            for parsed in [allow(&text, "o"), deny(&text, "o")] {
+                match parsed {
+                    Ok(rule) => {
+                        prop_assert!(rule.port != Some(0));
+                        prop_assert_eq!(&rule.text, &text);
+                    }
+                    Err(mistake) => prop_assert!(
+                        !mistake.to_string().chars().any(|ch| ch != '\n' && crate::visible::is_invisible(ch))
+                    ),
+                }
+            }
+        }
+
+        /// What a rule is shown as means the same rule.
+        #[test]
+        fn a_rule_survives_being_shown(text in nearly()) {
+            if let Ok(rule) = allow(&text, "o") {
+                let again = allow(&rule.to_string(), "o").unwrap();
+                prop_assert_eq!((&rule.to, rule.port, rule.private), (&again.to, again.port, again.private));
+                prop_assert_eq!(rule.demands_tls(), again.demands_tls());
+            }
+            if let Ok(rule) = deny(&text, "o") {
+                let again = deny(&rule.to_string(), "o").unwrap();
+                prop_assert_eq!((rule.to, rule.port), (again.to, again.port));
+            }
+        }
+
+        /// An allowance never reaches beyond the name that stands in it.
+        #[test]
+        fn what_is_allowed_ends_in_what_was_written(
+            rule in "(\\*\\.)?[a-c]{1,2}(\\.[a-c]{1,2}){1,2}", host in "[a-c]{1,2}(\\.[a-c]{1,2}){0,4}",
+        ) {
+            let Ok(rule) = allow(&rule, "o") else { return Ok(()) };
+            if rule.matches(&Host::Name(host.parse().unwrap()), 443) {
+                let bare = rule.text.trim_start_matches("*.");
+                let below = host.strip_suffix(bare).is_some_and(|rest| rest.ends_with('.'));
+                prop_assert_eq!(below, rule.text.starts_with('*'));
+                prop_assert!(below || host == bare);
+            }
+        }
+    }
+}
