@@ -179,7 +179,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -194,7 +194,19 @@ _claudebox() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "none host" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "allow none host" -- "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --bind)
@@ -337,7 +349,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__explain)
-            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -356,7 +368,19 @@ _claudebox() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "none host" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "allow none host" -- "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --bind)
@@ -933,7 +957,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__run)
-            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -952,7 +976,19 @@ _claudebox() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "none host" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "allow none host" -- "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --bind)

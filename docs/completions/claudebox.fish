@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_claudebox_global_optspecs
-    string join \n no-monitor project= split-direction= no-tmux-config network= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log host-files= v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
+    string join \n no-monitor project= split-direction= no-tmux-config network= allow= host-port= publish= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log host-files= v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
 end
 
 function __fish_claudebox_needs_command
@@ -28,8 +28,12 @@ complete -c claudebox -n "__fish_claudebox_needs_command" -l project -d 'The pro
 complete -c claudebox -n "__fish_claudebox_needs_command" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"
-complete -c claudebox -n "__fish_claudebox_needs_command" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+complete -c claudebox -n "__fish_claudebox_needs_command" -l network -d 'Which network there is inside' -r -f -a "allow\t'What rules allow, by name and port'
+none\t'Only a loopback of its own'
 host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_needs_command" -l allow -d 'Let HOST be reached, at port 443 if no other is given; may be `*.HOST` or `@GROUP`' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l host-port -d 'Make a port of this machine\'s loopback reachable inside, at the same number' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l publish -d 'Make a port inside reachable on this machine\'s loopback' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l env -d 'Pass an environment variable, or set it' -r
@@ -76,8 +80,12 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l project -d '
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"
-complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l network -d 'Which network there is inside' -r -f -a "allow\t'What rules allow, by name and port'
+none\t'Only a loopback of its own'
 host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l allow -d 'Let HOST be reached, at port 443 if no other is given; may be `*.HOST` or `@GROUP`' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l host-port -d 'Make a port of this machine\'s loopback reachable inside, at the same number' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l publish -d 'Make a port inside reachable on this machine\'s loopback' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l env -d 'Pass an environment variable, or set it' -r
@@ -104,8 +112,12 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l project 
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"
-complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l network -d 'Which network there is inside' -r -f -a "none\t'Only a loopback of its own'
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l network -d 'Which network there is inside' -r -f -a "allow\t'What rules allow, by name and port'
+none\t'Only a loopback of its own'
 host\t'The host\'s, all of it. Shown as weakened'"
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l allow -d 'Let HOST be reached, at port 443 if no other is given; may be `*.HOST` or `@GROUP`' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l host-port -d 'Make a port of this machine\'s loopback reachable inside, at the same number' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l publish -d 'Make a port inside reachable on this machine\'s loopback' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l bind -d 'Make a path writable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l ro-bind -d 'Make a path readable inside' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l env -d 'Pass an environment variable, or set it' -r

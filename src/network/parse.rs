@@ -140,7 +140,7 @@ fn split(target: &str) -> Result<(&str, Option<u16>), Mistake> {
         }
         return match (rest, rest.strip_prefix(':')) {
             ("", _) => Ok((address, None)),
-            (_, Some(port)) => Ok((address, Some(number(port)?))),
+            (_, Some(port)) => Ok((address, Some(number(port, target)?))),
             _ => Err(mistake(
                 format!("{} cannot stand behind the bracket", quote(rest)),
                 "a net has its length within: \"[2001:db8::/32]:443\"",
@@ -161,16 +161,16 @@ fn split(target: &str) -> Result<(&str, Option<u16>), Mistake> {
                 wrong(format!("{} has two ports", quote(target)))
             })
         }
-        Some((host, port)) => Ok((host, Some(number(port)?))),
+        Some((host, port)) => Ok((host, Some(number(port, target)?))),
     }
 }
 
-fn number(port: &str) -> Result<u16, Mistake> {
+fn number(port: &str, target: &str) -> Result<u16, Mistake> {
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
         _ => Err(mistake(
-            format!("{} is not a port", quote(port)),
+            format!("{}: {} is not a port", quote(target), quote(port)),
             "a port is a number from 1 to 65535; a rule is about one, several ports are several rules",
         )),
     }
@@ -180,14 +180,15 @@ fn to(host: &str) -> Result<To, Mistake> {
     if host == "*" {
         return Ok(To::All);
     }
-    if let Some(below) = host.strip_prefix("*.") {
-        return name(below, host).map(To::Below);
-    }
-    if host.contains('*') {
+    let below = host.strip_prefix("*.");
+    if below.unwrap_or(host).contains('*') {
         return Err(mistake(
             format!("{} has a `*` where none can be", quote(host)),
             "`*.example.com` is every name below example.com",
         ));
+    }
+    if let Some(below) = below {
+        return name(below, host).map(To::Below);
     }
     if let Some((address, _)) = host.split_once('/') {
         return match (host.parse::<IpNet>(), address.parse::<IpAddr>()) {
@@ -258,7 +259,10 @@ fn check_allowed(to: &To, text: &str) -> Result<(), Mistake> {
         To::Net(net) if net.prefix_len() == 0 => Err(everything()),
         To::Net(net) => match never(net.network()).filter(|_| never(net.broadcast()).is_some()) {
             None => Ok(()),
-            Some(what) => Err(mistake(format!("{} is {what}", quote(text)), OWN_PORT)),
+            Some(what) if net.addr().is_loopback() => {
+                Err(mistake(format!("{} is {what}", quote(text)), OWN_PORT))
+            }
+            Some(what) => Err(wrong(format!("{} is {what}", quote(text)))),
         },
         To::Below(name) if !name.as_str().contains('.') && suffix::is_public(name) => Err(mistake(
             format!("{} allows the names of everybody", quote(text)),
@@ -452,7 +456,95 @@ mod tests {
             Ok(rule) => panic!("{text} is taken for {rule:?}"),
             Err(mistake) => mistake.to_string().replace('\n', "\n    "),
         });
-        assert_snapshot!(said.join("\n"), @"");
+        assert_snapshot!(said.join("\n"), @r#"
+        a rule cannot be empty
+            write a host: "example.com"
+        `*` allows everything
+            name the hosts; `network.mode = "host"` (--network host) is all of the host's network
+        `*.com` allows the names of everybody
+            name the domains: "*.example.com"
+        `x.*.y` has a `*` where none can be
+            `*.example.com` is every name below example.com
+        `*.*.x` has a `*` where none can be
+            `*.example.com` is every name below example.com
+        `*x.com` has a `*` where none can be
+            `*.example.com` is every name below example.com
+        `.x.com` is not a host: a part of the name is empty
+            write it like "example.com" or "example.com:8080"
+        `x..com` is not a host: a part of the name is empty
+            write it like "example.com" or "example.com:8080"
+        `a:0`: `0` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:65536`: `65536` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:+1`: `+1` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:`: `` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:b`: `b` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:80-90`: `80-90` is not a port
+            a port is a number from 1 to 65535; a rule is about one, several ports are several rules
+        `a:1:2` has two ports
+        `https://x.com:8443/y?z` is the address of a page, and a rule is about a host
+            write "x.com:8443"
+        `x.com/y` has a path, and a rule is about a host
+            write "x.com": all of the host, or nothing of it
+        `y` is no word of a rule
+            behind the host may stand `raw` and `private`; each host is a rule of its own
+        `tls` is no word of a rule
+            behind the host may stand `raw` and `private`; each host is a rule of its own
+        `127.1` is not a host: it could be read as an address
+            write an address in full, as four decimal numbers: "10.1.2.3"
+        `2130706433` is not a host: it could be read as an address
+            write an address in full, as four decimal numbers: "10.1.2.3"
+        `0x7f.1` is not a host: it could be read as an address
+            write an address in full, as four decimal numbers: "10.1.2.3"
+        `0177.0.0.1` is not a host: it could be read as an address
+            write an address in full, as four decimal numbers: "10.1.2.3"
+        `1.2.3.4%x.github.com` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write it like "example.com" or "example.com:8080"
+        `::1` has no brackets
+            write "[::1]"
+        `2001:db8::1:443` has no brackets
+            write "[2001:db8::1:443]"
+        `[::1` has no closing bracket
+            write an IPv6 address as "[2001:db8::1]:443"
+        `x` is not an IPv6 address
+            only IPv6 addresses and nets stand in brackets: "[2001:db8::/32]:443"
+        `::ffff:7f00:1` is an IPv4 address in disguise
+            write "127.0.0.1"
+        `/32` cannot stand behind the bracket
+            a net has its length within: "[2001:db8::/32]:443"
+        `10.1.2.3/8` has bits behind its length
+            write "10.0.0.0/8" for the net, "10.1.2.3" for the address
+        `10.0.0.0/33` is not a net
+            write it like "10.1.0.0/16"
+        `0.0.0.0/0` allows everything
+            name the hosts; `network.mode = "host"` (--network host) is all of the host's network
+        `[::/0]` allows everything
+            name the hosts; `network.mode = "host"` (--network host) is all of the host's network
+        `127.0.0.1:80` is the sandbox's own loopback
+            a port of this machine's loopback is had with `network.host-ports` (--host-port PORT)
+        `localhost:3000`: localhost is the sandbox itself
+            a port of this machine's loopback is had with `network.host-ports` (--host-port PORT)
+        `x.localhost`: localhost is the sandbox itself
+            a port of this machine's loopback is had with `network.host-ports` (--host-port PORT)
+        `169.254.169.254:80` is link-local, where clouds keep their credentials: claudebox never connects to it
+        `224.0.0.1` is a multicast address, which no TCP connection has
+        `gıthub.com` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write the name in its ASCII form (`xn--...`), as a browser sends it
+        `a\x00b` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write it like "example.com" or "example.com:8080"
+        `a@b` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write it like "example.com" or "example.com:8080"
+        `a#b` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write it like "example.com" or "example.com:8080"
+        `a%00b` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write it like "example.com" or "example.com:8080"
+        `a\u{202e}b` is not a host: a host name has letters, digits, `-`, `_` and dots only
+            write the name in its ASCII form (`xn--...`), as a browser sends it
+        "#);
         assert!(deny("x raw", "test").is_err());
         assert!(deny("*.com", "test").is_ok() && deny("127.0.0.1", "test").is_ok());
     }

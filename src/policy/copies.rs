@@ -14,7 +14,8 @@ use crate::host::{Facts, FileKind};
 /// The largest file that is copied, in bytes; a copy takes memory for as long as the session.
 const LARGEST: u64 = 512 << 10;
 
-/// Turns the mounts of single files that can be copies into copies.
+/// Turns the mounts of single files that can be copies into copies, and has claudebox's own made
+/// instead of mounted where they can.
 pub(super) fn instead_of_mounts(draft: &mut Draft<'_>) {
     let copies: Vec<(usize, Mount)> = draft
         .steps
@@ -30,6 +31,14 @@ pub(super) fn instead_of_mounts(draft: &mut Draft<'_>) {
 
 /// The copy that serves as well as this mount, if there is one.
 fn copy(steps: &[Step], step: &Step, facts: &dyn Facts) -> Option<Mount> {
+    if let Mount::File { destination, content, mounted: true } = &step.mount {
+        let (destination, content) = (destination.clone(), content.clone());
+        return in_root(steps, &destination).then_some(Mount::File {
+            destination,
+            content,
+            mounted: false,
+        });
+    }
     let Mount::Bind {
         source: Source::Trusted(source),
         destination,
@@ -60,6 +69,12 @@ fn in_root(steps: &[Step], path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::policy::fixture::{Case, list};
+    use crate::profile::schema::NetworkMode;
+
+    /// With the host's own names, and so its `resolv.conf`.
+    fn debian() -> Case {
+        Case::debian().with(|case| case.invocation.network = Some(NetworkMode::Host))
+    }
 
     fn copied(case: &Case) -> Vec<String> {
         let mounts = case.mounts();
@@ -69,12 +84,12 @@ mod tests {
 
     #[test]
     fn small_files_of_the_root_are_copied() {
-        assert_eq!(copied(&Case::debian()), ["/etc/passwd", "/etc/resolv.conf"]);
+        assert_eq!(copied(&debian()), ["/etc/passwd", "/etc/resolv.conf"]);
     }
 
     #[test]
     fn nothing_is_copied_into_a_directory_of_the_host() {
-        let case = Case::debian().with(|case| {
+        let case = debian().with(|case| {
             case.settings.system = list(10, &["/usr", "/etc", "/etc/passwd", "/etc/resolv.conf"]);
         });
         assert!(copied(&case).is_empty(), "{}", case.mounts());
@@ -83,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_large_is_mounted() {
         let large = "x".repeat(usize::try_from(super::LARGEST).unwrap() + 1);
-        let case = Case::debian().disk(|disk| disk.file("/etc/passwd", &large));
+        let case = debian().disk(|disk| disk.file("/etc/passwd", &large));
         assert_eq!(copied(&case), ["/etc/resolv.conf"]);
     }
 }

@@ -129,7 +129,7 @@ fn network_lines(policy: &Policy) -> impl Iterator<Item = String> {
     let rule = |word: &'static str| {
         move |rule: Rule| {
             let by = if rule.text.starts_with('@') {
-                format!("{} {}", visible(&rule.text), visible(&rule.origin))
+                format!("{}, {}", visible(&rule.origin), visible(&rule.text))
             } else {
                 visible(&rule.origin)
             };

@@ -139,9 +139,6 @@ pub fn resolve(
     let mut draft = Draft::new(settings, invocation, host, project, facts);
     system::mounts(&mut draft)?;
     let Reach { network, shown: network_shown } = network::settle(&mut draft, &choices)?;
-    if let Network::Allow(allow) = &network.value {
-        resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
-    }
     home::mounts(&mut draft)?;
     state::mounts(&mut draft)?;
     home::tools(&mut draft)?;
@@ -151,6 +148,9 @@ pub fn resolve(
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
+    if let Network::Allow(allow) = &network.value {
+        resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
+    }
 
     let argv = argv(&draft)?;
     let path = environment::host_path(host);

@@ -169,7 +169,35 @@ mod tests {
             "[group]\n",
         ]
         .map(mistake);
-        assert_snapshot!(said.join("\n\n"), @"");
+        assert_snapshot!(said.join("\n\n"), @r#"
+        there is no group `@nmp`
+         --> groups.toml:2:30
+          |
+        2 | npm = ["registry.npmjs.org", "@nmp"]
+          |                              ^^^^^^
+        hint: did you mean `npm`?
+
+        `NPM` is not the name of a group
+         --> groups.toml:2:1
+          |
+        2 | NPM = []
+          | ^^^
+        hint: a name has small letters, digits and `-`
+
+        `*` allows everything
+         --> groups.toml:2:8
+          |
+        2 | npm = ["*"]
+          |        ^^^
+        hint: name the hosts; `network.mode = "host"` (--network host) is all of the host's network
+
+        unknown key `group`
+         --> groups.toml:1:2
+          |
+        1 | [group]
+          |  ^^^^^
+        hint: did you mean `groups`?
+        "#);
     }
 
     /// What ships can be read, and stands for hosts that anybody may look up.
@@ -191,7 +219,14 @@ mod tests {
         let fixture = Fixture::new();
         let settle = |fixture: &Fixture| fixture.settle(&ProfileChoice::ForCommand, &["true"]);
         fixture.user("default", "network.allow = [\"@npn\"]\n");
-        assert_snapshot!(fixture.shown(&settle(&fixture).unwrap_err()), @"");
+        assert_snapshot!(fixture.shown(&settle(&fixture).unwrap_err()), @r#"
+        there is no group `@npn`
+         --> /user/profiles/default.toml:1:18
+          |
+        1 | network.allow = ["@npn"]
+          |                  ^^^^^^
+        hint: did you mean `npm`?
+        "#);
         fixture.user("default", "network.deny = [\"@mine\"]\n");
         assert!(settle(&fixture).is_err(), "a denial of nothing would be no denial");
         fixture

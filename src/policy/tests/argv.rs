@@ -8,7 +8,6 @@ fn argv_on_debian() {
     /usr/bin/bwrap \
       --unshare-all \
       --unshare-user \
-      --share-net \
       --cap-drop ALL \
       --as-pid-1 \
       --disable-userns \
@@ -23,8 +22,10 @@ fn argv_on_debian() {
       --perms 1777 --size 2147483648 --tmpfs /var/tmp \
       --ro-bind /opt/claudebox /run/claudebox \
       --perms 0444 --file '<fd: /etc/passwd>' /etc/passwd \
-      --perms 0444 --file '<fd: /run/systemd/resolve/stub-resolv.conf>' /etc/resolv.conf \
+      --perms 0444 --file '<fd: 104 bytes>' /etc/resolv.conf \
       --bind-fd '<fd: PRIVATE>' /home/u \
+      --perms 0444 --file '<fd: 17 bytes>' /etc/nsswitch.conf \
+      --perms 0444 --file '<fd: 81 bytes>' /etc/hosts \
       --bind-fd '<fd: /home/u/p>' /home/u/p \
       --bind-fd '<fd: /home/u/p/.git>' /home/u/p/.git \
       --ro-bind-fd '<fd: /home/u/p/.git/hooks>' /home/u/p/.git/hooks \
@@ -88,7 +89,6 @@ fn argv_on_nixos() {
     /usr/bin/bwrap \
       --unshare-all \
       --unshare-user \
-      --share-net \
       --cap-drop ALL \
       --as-pid-1 \
       --disable-userns \
@@ -106,6 +106,9 @@ fn argv_on_nixos() {
       --ro-bind /nix/store /nix/store \
       --symlink /nix/store/abc-system /run/current-system \
       --bind-fd '<fd: PRIVATE>' /home/u \
+      --perms 0444 --file '<fd: 104 bytes>' /etc/resolv.conf \
+      --perms 0444 --file '<fd: 17 bytes>' /etc/nsswitch.conf \
+      --perms 0444 --file '<fd: 81 bytes>' /etc/hosts \
       --bind-fd '<fd: /home/u/p>' /home/u/p \
       --bind-fd '<fd: /home/u/p/.git>' /home/u/p/.git \
       --ro-bind-fd '<fd: /home/u/p/.git/hooks>' /home/u/p/.git/hooks \

@@ -154,6 +154,7 @@ fn a_link_of_a_whole_etc_is_followed_to_what_root_made() {
         })
         .with(|case| {
             case.settings.system = list(10, &["/usr", "/bin", "/etc", "/etc/resolv.conf"]);
+            case.invocation.network = Some(NetworkMode::Host);
         });
     let mounts = case.mounts();
     assert!(mounts.contains("ro    /run/systemd/resolve/stub-resolv.conf "), "{mounts}");

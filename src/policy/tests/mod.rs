@@ -30,8 +30,10 @@ fn a_plain_session() {
     tmpfs /var/tmp (2 GiB)                                   scratch space, gone at the end [default]
     ro    /run/claudebox = /opt/claudebox                    the inner stage
     copy  /etc/passwd                                        the system [test.toml:10]
-    copy  /etc/resolv.conf = /run/systemd/resolve/stub-resolv.conf the system [test.toml:10]
+    file  /etc/resolv.conf                                   how hosts are found inside [default]
     rw    /home/u = PRIVATE a home of its own for this profile in this project
+    file  /etc/nsswitch.conf                                 how hosts are found inside [default]
+    file  /etc/hosts                                         how hosts are found inside [default]
     rw    /home/u/p                                          the project
     rw    /home/u/p/.git                                     git works on the project's own repository
     ro    /home/u/p/.git/hooks                               what git outside would run or obey
@@ -174,7 +176,7 @@ fn landlock_names_what_is_there_and_says_what_it_cannot_rule() {
     };
     insta::assert_snapshot!(
         shown(&policy.landlock.read),
-        @"/dev /etc/passwd /etc/resolv.conf /home/u /proc /run /tmp /usr /var/tmp"
+        @"/dev /etc/hosts /etc/nsswitch.conf /etc/passwd /etc/resolv.conf /home/u /proc /run /tmp /usr /var/tmp"
     );
     let old = Case::debian().with(|case| case.host.landlock_abi = 4).policy().unwrap();
     let phrase = old.weakened.iter().find(|phrase| phrase.starts_with("landlock")).unwrap();
