@@ -3,10 +3,17 @@
 //! supervisor, and the namespaces, which a process of its own sets up, are the edge. It must never
 //! let anything through that no rule allows, whatever fails.
 
+pub mod attempt;
+pub mod dns;
+pub mod guard;
+pub mod hello;
+pub mod listening;
 pub mod name;
 pub mod parse;
 pub mod plan;
 pub mod pool;
+pub mod proxy;
+pub mod refusals;
 pub mod rule;
 pub mod sockets;
 pub mod suffix;

@@ -4,10 +4,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::guard::{self, Never};
 use super::name::{Name, NotAName};
 use super::rule::{HTTPS, Rule, To};
 use super::suffix;
@@ -257,13 +258,17 @@ fn check_allowed(to: &To, text: &str) -> Result<(), Mistake> {
     match to {
         To::All => Err(everything()),
         To::Net(net) if net.prefix_len() == 0 => Err(everything()),
-        To::Net(net) => match never(net.network()).filter(|_| never(net.broadcast()).is_some()) {
-            None => Ok(()),
-            Some(what) if net.addr().is_loopback() => {
-                Err(mistake(format!("{} is {what}", quote(text)), OWN_PORT))
+        To::Net(net) => {
+            match (guard::judge(net.network(), true), guard::judge(net.broadcast(), true)) {
+                (Err(Never::Loopback), Err(_)) => {
+                    Err(mistake(format!("{} is the sandbox's own loopback", quote(text)), OWN_PORT))
+                }
+                (Err(never), Err(_)) => {
+                    Err(wrong(format!("{} is {never}: no connection is made there", quote(text))))
+                }
+                _ => Ok(()),
             }
-            Some(what) => Err(wrong(format!("{} is {what}", quote(text)))),
-        },
+        }
         To::Below(name) if !name.as_str().contains('.') && suffix::is_public(name) => Err(mistake(
             format!("{} allows the names of everybody", quote(text)),
             "name the domains: \"*.example.com\"",
@@ -283,25 +288,6 @@ fn check_allowed(to: &To, text: &str) -> Result<(), Mistake> {
 
 const OWN_PORT: &str = "a port of this machine's loopback is had with `network.host-ports` \
     (--host-port PORT)";
-
-/// Addresses that the dialler never connects to, whatever allows them.
-fn never(address: IpAddr) -> Option<&'static str> {
-    let link_local = match address {
-        IpAddr::V4(four) => four.is_link_local(),
-        IpAddr::V6(six) => six.is_unicast_link_local(),
-    };
-    if address.is_loopback() {
-        Some("the sandbox's own loopback")
-    } else if address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        Some("no host's address")
-    } else if address.is_multicast() {
-        Some("a multicast address, which no TCP connection has")
-    } else if link_local {
-        Some("link-local, where clouds keep their credentials: claudebox never connects to it")
-    } else {
-        None
-    }
-}
 
 /// Foreign text within a message.
 fn quote(text: &str) -> String {
