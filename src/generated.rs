@@ -89,6 +89,9 @@ Defaults for the run options, by their long names.
 $XDG_CONFIG_HOME/claudebox/profiles/NAME.toml, /etc/claudebox/profiles/NAME.toml
 Profiles of the user and of the system.
 .TP
+$XDG_CONFIG_HOME/claudebox/groups.toml, /etc/claudebox/groups.toml
+Groups of hosts for rules of the network.
+.TP
 $XDG_STATE_HOME/claudebox/sessions/ID/
 The record of a session: session.json, events.jsonl, status.json.
 .TP

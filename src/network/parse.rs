@@ -516,8 +516,8 @@ mod tests {
             a port of this machine's loopback is had with `network.host-ports` (--host-port PORT)
         `x.localhost`: localhost is the sandbox itself
             a port of this machine's loopback is had with `network.host-ports` (--host-port PORT)
-        `169.254.169.254:80` is link-local, where clouds keep their credentials: claudebox never connects to it
-        `224.0.0.1` is a multicast address, which no TCP connection has
+        `169.254.169.254:80` is a link-local address: no connection is made there
+        `224.0.0.1` is a multicast address: no connection is made there
         `gıthub.com` is not a host: a host name has letters, digits, `-`, `_` and dots only
             write the name in its ASCII form (`xn--...`), as a browser sends it
         `a\x00b` is not a host: a host name has letters, digits, `-`, `_` and dots only

@@ -165,7 +165,7 @@ impl Settling<'_, '_> {
         let said = self.draft.settings.network.proxy.clone();
         if only && let Some(Settled { value: false, origin }) = &said {
             return Err(Error::usage(format!(
-                "{}: there is no way to any host without a proxy that is not transparent ({})",
+                "{}: the proxy is switched off, and so is every other way to a host ({})",
                 place(origin),
                 place(&transparent.origin)
             ))

@@ -42,7 +42,7 @@ impl Groups {
     }
 
     /// The groups of these files, weakest first.
-    fn read(sources: &[Source]) -> Result<Self> {
+    pub(crate) fn read(sources: &[Source]) -> Result<Self> {
         let mut groups = Self::default();
         let mut references = Vec::new();
         for source in sources {

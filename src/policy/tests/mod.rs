@@ -4,6 +4,7 @@ mod argv;
 mod binds;
 mod environment;
 mod hide;
+mod network;
 mod state;
 
 use std::path::Path;
