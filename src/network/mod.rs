@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod dns;
+pub mod gateway;
 pub mod guard;
 pub mod hello;
 pub mod listening;

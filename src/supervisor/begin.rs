@@ -14,6 +14,7 @@ use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
+use super::network;
 use super::refusal::{self, Userns};
 use super::signals::Signals;
 use super::spawn::Sandbox;
@@ -23,6 +24,7 @@ use crate::filters::notify::Stops;
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
+use crate::network::gateway::Started;
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
@@ -48,6 +50,8 @@ pub(super) struct Begun {
     observing: Option<Observing>,
     /// The files that are kept in step with the host's.
     pub(super) pairs: Option<Pairs>,
+    /// Where the sandbox's traffic comes to, if it may go anywhere.
+    network: Option<Started>,
 }
 
 /// What there is to observe execs with.
@@ -105,7 +109,11 @@ fn begin_in(
     let at_start = |error| Failed { verdict: Verdict::not_started(error), for_group: true };
     let later = |verdict| Failed { verdict, for_group: false };
     let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(at_start)?;
-    let sandbox = Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
+    let mut sandbox =
+        Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
+    // It works while bwrap mounts.
+    let starting = network::begin(plan, sandbox.take_info())
+        .map_err(|error| later(Verdict::not_started(error)))?;
     let kernel = observe(plan, &sandbox).map_err(|error| later(Verdict::not_started(error)))?;
     let (ready, fds, pid) = handshake(&sandbox, signals).map_err(|verdict| {
         let for_group = refusal::is_systemds(&sandbox.words());
@@ -113,7 +121,10 @@ fn begin_in(
     })?;
     let (observing, init) = accept(plan, ready.observed, fds, pid)
         .map_err(|error| later(Verdict::not_started(error)))?;
-    Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
+    let network =
+        network::ready(starting, PATIENCE).map_err(|error| later(Verdict::not_started(error)))?;
+    let limits = limits.clone();
+    Ok(Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network })
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -283,8 +294,8 @@ pub(super) fn watch(
     plan: &Plan,
     begun: Begun,
     sink: Box<dyn Sink>,
-) -> Result<(Sandbox, Init, Execs)> {
-    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _ } = begun;
+) -> Result<(Sandbox, Init, Execs, Option<Started>)> {
+    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {
@@ -306,6 +317,9 @@ pub(super) fn watch(
     if limits.group.is_none() && plan.limits.group.is_some() {
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
     }
+    if let Some(lesser) = network.as_ref().and_then(|network| network.notice.as_deref()) {
+        execs.note(events::notice("network-lesser", lesser));
+    }
     execs.note(Event::Confined(Confined {
         t: now(),
         landlock: ready.landlock,
@@ -315,7 +329,7 @@ pub(super) fn watch(
     }));
     sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
     sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
-    Ok((sandbox, init, execs))
+    Ok((sandbox, init, execs, network))
 }
 
 fn exec_log_status(observed: Observed, kernel: Option<Kernel>) -> ExecLogStatus {

@@ -13,6 +13,7 @@ mod control;
 mod events;
 mod host_files;
 mod mirror;
+mod network;
 mod refusal;
 mod serve;
 mod signals;
@@ -119,7 +120,7 @@ fn observed(
     inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
     let mut host_files = HostFiles::new(session.directory);
     let pairs = begun.pairs.take();
-    let (sandbox, init, execs) = begin::watch(plan, begun, sink)?;
+    let (sandbox, init, execs, network) = begin::watch(plan, begun, sink)?;
     let mirror = pairs.map(Pairs::keep).transpose()?;
     let running = Running {
         plan,
@@ -133,7 +134,8 @@ fn observed(
     };
     let verdict = running.serve();
     execs.stop();
-    // Everything inside is dead.
+    // Everything inside is dead. What the kernel has to take down is the gateway process's affair.
+    drop(network);
     for event in host_files.end() {
         execs.note(event);
     }

@@ -24,6 +24,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::arguments::Arguments;
 use super::cgroup::Cgroup;
 use crate::error::{Error, Result, Tried as _};
+use crate::network::plan::Network;
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::{Mounted, Orders};
 use crate::sandbox::plan::Plan;
@@ -43,6 +44,7 @@ pub(super) struct Sandbox {
     pidfd: OwnedFd,
     life: Life,
     stderr: Captured,
+    info: Option<OwnedFd>,
     /// Goes when everything inside has gone.
     _cgroup: Cgroup,
 }
@@ -70,8 +72,18 @@ impl Sandbox {
         let agents_stderr =
             io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
-        let Arguments { words, opened, mounts } = Arguments::open(&plan.args)?;
+        let Arguments { mut words, opened, mounts } = Arguments::open(&plan.args)?;
         let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
+        let (info, theirs_of_info) = match plan.network {
+            Network::Allow(_) => {
+                let (info, theirs) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
+                words.extend_from_slice(b"--info-fd\0");
+                words.extend_from_slice(fds::number(&theirs).as_bytes());
+                words.push(0);
+                (Some(info), Some(theirs))
+            }
+            Network::None | Network::Host => (None, None),
+        };
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
         let args: [OsString; 7] = [
@@ -87,7 +99,8 @@ impl Sandbox {
         let inherit: Vec<BorrowedFd<'_>> = handed
             .into_iter()
             .chain([theirs.as_fd()])
-            .chain(opened.iter().map(AsFd::as_fd))
+            // Both ends: if we die, bwrap must still be able to say it, or it ends and leaves its child.
+            .chain(opened.iter().chain(&theirs_of_info).chain(&info).map(AsFd::as_fd))
             .collect();
         let child = spawn(plan.bwrap.as_path(), args.into(), &cgroup, &inherit, stderr.as_fd())?;
         let pidfd = match pidfd::open(child.pid().as_raw()) {
@@ -98,7 +111,12 @@ impl Sandbox {
             }
         };
         let life = Life { reading, _writing: writing };
-        Ok(Self { inner, child, pidfd, life, stderr, _cgroup: cgroup })
+        Ok(Self { inner, child, pidfd, life, stderr, info, _cgroup: cgroup })
+    }
+
+    /// Where bwrap says which sandbox it made; there for a network that needs to know, and once.
+    pub(super) fn take_info(&mut self) -> Option<OwnedFd> {
+        self.info.take()
     }
 
     /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.

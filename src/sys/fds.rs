@@ -61,6 +61,35 @@ pub fn inherit(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fcntl_setfd(fd, flags.difference(FdFlags::CLOEXEC))?)
 }
 
+/// Closes every descriptor but these, and puts `/dev/null` in the place of the standard streams.
+///
+/// # Safety
+/// Whoever owns what is closed must never use it again, nor drop it: only for a child that is a copy
+/// of its parent, and ends without going back to where it was copied.
+///
+/// # Errors
+/// When there is no `/dev/null`, or the kernel has no `close_range(2)` (Linux 5.9).
+pub(super) unsafe fn keep_only(kept: &[OwnedFd]) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    drop(null);
+    let mut numbers: Vec<libc::c_uint> =
+        kept.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).filter(|number| *number > 2).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers.into_iter().chain([libc::c_uint::MAX]) {
+        let last = number - 1;
+        // SAFETY: takes three integers; what is closed is not used any more, by the caller's word.
+        if first <= last && unsafe { libc::close_range(first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// A memory file with these bytes that nobody can change any more, to be read from its start.
 ///
 /// # Errors

@@ -5,6 +5,8 @@ pub mod bare;
 pub mod channel;
 pub mod fds;
 pub mod landlock;
+pub mod netns;
+pub mod packet;
 pub mod pidfd;
 pub mod process;
 pub mod seccomp;

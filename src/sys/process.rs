@@ -2,18 +2,19 @@
 //! with several threads do more than system calls before its exec.
 #![expect(unsafe_code, reason = "clone, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use rustix::process::DumpableBehavior;
 
-use super::signals;
+use super::{fds, signals};
 use crate::proc_stat;
 
 /// A proof that this process had one thread when it was made, and its maker starts no other.
@@ -50,6 +51,35 @@ impl SingleThreaded {
     pub fn copy(&self, body: impl FnOnce() -> u8) -> io::Result<Pid> {
         // SAFETY: with one thread there is no other whose locks the child would find closed.
         unsafe { fork(body) }
+    }
+
+    /// The same for a part of this program that goes on by itself, under a name of its own: it gets
+    /// these descriptors, which are closed here, and no other; nothing that a terminal or a shell
+    /// sends reaches it, and nobody of the same user can look into it, as into us. `body` must use
+    /// no descriptor but what it is given.
+    ///
+    /// # Errors
+    /// When the kernel refuses another process.
+    pub fn part<const N: usize>(
+        &self,
+        name: &CStr,
+        given: [OwnedFd; N],
+        body: impl FnOnce([OwnedFd; N]) -> u8,
+    ) -> io::Result<Pid> {
+        self.copy(|| {
+            let begin = || {
+                // SAFETY: this is a copy that never goes back, and `body` has only what is kept.
+                unsafe { fds::keep_only(&given) }?;
+                signals::ignore_all_but_child()?;
+                rustix::thread::set_name(name)?;
+                rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+                io::Result::Ok(())
+            };
+            match begin() {
+                Ok(()) => body(given),
+                Err(_) => 1,
+            }
+        })
     }
 }
 

@@ -105,19 +105,22 @@ fn reachable(program: &Path) -> PathBuf {
     copy
 }
 
-/// The program that runs a plan. `cargo test --test NAME` does not build examples, so this does.
+/// The program that runs a plan.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let bin = Path::new(env!("CARGO_BIN_EXE_claudebox")).parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "supervise"]);
-        if bin.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success());
-        reachable(&bin.join("examples/supervise"))
-    })
+    PROGRAM.get_or_init(|| example("supervise"))
+}
+
+/// One of the programs in `examples`. `cargo test --test NAME` does not build them, so this does.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let bin = Path::new(env!("CARGO_BIN_EXE_claudebox")).parent().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--example", name]);
+    if bin.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    reachable(&bin.join("examples").join(name))
 }
 
 /// Who runs a session.
@@ -145,6 +148,15 @@ pub(crate) struct Room {
     user: User,
 }
 
+impl User {
+    /// Makes the command run as this user.
+    pub(crate) fn apply(self, command: &mut Command) {
+        if let Self::Nobody = self {
+            command.uid(65534).gid(65534);
+        }
+    }
+}
+
 impl Room {
     pub(crate) fn new(plan: &Plan, user: User) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -168,9 +180,7 @@ impl Room {
         let terminal = if terminal == "own" { "own" } else { "users" };
         command.args([program(), &self.path().join("plan"), self.path()]);
         command.arg(self.path().join("events")).arg(terminal).current_dir("/");
-        if let User::Nobody = self.user {
-            command.uid(65534).gid(65534);
-        }
+        self.user.apply(&mut command);
         command
     }
 

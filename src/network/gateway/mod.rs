@@ -1,0 +1,224 @@
+//! The gateway: where the sandbox's traffic comes to. bwrap gives the sandbox a network namespace
+//! with nothing in it, and a process of ours, outside of the sandbox, joins that to another one, in
+//! which sockets of the broker listen. Nothing inside ever has a capability for it.
+//!
+//! That process is started with bwrap, works while bwrap mounts, and has to be ready before the
+//! agent starts. It must never be left out in silence: without it there is no session, or one that
+//! reaches nothing.
+#![forbid(unsafe_code)]
+
+mod attempts;
+mod factory;
+mod failure;
+mod info;
+mod namespaces;
+mod netlink;
+mod process;
+mod sysctl;
+mod talk;
+mod ways;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use ipnet::Ipv4Net;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use self::talk::{Made, Report, Wanted};
+use super::plan::Allow;
+use super::sockets::{Gateway, Sockets, Way};
+use crate::error::{Error, Result, Tried as _};
+use crate::profile::schema::Demand;
+use crate::sys::channel::{self, Channel};
+use crate::sys::process::SingleThreaded;
+
+/// What is asked of the gateway process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The pool whose first address is the gateway's, and whose second is the sandbox's.
+    pub pool: Ipv4Net,
+    /// The ways that will do, best first.
+    pub ways: Vec<Way>,
+    /// Whose end is its own.
+    supervisor: u32,
+}
+
+impl Asked {
+    /// For this process, with the ways that will do.
+    pub fn new(pool: Ipv4Net, ways: Vec<Way>) -> Self {
+        Self { pool, ways, supervisor: std::process::id() }
+    }
+
+    /// What a plan asks for.
+    pub fn of(plan: &Allow) -> Self {
+        // Where nothing is sent to a proxy, that it could be is of no use.
+        let proxy = plan.proxy.map(|_| Way::ProxyOnly);
+        let ways = match plan.transparent {
+            Demand::Required => vec![Way::Veth],
+            Demand::BestEffort => [Way::Veth, Way::AnyIp].into_iter().chain(proxy).collect(),
+            Demand::Off => vec![Way::ProxyOnly],
+        };
+        Self::new(plan.pool, ways)
+    }
+}
+
+/// A gateway process that sets up the network.
+#[derive(Debug)]
+pub struct Starting {
+    channel: Channel,
+    ways: Vec<Way>,
+}
+
+/// A network that is set up. What is inside reaches the sockets that are made, and nothing else.
+pub struct Started {
+    /// Makes them. When it is dropped, the gateway process ends, by itself.
+    pub sockets: Box<dyn Sockets>,
+    /// What a person must know: which way it is where a better one was asked for, and why.
+    pub notice: Option<String>,
+}
+
+/// Starts the gateway process. `info` is the end to read from of a pipe that bwrap was given as its
+/// `--info-fd`, with this end too: a bwrap that cannot say it ends, and leaves its child waiting.
+///
+/// # Errors
+/// When the kernel refuses another process.
+pub fn start(single: &SingleThreaded, asked: Asked, info: OwnedFd) -> Result<Starting> {
+    let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
+    let ways = asked.ways.clone();
+    let kept = [theirs.into(), info];
+    let main = move |[supervisor, info]: [OwnedFd; 2]| {
+        process::main(&asked, &Channel::from(supervisor), info)
+    };
+    single.part(c"gateway", kept, main).tried(|| "start the gateway process")?;
+    Ok(Starting { channel: ours, ways })
+}
+
+impl Starting {
+    /// Waits until the network is set up.
+    ///
+    /// # Errors
+    /// When it cannot be set up in any way that will do.
+    pub fn ready(self, patience: Duration) -> Result<Started> {
+        let until = Instant::now() + patience;
+        if !readable(&self.channel, until).tried(|| "wait for the gateway process")? {
+            return Err(Error::launcher("the network was not set up in time"));
+        }
+        let report = self.channel.receive().tried(|| "hear from the gateway process")?;
+        match report.map(|report| report.message) {
+            Some(Report::Ready { gateway, passed_over }) => {
+                let notice = notice(gateway.way, &passed_over);
+                let sockets = Box::new(Client { channel: self.channel, gateway });
+                Ok(Started { sockets, notice })
+            }
+            Some(Report::Failed { message, hints }) => Err(self.refused(&message, hints)),
+            None => Err(Error::launcher("the gateway process ended before the network was set up")),
+        }
+    }
+
+    fn refused(&self, message: &str, hints: Vec<String>) -> Error {
+        let error = Error::launcher(format!("cannot set up the network: {message}"));
+        let error = hints.into_iter().fold(error, Error::hint);
+        let error = if self.ways == [Way::Veth] {
+            error.hint("`transparent = \"best-effort\"` in the profile takes less")
+        } else {
+            error
+        };
+        error.hint("`--network none` starts without a network, `--network host` with the host's")
+    }
+}
+
+fn readable(channel: &Channel, until: Instant) -> io::Result<bool> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(channel, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+fn notice(way: Way, passed_over: &[String]) -> Option<String> {
+    let why = passed_over.join("; ");
+    let lacks = failure::lacks(way);
+    (!passed_over.is_empty()).then(|| format!("there is no gateway of its own: {lacks} ({why})"))
+}
+
+/// The supervisor's side.
+#[derive(Debug)]
+struct Client {
+    channel: Channel,
+    gateway: Gateway,
+}
+
+impl Client {
+    fn want(&self, wanted: Wanted) -> io::Result<OwnedFd> {
+        self.channel.send(&wanted, &[])?;
+        let gone = || io::Error::new(io::ErrorKind::BrokenPipe, "the gateway process is gone");
+        let made = self.channel.receive::<Made>()?.ok_or_else(gone)?;
+        made.message.0.map_err(io::Error::from_raw_os_error)?;
+        made.fds.into_iter().next().ok_or_else(|| io::Error::other("no socket came"))
+    }
+}
+
+impl Sockets for Client {
+    fn gateway(&self) -> Gateway {
+        self.gateway
+    }
+
+    fn listen(&self, at: SocketAddr) -> io::Result<OwnedFd> {
+        self.want(Wanted::Listen(at))
+    }
+
+    fn datagrams(&self, at: SocketAddr) -> io::Result<OwnedFd> {
+        self.want(Wanted::Datagrams(at))
+    }
+
+    fn attempts(&self) -> io::Result<OwnedFd> {
+        self.want(Wanted::Attempts)
+    }
+
+    fn listen_inside(&self, address: IpAddr, port: u16) -> io::Result<OwnedFd> {
+        self.want(Wanted::ListenInside(SocketAddr::new(address, port)))
+    }
+
+    fn connect_inside(&self, v6: bool) -> io::Result<OwnedFd> {
+        self.want(Wanted::ConnectInside { v6 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allow(transparent: Demand, proxy: Option<u16>) -> Allow {
+        Allow {
+            rules: crate::network::rule::Rules::default(),
+            pool: "198.18.0.0/15".parse().unwrap(),
+            host_ports: vec![],
+            publish: vec![],
+            proxy,
+            upstream: None,
+            transparent,
+        }
+    }
+
+    #[test]
+    fn less_than_a_gateway_is_taken_only_where_it_will_do() {
+        let ways = |demand, proxy| Asked::of(&allow(demand, proxy)).ways;
+        assert_eq!(ways(Demand::Required, Some(3128)), [Way::Veth]);
+        assert_eq!(ways(Demand::BestEffort, None), [Way::Veth, Way::AnyIp]);
+        let all = [Way::Veth, Way::AnyIp, Way::ProxyOnly];
+        assert_eq!(ways(Demand::BestEffort, Some(3128)), all);
+        assert_eq!(ways(Demand::Off, Some(3128)), [Way::ProxyOnly]);
+    }
+
+    #[test]
+    fn a_lesser_way_is_told_with_its_reason() {
+        assert_eq!(notice(Way::Veth, &[]), None);
+        let told = notice(Way::AnyIp, &["cannot make a veth pair: no".to_owned()]).unwrap();
+        assert!(told.contains("loopback") && told.ends_with("(cannot make a veth pair: no)"));
+    }
+}
