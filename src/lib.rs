@@ -134,6 +134,7 @@ pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Po
     settings.passed_over.iter().for_each(error::say);
     tracing::info!(profile = %settings.name, "merged the profile's layers");
     let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
+    policy.remarks.iter().for_each(error::say);
     for step in &policy.mounts {
         let destination = visible::visible_path(step.mount.destination());
         tracing::debug!(%destination, why = %step.why, "mount");

@@ -102,3 +102,94 @@ impl fmt::Display for Name {
         to.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Result<Name, NotAName> {
+        text.parse()
+    }
+
+    #[test]
+    fn one_name_has_one_form() {
+        assert_eq!(name("GitHub.COM.").unwrap().as_str(), "github.com");
+        assert_eq!(name("a").unwrap().as_str(), "a");
+        assert_eq!(name("xn--bcher-kva.example").unwrap().as_str(), "xn--bcher-kva.example");
+        assert_eq!(name("_dmarc.1a.x-").unwrap().as_str(), "_dmarc.1a.x-");
+    }
+
+    #[test]
+    fn what_another_would_read_otherwise_is_none() {
+        for empty in ["", ".", "..", "a..b", ".a", "a.."] {
+            assert_eq!(name(empty), Err(NotAName::Empty), "{empty}");
+        }
+        for address in [
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "1.2.3.4",
+            "1.2.3.4.",
+            "0x7f000001",
+            "0x",
+            "a.0x7F",
+            "example.1",
+            "0X7f.1",
+        ] {
+            assert_eq!(name(address), Err(NotAName::Address), "{address}");
+        }
+        for (odd, at) in [
+            ("a b", 1),
+            ("a/b", 1),
+            ("a@b", 1),
+            ("a#b", 1),
+            ("a%b", 1),
+            ("a:1", 1),
+            ("[a]", 0),
+            ("a\0", 1),
+            ("a\n", 1),
+            ("g\u{131}thub.com", 1),
+            ("\u{212a}.com", 0),
+            ("*.a", 0),
+            ("a\u{3002}com", 1),
+        ] {
+            assert_eq!(name(odd), Err(NotAName::Byte(at)), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_of_dns() {
+        let label = "a".repeat(63);
+        assert!(name(&label).is_ok());
+        assert_eq!(name(&"a".repeat(64)), Err(NotAName::TooLong));
+        let longest = [&*label, &*label, &*label, &"a".repeat(61)].join(".");
+        assert_eq!(longest.len(), 253);
+        assert!(name(&longest).is_ok() && name(&format!("{longest}.")).is_ok());
+        assert_eq!(name(&format!("{longest}a")), Err(NotAName::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn the_form_is_its_own_form(text in "[a-zA-Z0-9_.x-]{0,40}|(?s).{0,8}") {
+            let Ok(once) = name(&text) else { return Ok(()) };
+            prop_assert_eq!(name(once.as_str()), Ok(once.clone()));
+            prop_assert_eq!(name(&text.to_ascii_uppercase()), Ok(once.clone()));
+            prop_assert!(once.as_str().parse::<std::net::IpAddr>().is_err());
+            let json = serde_json::to_string(&once).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Name>(&json).unwrap(), once);
+        }
+
+        #[test]
+        fn below_is_an_order(a in "[ab](\\.[ab]){0,3}", b in "[ab](\\.[ab]){0,3}", c in "[ab](\\.[ab]){0,3}") {
+            let (a, b, c) = (name(&a).unwrap(), name(&b).unwrap(), name(&c).unwrap());
+            prop_assert!(!a.is_below(&a));
+            prop_assert!(!(a.is_below(&b) && b.is_below(&a)));
+            prop_assert!(!(a.is_below(&b) && b.is_below(&c)) || a.is_below(&c));
+            let (below, beside) = (format!("x.{a}"), format!("x{a}"));
+            prop_assert!(name(&below).unwrap().is_below(&a));
+            prop_assert!(!name(&beside).unwrap().is_below(&a));
+        }
+    }
+}

@@ -151,3 +151,88 @@ impl Rules {
         ports
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::parse;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    const HOSTS: [&str; 8] =
+        ["a", "x.a", "y.x.a", "b", "x.b", "10.0.0.1", "10.0.0.2", "2001:db8::1"];
+
+    fn host(text: &str) -> Host {
+        text.parse().map_or_else(|_| Host::Name(text.parse().unwrap()), Host::Address)
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let to = select(vec![
+            "a",
+            "*.a",
+            "*.x.a",
+            "b",
+            "x.b",
+            "10.0.0.1",
+            "10.0.0.0/30",
+            "[2001:db8::/32]",
+        ]);
+        (to, select(vec!["", ":22", ":443"])).prop_map(|(to, port)| format!("{to}{port}"))
+    }
+
+    fn rules() -> impl Strategy<Value = Rules> {
+        let allow = (text(), select(vec!["", " raw", " private", " raw private"]))
+            .prop_map(|(text, words)| parse::allow(&format!("{text}{words}"), "o").unwrap());
+        let deny = prop_oneof![9 => text(), 1 => Just("*".to_owned())]
+            .prop_map(|text| parse::deny(&text, "o").unwrap());
+        (prop::collection::vec(allow, 0..5), prop::collection::vec(deny, 0..3))
+            .prop_map(|(allow, deny)| Rules { allow, deny })
+    }
+
+    fn allowed(rules: &Rules, target: &Host, port: u16) -> bool {
+        matches!(rules.decide(target, port), Decision::Allowed(_))
+    }
+
+    #[test]
+    fn of_several_that_allow_the_least_strict_was_meant() {
+        let allow = ["*.a", "x.a private", "x.a raw"].map(|text| parse::allow(text, "o").unwrap());
+        let rules = Rules { allow: allow.to_vec(), deny: Vec::new() };
+        match rules.decide(&host("x.a"), 443) {
+            Decision::Allowed(rule) => assert_eq!(rule.text, "x.a raw"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_denial_takes_away_and_an_allowance_adds(
+            before in rules(), more in rules(), target in select(HOSTS.to_vec()), port in select(vec![22, 80, 443]),
+        ) {
+            let target = host(target);
+            let was = allowed(&before, &target, port);
+            let mut denied = before.clone();
+            denied.deny.extend(more.deny.iter().cloned());
+            prop_assert!(was || !allowed(&denied, &target, port));
+            prop_assert!(!more.deny.iter().any(|rule| rule.matches(&target, port)) || !allowed(&denied, &target, port));
+            let mut wider = before.clone();
+            wider.allow.extend(more.allow);
+            prop_assert!(!was || allowed(&wider, &target, port));
+        }
+
+        #[test]
+        fn the_ports_are_those_that_are_allowed(rules in rules(), target in select(HOSTS.to_vec())) {
+            let target = host(target);
+            let ports = rules.ports(&target);
+            prop_assert!(ports.is_sorted());
+            for port in [1, 22, 80, 443, 65535] {
+                prop_assert_eq!(ports.contains(&port), allowed(&rules, &target, port));
+            }
+        }
+
+        #[test]
+        fn the_plan_carries_the_rules_as_they_are(rules in rules()) {
+            let json = serde_json::to_string(&rules).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rules>(&json).unwrap(), rules);
+        }
+    }
+}

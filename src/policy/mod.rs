@@ -15,6 +15,7 @@ mod home;
 mod host_files;
 pub mod invocation;
 mod layout;
+mod leads;
 pub mod limits;
 pub mod mount;
 mod network;
@@ -110,6 +111,8 @@ pub struct Policy {
     pub weakened: Vec<String>,
     /// What was asked for and is not there, one phrase each.
     pub left_out: Vec<String>,
+    /// What the user should hear before the session starts, a line each.
+    pub remarks: Vec<String>,
 }
 
 impl Policy {
@@ -161,6 +164,7 @@ pub fn resolve(
     check_program(&draft, &program)?;
 
     let environment = environment::settle(&mut draft, &path)?;
+    let remarks = leads::nowhere(&network.value, &environment);
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
     let weakened = weakened::list(&draft, &choices, &landlock, &limits);
@@ -192,6 +196,7 @@ pub fn resolve(
         helpers: settings.helpers.iter().map(|helper| helper.value.clone()).collect(),
         weakened,
         left_out: draft.left_out,
+        remarks,
     })
 }
 
