@@ -311,7 +311,7 @@ fn the_documented_log_is_a_log() {
     let mut shown = String::new();
     reader.read_to_string(&mut shown).unwrap();
     thread.join().unwrap();
-    assert!(shown.contains("7 commands, 3 failed"), "{shown}");
+    assert!(shown.contains("7 commands, 3 failed, 1 connections, 13 refused"), "{shown}");
 }
 
 #[test]
@@ -327,6 +327,20 @@ fn every_documented_line_is_what_is_written() {
         assert_eq!(value(raw), value(&again));
         kinds.insert(value(raw)["ev"].as_str().unwrap().to_owned());
     }
-    let all = ["confined", "end", "exec", "exit", "notice", "ran", "segment", "start"];
+    let all = [
+        "allow",
+        "confined",
+        "connect",
+        "disconnect",
+        "end",
+        "exec",
+        "exit",
+        "listen",
+        "notice",
+        "ran",
+        "refused",
+        "segment",
+        "start",
+    ];
     assert!(kinds.iter().eq(all), "{kinds:?}");
 }

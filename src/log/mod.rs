@@ -11,6 +11,7 @@ pub mod follow;
 #[cfg(test)]
 mod laws;
 pub mod lines;
+pub mod net;
 mod node;
 pub mod quote;
 pub mod reader;

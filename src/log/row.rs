@@ -167,7 +167,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn is_narrow(self) -> bool {
+    pub(super) fn is_narrow(self) -> bool {
         self.width.is_some_and(|width| width < 60)
     }
 
@@ -194,7 +194,7 @@ impl Layout {
     /// The row as lines, coloured.
     pub fn row(self, row: &Row, beside: Beside<'_>, out: &mut String) {
         let Beside { time, cwd, again } = beside;
-        let mut line = Line { out, used: 0 };
+        let mut line = Line::new(out);
         let duration = match again {
             Some(count) => format!("x{count}"),
             None => row.duration.map(text::duration).unwrap_or_default(),
@@ -239,7 +239,7 @@ impl Layout {
 
     /// The agent's own commands, in one line.
     pub fn helpers(self, time: &str, helpers: &Helpers, out: &mut String) {
-        let mut line = Line { out, used: 0 };
+        let mut line = Line::new(out);
         let count = format!("+{}", helpers.count);
         let columns = if self.is_narrow() { 3 } else { 4 + 1 + 5 };
         line.put(DIM, &format!("{time} {}", text::right(&count, columns)));
@@ -260,7 +260,7 @@ impl Layout {
 
     /// Words under a label, broken into lines as wide as the terminal.
     pub fn words(self, label: &str, words: &str, style: Style, out: &mut String) {
-        let mut line = Line { out, used: 0 };
+        let mut line = Line::new(out);
         let indent = text::width(label) + 1;
         let lines = text::wrap(words, self.room(indent));
         for (at, words) in lines.iter().enumerate() {
@@ -276,30 +276,39 @@ impl Layout {
     }
 
     /// Columns that are left after so many.
-    fn room(self, used: usize) -> usize {
+    pub(super) fn room(self, used: usize) -> usize {
         self.width.map_or(usize::MAX, |width| width.saturating_sub(used).max(1))
     }
 }
 
-const DIM: Style = Style::new().dimmed();
+pub(super) const DIM: Style = Style::new().dimmed();
 const ALARM: Style = AnsiColor::BrightRed.on_default();
 
 /// A line in the making.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     out: &'a mut String,
     /// Columns so far.
     used: usize,
 }
 
-impl Line<'_> {
-    fn put(&mut self, style: Style, text: &str) {
+impl<'a> Line<'a> {
+    pub(super) fn new(out: &'a mut String) -> Self {
+        Self { out, used: 0 }
+    }
+
+    /// Columns so far.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(super) fn put(&mut self, style: Style, text: &str) {
         if !text.is_empty() {
             let _ = write!(self.out, "{style}{text}{style:#}");
             self.used += text::width(text);
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.out.push('\n');
         self.used = 0;
     }

@@ -37,6 +37,28 @@ pub fn fit(text: &str, most: usize) -> String {
     out
 }
 
+/// The end of a text in at most so many columns, for a host name, of which the end counts: where
+/// it is cut, `(+N)…` says how many characters are missing.
+pub fn fit_end(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let total = text.chars().count();
+    let (mut kept, mut used) = (0, 0);
+    for ch in text.chars().rev() {
+        let mark = width(&cut_mark(total - kept - 1));
+        if used + columns(ch) + mark > most {
+            break;
+        }
+        used += columns(ch);
+        kept += 1;
+    }
+    let missing = total - kept;
+    let mark = format!("(+{missing})…");
+    let mark = if width(&mark) + used <= most { &mark } else { "…" };
+    mark.chars().chain(text.chars().skip(missing)).collect()
+}
+
 fn cut_mark(missing: usize) -> String {
     format!("…(+{missing})")
 }
@@ -108,6 +130,10 @@ mod tests {
         assert_eq!(fit("cargo build --release", 11), "cargo…(+16)");
         assert_eq!(fit("日本語日本語", 9), "日本…(+4)");
         assert_eq!(fit("cargo", 2), "…");
+        assert_eq!(fit_end("files.example.com", 17), "files.example.com");
+        assert_eq!(fit_end("files.example.com", 16), "(+6)…example.com");
+        assert_eq!(fit_end("日本語日本語", 9), "(+4)…本語");
+        assert_eq!(fit_end("cargo", 2), "…");
     }
 
     #[test]
@@ -120,6 +146,7 @@ mod tests {
         #[test]
         fn nothing_is_wider_than_asked(text: String, most in 1_usize..60) {
             prop_assert!(width(&fit(&text, most)) <= most);
+            prop_assert!(width(&fit_end(&text, most)) <= most);
             prop_assert!(wrap(&text, most.max(2)).iter().all(|line| width(line) <= most.max(2)));
         }
 

@@ -14,15 +14,14 @@ use regex_lite::Regex;
 
 use super::event::{Confined, End, Event, ExecLogStatus, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
-use super::row::{Beside, Layout, Row, State};
+use super::row::{Beside, DIM, Layout, Row, State};
 use super::tree::{Rules, Tree};
-use super::{quote, text};
+use super::{net, quote, text};
 use crate::bytes::Bytes;
 use crate::visible::visible;
 
 const WARNING: Style = AnsiColor::Yellow.on_default();
 const ALARM: Style = AnsiColor::Red.on_default().bold();
-const DIM: Style = Style::new().dimmed();
 
 /// What is asked of the view.
 #[derive(Clone, Debug)]
@@ -46,6 +45,7 @@ pub struct View {
     layout: Layout,
     tree: Tree,
     fold: Fold,
+    net: net::fold::Fold,
     began: Option<Micros>,
     project: Bytes,
     /// The log is not seen from its beginning.
@@ -60,11 +60,13 @@ impl View {
     /// A view that has seen nothing.
     pub fn new(options: Options) -> Self {
         let rules = Rules { raw: options.all, whole: options.tree, ..Rules::default() };
+        let net = net::fold::Fold::new(options.all);
         Self {
             options,
             layout: Layout::default(),
             tree: Tree::new(rules),
             fold: Fold::default(),
+            net,
             began: None,
             project: Bytes::default(),
             partial: false,
@@ -89,7 +91,8 @@ impl View {
 
     /// When [`Self::pass`] would show something although no event comes.
     pub fn deadline(&self) -> Option<Micros> {
-        self.tree.deadline().into_iter().chain(self.fold.deadline()).min()
+        let deadlines = [self.tree.deadline(), self.fold.deadline(), self.net.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The next event.
@@ -106,13 +109,12 @@ impl View {
             Event::Notice(notice) => self.notice(&notice),
             Event::HostFile(file) => self.host_file(&file),
             Event::End(end) => self.end(&end),
-            Event::Connect(_)
+            event @ (Event::Connect(_)
             | Event::Disconnect(_)
             | Event::Refused(_)
             | Event::Allow(_)
-            | Event::Listen(_)
-            | Event::Segment(_)
-            | Event::Unknown => {}
+            | Event::Listen(_)) => self.net.event(&event),
+            Event::Segment(_) | Event::Unknown => {}
         }
         self.show();
     }
@@ -136,6 +138,8 @@ impl View {
         let mut shown = Vec::new();
         self.fold.pass(now, &mut shown);
         self.render(shown);
+        self.net.pass(now);
+        self.show_net();
     }
 
     /// Events are left out here.
@@ -148,6 +152,7 @@ impl View {
     /// goes on.
     pub fn finish(&mut self, alive: bool) {
         self.tree.finish(if alive { &State::Running } else { &State::Gone });
+        self.net.finish();
         self.show();
         self.interrupt();
     }
@@ -241,6 +246,7 @@ impl View {
         let _ = write!(words, ", {} commands", end.execs);
         if !self.partial {
             let _ = write!(words, ", {} failed", self.tree.failed);
+            self.net.sum(&mut words);
         }
         if self.damaged > 0 {
             let _ = write!(words, ", {} damaged lines in the log", self.damaged);
@@ -282,6 +288,21 @@ impl View {
             }
         }
         self.render(shown);
+        self.show_net();
+    }
+
+    /// Shows what there is of the network, between the rows.
+    fn show_net(&mut self) {
+        for row in self.net.take() {
+            let grep = self.options.grep.as_ref();
+            let wanted = (!self.options.failed || row.what.is_bad())
+                && grep.is_none_or(|regex| regex.is_match(&row.text()));
+            if wanted {
+                self.interrupt();
+                let time = self.time(row.t);
+                self.layout.net(&row, &time, &mut self.out);
+            }
+        }
     }
 
     fn wants(&self, row: &Row) -> bool {

@@ -43,7 +43,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             .prop_map(|(t, id, outcome, argv, errno)| {
                 Event::Ran(Ran { t, id, outcome, argv, exe: None, errno: Some(errno) })
             }),
-        3 => (t.clone(), id, pid, proptest::option::of(any::<u8>()), proptest::option::of(any::<u8>()), any::<u64>())
+        3 => (t.clone(), id.clone(), pid, proptest::option::of(any::<u8>()), proptest::option::of(any::<u8>()), any::<u64>())
             .prop_map(|(t, id, pid, status, signal, dur_us)| {
                 Event::Exit(Exit { t, id, pid, status, signal, core: true, dur_us, src: String::new() })
             }),
@@ -58,13 +58,46 @@ fn any_event() -> impl Strategy<Value = Event> {
             agent: vec![agent.clone()], project: agent, weakened: vec![odd.clone()],
             helpers: vec!["ls".into(), odd], tool_marker: Some("X".into()), ..Start::default()
         })),
-        1 => (t, any::<String>()).prop_map(|(t, odd)| Event::Confined(Confined {
+        1 => (t.clone(), any::<String>()).prop_map(|(t, odd)| Event::Confined(Confined {
             t, landlock: odd.clone(), landlock_abi: 1,
             exec_log: ExecLogStatus::Unavailable { reason: odd }, limits: Vec::new(),
         })),
+        2 => (t.clone(), id.clone(), any::<String>(), any::<u16>(), any::<u8>()).prop_map(
+            |(t, id, odd, port, kind)| network(t, id % 4, odd, port, kind)),
         1 => (any::<u64>(), any::<String>())
             .prop_map(|(t, reason)| Event::End(End { t, execs: 0, code: 1, reason })),
     ]
+}
+
+/// Any event of the network.
+fn network(t: Micros, id: u64, odd: String, port: u16, kind: u8) -> Event {
+    let rule = RuleSaid { text: odd.clone(), origin: odd.clone() };
+    let text = Some(odd.clone());
+    match kind % 5 {
+        0 => Event::Connect(Connect { t, id, host: odd.clone(), port, rule, via: odd, tls: true }),
+        1 => Event::Disconnect(Disconnect {
+            t,
+            id,
+            address: text.clone(),
+            sent: t,
+            received: t << u32::from(kind % 16),
+            dur_us: t,
+            error: text.filter(|_| kind < 128),
+        }),
+        2 => Event::Refused(Refused {
+            t,
+            host: odd.clone(),
+            port: Some(port),
+            protocol: odd.clone(),
+            why: if kind < 128 { "denied".into() } else { odd },
+            rule: Some(rule),
+            times: u64::from(kind),
+            detail: text.clone(),
+            allow: text,
+        }),
+        3 => Event::Allow(Allow { t, rule }),
+        _ => Event::Listen(Listen { t, address: odd, port, published: Some(port) }),
+    }
 }
 
 proptest! {

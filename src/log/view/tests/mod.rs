@@ -3,9 +3,12 @@
 mod folding;
 mod hostile;
 mod live;
+mod network;
 mod reading;
 mod script;
 
 use self::script::{NOON, Session, options};
 use super::*;
-use crate::log::event::{Exec, ExecId, Exit, Outcome, Ran};
+use crate::log::event::{
+    Allow, Connect, Disconnect, Exec, ExecId, Exit, Listen, Outcome, Ran, Refused, RuleSaid,
+};

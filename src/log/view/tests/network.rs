@@ -1,0 +1,89 @@
+//! What the view shows of the network among the commands.
+
+use super::*;
+
+/// A command that installs something, and what it reaches.
+fn installing() -> Session {
+    let mut session = Session::new();
+    let npm = session.exec(Some(1), "/usr/local/bin/npm", &["npm", "ci"]);
+    session.ran(npm, Outcome::Verified);
+    for id in 1..5 {
+        session.wait(100);
+        let rule = RuleSaid { text: "@npm".into(), origin: "claude.toml:9 (built in)".into() };
+        session.events.push(Event::Connect(Connect {
+            t: session.t,
+            id,
+            host: "registry.npmjs.org".into(),
+            port: 443,
+            rule,
+            via: "direct".into(),
+            tls: true,
+        }));
+    }
+    for id in 1..5 {
+        let end =
+            Disconnect { t: session.t, id, sent: 2000, received: 3 << 20, ..Disconnect::default() };
+        session.events.push(Event::Disconnect(end));
+    }
+    for times in [1, 3] {
+        session.events.push(Event::Refused(Refused {
+            t: session.t,
+            host: "telemetry.example.com".into(),
+            protocol: "dns".into(),
+            why: "not-listed".into(),
+            times,
+            allow: Some("telemetry.example.com".into()),
+            ..Refused::default()
+        }));
+    }
+    session.exit(npm, 0);
+    session.events.push(Event::Allow(Allow {
+        t: session.t,
+        rule: RuleSaid { text: "pypi.org".into(), origin: "claudebox allow".into() },
+    }));
+    session.events.push(Event::Listen(Listen {
+        t: session.t,
+        address: "::1".into(),
+        port: 5173,
+        published: None,
+    }));
+    session.end();
+    session
+}
+
+#[test]
+fn the_network_stands_between_the_commands() {
+    insta::assert_snapshot!(installing().rows(), @r"
+ net         registry.npmjs.org:443
+deny         telemetry.example.com is not allowed · claudebox allow telemetry.example.com
+   0 400ms   npm ci
+rule         pypi.org is allowed from now on (claudebox allow)
+open         [::1]:5173 listens inside
+   0  3.4s   /opt/claude --dangerously-skip-permissions
+ net    x3   registry.npmjs.org:443 ↑7.8K ↓12M
+deny    x3   telemetry.example.com is not allowed
+");
+}
+
+#[test]
+fn the_end_counts_what_was_reached_and_refused() {
+    let shown = installing().shown(None, |_| {});
+    assert!(shown.contains(", 0 failed, 4 connections, 4 refused\n"), "{shown}");
+    assert!(shown.contains(" · claudebox allow telemetry.example.com\n"), "{shown}");
+}
+
+#[test]
+fn refusals_are_failures_and_can_be_searched_for() {
+    let failed = installing().shown(None, |options| options.failed = true);
+    assert!(failed.contains("telemetry") && !failed.contains("registry"), "{failed}");
+    let grep = Regex::new("registry.*org").ok();
+    let found = installing().shown(None, |options| options.grep = grep);
+    assert!(!found.contains("telemetry") && found.contains("registry"), "{found}");
+}
+
+#[test]
+fn with_nothing_folded_every_connection_is_there() {
+    let shown = installing().shown(None, |options| options.all = true);
+    assert_eq!(shown.matches(" net ").count(), 8, "{shown}");
+    assert_eq!(shown.matches("deny").count(), 2, "{shown}");
+}
