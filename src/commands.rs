@@ -1,7 +1,9 @@
 //! One function for each command: what it needs from the rooms below, in the order in which it
 //! happens. It must never decide anything; that is theirs.
 
+mod allow;
 mod ls;
+mod net;
 mod verify;
 
 use std::ffi::OsString;
@@ -9,12 +11,12 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
 use crate::attack;
 use crate::cli::{
-    DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, ProfileCommand, RunArgs, RunOptions,
-    TrustArgs, VerifyArgs,
+    AllowArgs, DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, NetArgs, ProfileCommand,
+    RunArgs, RunOptions, TrustArgs, VerifyArgs,
 };
 use crate::demo;
 use crate::doctor;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
 use crate::host::{Disk, Host};
@@ -130,6 +132,24 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
 pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
     let found = find(args.session.as_deref(), host)?;
     log::show::to_stdout(&found.session.directory, args)?;
+    Ok(0)
+}
+
+/// `claudebox allow`
+pub(crate) fn allow(args: &AllowArgs, host: &Host) -> Result<u8> {
+    let library = Library::of(host);
+    let (wanted, warnings) = allow::wanted(&args.rule, &library)?;
+    let found = find(args.session.as_deref(), host)?;
+    warnings.iter().for_each(error::say);
+    allow::allow(&wanted, args.always, &found, &library, &mut anstream::stdout())?;
+    Ok(0)
+}
+
+/// `claudebox net`
+pub(crate) fn net(args: &NetArgs, host: &Host) -> Result<u8> {
+    let found = find(args.session.as_deref(), host)?;
+    let columns = host.terminal.filter(|_| io::stdout().is_terminal()).map(|(columns, _)| columns);
+    net::net(&found, args.json, columns, &mut anstream::stdout())?;
     Ok(0)
 }
 

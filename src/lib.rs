@@ -83,6 +83,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
         Some(Command::Keep(args)) => commands::keep(&args, &host),
         Some(Command::Log(args)) => commands::log(&args, &host),
+        Some(Command::Allow(args)) => commands::allow(&args, &host),
+        Some(Command::Net(args)) => commands::net(&args, &host),
         Some(Command::Verify(args)) => commands::verify(&args, &host),
         Some(Command::Profile(command)) => commands::profile(&command, &host),
         Some(Command::Trust(args)) => commands::trust(&args, &host),
@@ -106,12 +108,14 @@ fn named_project(cli: &Cli) -> Option<&Path> {
 }
 
 /// Whether a command first sees to what killed sessions left behind. `ls` only shows that there is
-/// something; panes and scripts of a shell are no place for it.
+/// something; panes and scripts of a shell are no place for it, and who allows a host is waited for.
 fn sees_to_pending(command: Option<&Command>) -> bool {
     match command {
         Some(Command::Log(args)) => !args.follow,
         Some(
             Command::Ls(_)
+            | Command::Allow(_)
+            | Command::Net(_)
             | Command::Supervise { .. }
             | Command::Shell { .. }
             | Command::Completions { .. }

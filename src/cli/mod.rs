@@ -93,6 +93,10 @@ pub enum Command {
     Keep(KeepArgs),
     /// Show the commands that a session executed.
     Log(LogArgs),
+    /// Let a running session reach a host from now on.
+    Allow(AllowArgs),
+    /// Show which hosts a session may reach, and which it reached and was refused.
+    Net(NetArgs),
     /// Check that a session's log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify).
     Verify(VerifyArgs),
     /// List, show and check profiles.
@@ -220,18 +224,44 @@ pub struct LogArgs {
     /// The events as they stand in the log, one JSON object a line.
     #[arg(long, conflicts_with_all = ["failed", "tree", "grep", "all"])]
     pub json: bool,
-    /// Only commands that failed or died of a signal.
+    /// Only commands that failed or died of a signal, and hosts that were refused or not reached.
     #[arg(long)]
     pub failed: bool,
     /// Show which command started which.
     #[arg(long)]
     pub tree: bool,
-    /// Only commands that match this regular expression.
+    /// Only commands and hosts that match this regular expression.
     #[arg(long, value_name = "RE")]
     pub grep: Option<String>,
     /// Show everything: helpers, misses along PATH and repeats are not folded.
     #[arg(long)]
     pub all: bool,
+}
+
+/// `claudebox allow`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AllowArgs {
+    /// A name, `*.NAME` for every name below it, an address or a net; port 443 where none is said.
+    /// Or `@GROUP`, a group of hosts. Behind it may stand `raw` (at port 443 no TLS is demanded) and
+    /// `private` (the name may lead to private addresses).
+    #[arg(required = true, value_name = "HOST[:PORT]")]
+    pub rule: Vec<String>,
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<String>,
+    /// In every later session of the same profile, too: it is written into your own profile.
+    #[arg(long)]
+    pub always: bool,
+}
+
+/// `claudebox net`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NetArgs {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `claudebox verify`.
@@ -289,7 +319,7 @@ mod tests {
                 prop_oneof![
                     proptest::sample::select(vec![
                         "run", "log", "explain", "verify", "keep", "--bind", "--network", "--json", "--",
-                        "-v", "--project", "profile", "completions", "attach",
+                        "-v", "--project", "profile", "completions", "attach", "allow", "net",
                     ]).prop_map(OsString::from),
                     "(?s)-{0,2}.{0,6}".prop_map(OsString::from),
                     proptest::collection::vec(any::<u8>(), 0..6)

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod guard;
 pub mod hello;
 pub mod listening;
+pub mod live;
 pub mod name;
 pub mod parse;
 pub mod plan;

@@ -6,6 +6,7 @@ pub mod bind;
 mod builtin;
 pub mod command;
 pub mod config;
+pub mod edit;
 mod extends;
 #[cfg(test)]
 mod fixture;

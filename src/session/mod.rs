@@ -66,6 +66,13 @@ pub enum State {
     Crashed,
 }
 
+impl State {
+    /// Whether it is not over yet.
+    pub fn lives(&self) -> bool {
+        matches!(self, Self::Starting | Self::Running)
+    }
+}
+
 impl Display for State {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         match self {

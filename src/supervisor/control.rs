@@ -1,14 +1,13 @@
-//! The control socket: how a new pane gets a shell inside. Only the same user is answered, and
-//! the socket is never visible inside. It must never start anything outside the sandbox.
+//! The control socket: how a new pane gets a shell inside, and how the user's commands change a
+//! running session. Only the same user is answered, and the socket is never visible inside. It must
+//! never start anything outside the sandbox.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::sys::signal::Signal;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, openat, unlinkat};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
@@ -16,12 +15,10 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Result, Tried as _};
 use crate::sandbox::inner::handshake::Status;
 use crate::sys::channel::{Channel, Received};
 use crate::sys::fds::proc_path;
-use crate::sys::process::give_up_terminal;
-use crate::sys::signals;
 use crate::visible::visible_path;
 
 const NAME: &str = "control.sock";
@@ -29,18 +26,55 @@ const NAME: &str = "control.sock";
 const MOST: usize = 64;
 
 /// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Request {
     /// A shell on the attached terminal (one descriptor).
     Shell,
+    /// To let through what these rules allow, from now on; all of them or none.
+    Allow {
+        /// What was asked for: a rule, or a group.
+        said: String,
+        /// The rules that it stands for.
+        rules: Vec<String>,
+        /// Who says so, for the log.
+        origin: String,
+    },
+    /// Which rules are in force.
+    Network,
 }
 
 /// What it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Answer {
+pub(super) enum Answer {
+    /// The shell has ended.
     Ended(Status),
+    /// The rules are in force.
+    Allowed(Allowed),
+    /// A sealed memory file is attached, with a [`crate::network::live::Status`].
+    Network,
+    /// This session's network goes by no rules, but is of this mode.
+    NoRules {
+        /// `none`, `host`.
+        mode: String,
+    },
+    /// It is not done.
+    Refused {
+        /// Why, ready for a terminal.
+        message: String,
+        /// What to do.
+        hints: Vec<String>,
+    },
+}
+
+/// What became of rules that were to be added. Texts are visible.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// In force from now on.
+    pub added: Vec<String>,
+    /// Allowed already: the rule, and which one allows it.
+    pub already: Vec<(String, String)>,
 }
 
 /// The supervisor's end, and who waits there.
@@ -99,73 +133,23 @@ impl Control {
 
     /// Tells a client how its shell ended, and lets it go.
     pub(super) fn ended(&mut self, id: u64, status: Status) {
+        self.answer(id, &Answer::Ended(status), &[]);
+    }
+
+    /// Answers a client, and lets it go.
+    pub(super) fn answer(&mut self, id: u64, answer: &Answer, fds: &[BorrowedFd<'_>]) {
         if let Some(client) = self.clients.remove(&id) {
-            let _ = client.send(&Answer::Ended(status), &[]);
+            // Who asked and went away is no concern of the session's.
+            let _ = client.send(answer, fds);
         }
     }
 }
 
-/// Opens a shell in the sandbox of the running session whose sockets are in `runtime`, on the
-/// terminal of standard input, and answers with the shell's exit code. To be started by a new
-/// pane: it gives up its controlling terminal, which becomes the shell's.
-///
-/// # Errors
-/// When standard input is no terminal, or the session is not running.
-pub fn shell(runtime: &Path) -> Result<u8> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::usage("a shell in the sandbox needs a terminal on standard input"));
-    }
-    let connected = || -> io::Result<Channel> {
-        let socket = new_socket()?;
-        connect(&socket, &address(&open_directory(runtime)?)?)?;
-        Ok(Channel::from(socket))
-    };
-    let supervisor = connected().map_err(|err| {
-        Error::launcher(format!("cannot reach the session: {err}"))
-            .hint("`claudebox ls` lists the running sessions")
-    })?;
-    // Giving up the terminal hangs up its foreground group, which is ours.
-    signals::ignore(&[Signal::SIGHUP]).tried(|| "ignore SIGHUP")?;
-    give_up_terminal(io::stdin()).tried(|| "hand over the terminal")?;
-    let asked = supervisor.send(&Request::Shell, &[io::stdin().as_fd()]);
-    match asked.and_then(|()| wait(&supervisor)) {
-        // It let us go, or ended: the same, whether that is seen while asking or while waiting.
-        Err(err) if is_closed(&err) => Ok(hung_up()),
-        other => other.tried(|| "open a shell in the session"),
-    }
-}
-
-fn is_closed(err: &io::Error) -> bool {
-    matches!(err.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-}
-
-/// What a shell exits with whose terminal is gone.
-fn hung_up() -> u8 {
-    Status::Signaled(Signal::SIGHUP as u8).code()
-}
-
-/// Waits for the shell's end, the session's, or the terminal's.
-fn wait(supervisor: &Channel) -> io::Result<u8> {
-    loop {
-        let stdin = io::stdin();
-        // Asks for nothing: what is typed is the shell's. A hang-up is always told.
-        let mut ready =
-            [PollFd::new(supervisor, PollFlags::IN), PollFd::new(&stdin, PollFlags::empty())];
-        match poll(&mut ready, None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other?,
-        };
-        let [answer, terminal] = ready.map(|fd| !fd.revents().is_empty());
-        if answer {
-            return Ok(match supervisor.receive::<Answer>()? {
-                Some(Received { message: Answer::Ended(status), .. }) => status.code(),
-                None => hung_up(),
-            });
-        }
-        if terminal {
-            return Ok(hung_up());
-        }
-    }
+/// The client's end of the control socket in this directory.
+pub(super) fn connected(directory: &Path) -> io::Result<Channel> {
+    let socket = new_socket()?;
+    connect(&socket, &address(&open_directory(directory)?)?)?;
+    Ok(Channel::from(socket))
 }
 
 fn new_socket() -> io::Result<OwnedFd> {

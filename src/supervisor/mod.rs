@@ -9,12 +9,14 @@ mod answers;
 mod arguments;
 mod begin;
 mod cgroup;
+mod client;
 mod control;
 mod events;
 mod host_files;
 mod mirror;
 mod network;
 mod refusal;
+mod rules;
 mod serve;
 mod signals;
 mod spawn;
@@ -36,7 +38,8 @@ use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
 use crate::session::inside;
 use crate::sys::fds;
 
-pub use self::control::shell;
+pub use self::client::{allow, network, shell};
+pub use self::control::Allowed;
 
 /// Whose terminal the agent runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +134,7 @@ fn observed(
         tty: tty.as_mut(),
         control,
         host_files: &mut host_files,
+        network: None,
     };
     let verdict = running.serve();
     execs.stop();

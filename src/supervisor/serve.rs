@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -16,10 +16,12 @@ use super::control::{Control, Request};
 use super::events::{self, Verdict};
 use super::execs::Execs;
 use super::host_files::HostFiles;
+use super::rules;
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
 use crate::error::Error;
+use crate::network::live::Live;
 use crate::sandbox::inner::handshake::{Order, Report, Status, Whom};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sys::channel::Received;
@@ -41,6 +43,8 @@ pub(super) struct Running<'a> {
     pub(super) tty: Option<&'a mut Tty>,
     pub(super) control: Control,
     pub(super) host_files: &'a mut HostFiles,
+    /// The broker, where the network goes by rules.
+    pub(super) network: Option<&'a dyn Live>,
 }
 
 /// What is known of the agent so far.
@@ -252,14 +256,29 @@ impl Running<'_> {
             .then(|| Verdict::log_failed(Error::launcher("the log cannot be written any more")))
     }
 
-    /// A new pane asks for a shell, or one whose shell runs was closed.
+    /// A client asks for something, or a pane whose shell runs was closed.
     fn client(&mut self, id: u64) {
         let Some(asked) = self.control.receive(id) else {
             self.signal(Whom::Shell(id), Signal::SIGHUP);
             return;
         };
-        let Request::Shell = asked.message;
-        let Some(terminal) = asked.fds.first() else { return };
+        match asked.message {
+            Request::Shell => self.open_shell(id, &asked.fds),
+            Request::Allow { said, rules, origin } => {
+                let wanted = rules::Wanted { said: &said, rules: &rules, origin: &origin };
+                let answer = rules::allow(self.network, &self.plan.network, wanted);
+                self.control.answer(id, &answer, &[]);
+            }
+            Request::Network => {
+                let (answer, file) = rules::tell(self.network, &self.plan.network);
+                let fds: Vec<_> = file.iter().map(|file| file.as_fd()).collect();
+                self.control.answer(id, &answer, &fds);
+            }
+        }
+    }
+
+    fn open_shell(&mut self, id: u64, fds: &[OwnedFd]) {
+        let Some(terminal) = fds.first() else { return };
         if self.sandbox.inner.send(&Order::Shell { id }, &[terminal.as_fd()]).is_ok() {
             let words = "a shell was opened inside by the user";
             self.execs.note(events::notice("shell-opened", words));

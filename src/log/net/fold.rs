@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 
 use super::row::{Row, What};
 use super::words;
-use crate::log::event::{Allow, Connect, ConnectionId, Disconnect, Event, Listen, Micros, Refused};
+use crate::log::event::{
+    Allow, Connect, ConnectionId, Disconnect, Event, Listen, Micros, Refused, RuleSaid,
+};
 use crate::visible::visible;
 
 /// After this long, in microseconds, a count is shown; the next time after twice as long.
@@ -55,6 +57,8 @@ pub struct Fold {
     groups: BTreeMap<Key, Group>,
     open: BTreeMap<ConnectionId, (String, String)>,
     due: Option<Micros>,
+    /// What was allowed last.
+    allowed: Option<RuleSaid>,
     rows: Vec<Row>,
 }
 
@@ -166,7 +170,11 @@ impl Fold {
             "" => "is allowed from now on".to_owned(),
             origin => format!("is allowed from now on ({})", visible(origin)),
         };
-        self.rows.push(row(allow.t, What::Allowed, visible(&allow.rule.text), note));
+        // A group is as many rules as it has hosts.
+        if self.all || self.allowed.as_ref() != Some(&allow.rule) {
+            self.rows.push(row(allow.t, What::Allowed, visible(&allow.rule.text), note));
+        }
+        self.allowed = Some(allow.rule.clone());
     }
 
     fn listen(&mut self, listen: &Listen) {

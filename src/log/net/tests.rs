@@ -134,6 +134,14 @@ fn any_number_of_names_costs_bounded_memory_and_loses_no_row() {
 }
 
 #[test]
+fn the_rules_of_one_group_are_one_row() {
+    let mut fold = Fold::default();
+    let allow = |t, text: &str| Event::Allow(Allow { t, rule: rule(text) });
+    let events = [allow(0, "@npm"), allow(1, "@npm"), allow(2, "a.example"), allow(3, "@npm")];
+    assert_eq!(folded(&mut fold, events).len(), 3);
+}
+
+#[test]
 fn with_nothing_folded_each_event_is_a_row() {
     let mut fold = Fold::new(true);
     let events = [
@@ -172,13 +180,13 @@ fn each_refusal_says_why() {
         "new\u{7}",
     ];
     insta::assert_snapshot!(kinds.map(said).concat(), @r"
-    a.example:443 is not allowed
-    a.example:443 is denied by *.example (claude.toml:12 (built in))
-    a.example:443 was not spoken to in TLS
+    a.example:443 is not allowed: 10.0.0.7\x1b
+    a.example:443 is denied by *.example (claude.toml:12 (built in)): 10.0.0.7\x1b
+    a.example:443 is for TLS: 10.0.0.7\x1b
     a.example:443 was asked for 10.0.0.7\x1b in TLS
-    a.example:443 leads to 10.0.0.7\x1b, a private address
-    a.example:443 was asked of the proxy in no way it knows
-    a.example:443 is too much at once
+    a.example:443 leads to 10.0.0.7\x1b
+    a.example:443 was not spoken to as one: 10.0.0.7\x1b
+    a.example:443 is too much at once: 10.0.0.7\x1b
     a.example:443 new\x07: 10.0.0.7\x1b
     ");
 }
@@ -325,6 +333,7 @@ fn totals_add_up() {
         Event::Refused(refused(1, "x.example")),
         Event::Refused(Refused { times: 41, ..refused(2, "x.example") }),
         Event::Allow(Allow { t: 3, rule: rule("x.example") }),
+        Event::Allow(Allow { t: 3, rule: rule("x.example") }),
         Event::Listen(listen.clone()),
         Event::Listen(Listen { published: Some(3001), ..listen }),
     ];
@@ -340,6 +349,8 @@ fn totals_add_up() {
     assert_eq!((totals.refused.len(), totals.refused[0].times), (1, 42));
     assert_eq!((totals.mode.as_str(), totals.allowed.len()), ("allow", 1));
     assert_eq!((totals.listening.len(), totals.listening[0].published), (1, Some(3001)));
+    totals.passing("b.example", 443, 5, 6);
+    assert_eq!((totals.reached[1].sent, totals.reached[1].received), (5, 6));
     totals.event(Event::End(End { t: 9, execs: 0, code: 0, reason: "agent-exited".into() }));
     assert_eq!(totals.reached[1].open, 0);
 }

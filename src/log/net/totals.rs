@@ -90,7 +90,7 @@ impl Totals {
             Event::Connect(connect) => self.connect(connect),
             Event::Disconnect(end) => self.disconnect(end),
             Event::Refused(refused) => self.refuse(refused),
-            Event::Allow(allow) if self.allowed.len() < MOST => self.allowed.push(allow.rule),
+            Event::Allow(allow) => self.allow(allow.rule),
             Event::Listen(listen) => self.listen(listen),
             // The supervisor is gone, and everything inside with it.
             Event::End(_) => self.over(),
@@ -102,6 +102,15 @@ impl Totals {
     pub fn over(&mut self) {
         self.open.clear();
         self.reached.iter_mut().for_each(|reached| reached.open = 0);
+    }
+
+    /// Adds what has passed over a connection that is open.
+    pub fn passing(&mut self, host: &str, port: u16, sent: u64, received: u64) {
+        let mut reached = self.reached.iter_mut();
+        if let Some(reached) = reached.find(|it| it.host == host && it.port == port) {
+            reached.sent = reached.sent.saturating_add(sent);
+            reached.received = reached.received.saturating_add(received);
+        }
     }
 
     fn connect(&mut self, connect: Connect) {
@@ -145,6 +154,13 @@ impl Totals {
                 denied.last = refused;
             }
             None => self.not_listed += 1,
+        }
+    }
+
+    /// A group is as many rules as it has hosts.
+    fn allow(&mut self, rule: RuleSaid) {
+        if self.allowed.len() < MOST && !self.allowed.contains(&rule) {
+            self.allowed.push(rule);
         }
     }
 

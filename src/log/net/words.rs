@@ -35,24 +35,22 @@ pub fn via(connect: &Connect) -> &'static str {
 /// Why something was refused.
 pub fn why(refused: &Refused) -> String {
     let detail = refused.detail.as_ref().map(visible);
-    match (refused.why.as_str(), detail) {
+    let what = match (refused.why.as_str(), &detail) {
+        ("other-name", Some(name)) => return format!("was asked for {name} in TLS"),
+        ("private", Some(address)) => return format!("leads to {address}"),
         ("not-listed", _) => "is not allowed".to_owned(),
         ("denied", _) => match &refused.rule {
             Some(rule) => format!("is denied by {}", said(rule)),
             None => "is denied".to_owned(),
         },
-        ("no-tls", _) => "was not spoken to in TLS".to_owned(),
-        ("other-name", Some(name)) => format!("was asked for {name} in TLS"),
+        ("no-tls", _) => "is for TLS".to_owned(),
         ("other-name", None) => "was asked for another name in TLS".to_owned(),
-        ("private", Some(address)) => format!("leads to {address}, a private address"),
         ("private", None) => "leads to a private address".to_owned(),
-        ("proxy", _) => "was asked of the proxy in no way it knows".to_owned(),
+        ("proxy", _) => "was not spoken to as one".to_owned(),
         ("too-many", _) => "is too much at once".to_owned(),
-        (other, detail) => {
-            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-            visible(other) + &detail
-        }
-    }
+        (other, _) => visible(other),
+    };
+    detail.into_iter().fold(what, |what, detail| format!("{what}: {detail}"))
 }
 
 /// A rule and where it stands.
