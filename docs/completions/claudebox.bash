@@ -31,6 +31,9 @@ _claudebox() {
             claudebox,__supervise)
                 cmd="claudebox__subcmd____supervise"
                 ;;
+            claudebox,allow)
+                cmd="claudebox__subcmd__allow"
+                ;;
             claudebox,attach)
                 cmd="claudebox__subcmd__attach"
                 ;;
@@ -57,6 +60,9 @@ _claudebox() {
                 ;;
             claudebox,man)
                 cmd="claudebox__subcmd__man"
+                ;;
+            claudebox,net)
+                cmd="claudebox__subcmd__net"
                 ;;
             claudebox,profile)
                 cmd="claudebox__subcmd__profile"
@@ -88,6 +94,9 @@ _claudebox() {
             claudebox__subcmd__help,__supervise)
                 cmd="claudebox__subcmd__help__subcmd____supervise"
                 ;;
+            claudebox__subcmd__help,allow)
+                cmd="claudebox__subcmd__help__subcmd__allow"
+                ;;
             claudebox__subcmd__help,attach)
                 cmd="claudebox__subcmd__help__subcmd__attach"
                 ;;
@@ -114,6 +123,9 @@ _claudebox() {
                 ;;
             claudebox__subcmd__help,man)
                 cmd="claudebox__subcmd__help__subcmd__man"
+                ;;
+            claudebox__subcmd__help,net)
+                cmd="claudebox__subcmd__help__subcmd__net"
                 ;;
             claudebox__subcmd__help,profile)
                 cmd="claudebox__subcmd__help__subcmd__profile"
@@ -179,7 +191,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -302,6 +314,24 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__allow)
+            opts="-h --session --always --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --session)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__attach)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -407,7 +437,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help)
-            opts="run explain ls attach keep log verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="run explain ls attach keep log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,6 +507,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd____supervise)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__allow)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -603,6 +647,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__net)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -790,6 +848,20 @@ _claudebox() {
             ;;
         claudebox__subcmd__man)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__net)
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

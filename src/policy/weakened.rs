@@ -31,7 +31,10 @@ pub(super) fn list(
         }
     };
     let host_network = choices.network.value == NetworkMode::Host;
-    say(host_network, "network: open, with all of the host's loopback and local network");
+    say(
+        host_network,
+        "network: open, with all of the host's loopback and local network (`--network allow` is not)",
+    );
     say(
         host_network && draft.host.landlock_abi < ABI_ALL,
         "network: abstract sockets of the host can be reached (this kernel cannot scope them)",
