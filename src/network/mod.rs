@@ -4,6 +4,7 @@
 //! let anything through that no rule allows, whatever fails.
 
 pub mod attempt;
+pub mod broker;
 pub mod dns;
 pub mod gateway;
 pub mod guard;

@@ -1,0 +1,78 @@
+//! Tells of attempts that nobody here answers: another address, another port, another protocol. The
+//! kernel has refused them already. It must never take the broker's time from what is allowed.
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::task::spawn_local;
+
+use super::state::State;
+use super::{datagram, refuse};
+use crate::log::event::Refused;
+use crate::network::attempt::{self, Attempt, protocol};
+
+/// How many packets are looked at, and how long none is after that. What comes meanwhile waits in
+/// the socket, and is lost where there is no room: so many tell nobody anything.
+const MANY: usize = 64;
+const PAUSE: Duration = Duration::from_millis(100);
+/// As much of a packet as has an address and a port in it.
+const HEADERS: usize = 256;
+
+/// Begins to look, where there is something to be seen.
+pub(super) fn begin(state: &Rc<State>) {
+    if !state.is_transparent() {
+        return;
+    }
+    // The runtime asks no more of a socket than that it can be waited for.
+    match state.sockets.attempts().and_then(datagram::socket) {
+        Ok(socket) => drop(spawn_local(look(Rc::clone(state), socket))),
+        Err(err) => {
+            let words = format!("refused connections to addresses are not in the log: {err}");
+            state.notice("network", words);
+        }
+    }
+}
+
+async fn look(state: Rc<State>, socket: UdpSocket) {
+    let mut bytes = [0; HEADERS];
+    loop {
+        for _ in 0..MANY {
+            let read = || Ok(recv(&socket, &mut bytes, RecvFlags::DONTWAIT)?.0);
+            // An error is the link's, which goes with the sandbox.
+            let Ok(length) = socket.async_io(Interest::READABLE, read).await else { break };
+            if let Some(attempt) = attempt::read(&bytes[..length.min(HEADERS)]) {
+                tell(&state, attempt);
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn tell(state: &Rc<State>, Attempt { to, protocol, port, .. }: Attempt) {
+    let tcp = protocol == protocol::TCP;
+    // Somebody answers that, and tells of it where it is refused.
+    if tcp && port.is_some_and(|port| state.listens(SocketAddr::new(to, port))) {
+        return;
+    }
+    let host = state.meant(to);
+    let port_known = port.unwrap_or_default();
+    let denial = state.decide(&host, port_known).err().flatten();
+    let mut refused = refuse::not_allowed(&host, port_known, denial);
+    if !tcp {
+        // UDP is not carried at all.
+        refused = Refused { protocol: name(protocol), port, allow: None, ..refused };
+    }
+    state.refuse(refused);
+}
+
+fn name(protocol: u8) -> String {
+    match protocol {
+        protocol::UDP => "udp".to_owned(),
+        other => other.to_string(),
+    }
+}

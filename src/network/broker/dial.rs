@@ -1,0 +1,152 @@
+//! Connections to the world outside: the name is looked up once, each address is judged, and what
+//! was judged is what is dialled. It must never look a name up a second time.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::state::{Granted, State};
+use super::upstream;
+use crate::network::guard::Never;
+use crate::network::rule::Host;
+
+/// How long a lookup may take. The host's resolver usually gives up earlier.
+const LOOKUP: Duration = Duration::from_secs(30);
+/// How long an address may take to answer where there is another one, and where there is none.
+const NEXT: Duration = Duration::from_secs(4);
+const LAST: Duration = Duration::from_secs(30);
+/// The most addresses of a name that are tried.
+const ADDRESSES: usize = 8;
+/// After how long the kernel asks whether a silent server is still there, and how often, in seconds.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(30));
+
+/// A connection, and what it said already.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) stream: TcpStream,
+    /// Whose it is: the server's, or the host's proxy's.
+    pub(super) address: SocketAddr,
+    pub(super) early: Vec<u8>,
+}
+
+/// The way to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// One of these addresses.
+    Direct(Vec<SocketAddr>),
+    /// The host's proxy, which is told the name.
+    Upstream,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum NoRoute {
+    /// It leads to an address that is not dialled.
+    Guarded(IpAddr, Never),
+    /// It leads nowhere.
+    Failed(String),
+}
+
+/// Looks for the way to a host.
+pub(super) async fn route(
+    state: &Rc<State>,
+    host: &Host,
+    port: u16,
+    granted: &Granted,
+) -> Result<Route, NoRoute> {
+    let guard = state.outside.guard;
+    let name = match host {
+        Host::Address(address) => {
+            guard(*address, granted.private).map_err(|never| NoRoute::Guarded(*address, never))?;
+            return Ok(Route::Direct(vec![SocketAddr::new(*address, port)]));
+        }
+        Host::Name(name) => name,
+    };
+    // What the name leads to is the proxy's to find out, and to judge.
+    if state.upstream.as_ref().is_some_and(|upstream| !upstream.excepts(name)) {
+        return Ok(Route::Upstream);
+    }
+    let found = lookup(state, name.as_str().to_owned(), port).await.map_err(NoRoute::Failed)?;
+    let mut refused = None;
+    let mut addresses = Vec::new();
+    for at in found.into_iter().take(ADDRESSES) {
+        match guard(at.ip(), granted.private) {
+            Ok(()) => addresses.push(at),
+            Err(never) => refused = refused.or(Some((at.ip(), never))),
+        }
+    }
+    match refused {
+        Some((address, never)) if addresses.is_empty() => Err(NoRoute::Guarded(address, never)),
+        None if addresses.is_empty() => Err(NoRoute::Failed("it has no address".to_owned())),
+        _ => Ok(Route::Direct(addresses)),
+    }
+}
+
+/// Looks a name up as the host does.
+pub(super) async fn lookup(
+    state: &State,
+    name: String,
+    port: u16,
+) -> Result<Vec<SocketAddr>, String> {
+    let look = state.outside.lookup.clone();
+    let looked = spawn_blocking(move || look(&name, port));
+    match timeout(LOOKUP, looked).await {
+        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Err(err))) => Err(format!("cannot look it up: {err}")),
+        Ok(Err(_)) => Err("cannot look it up".to_owned()),
+        Err(_) => Err("looking it up takes too long".to_owned()),
+    }
+}
+
+/// Goes a way.
+///
+/// # Errors
+/// Why nobody answers, in words.
+pub(super) async fn dial(
+    state: &Rc<State>,
+    route: &Route,
+    host: &Host,
+    port: u16,
+) -> Result<Dialled, String> {
+    match (route, &state.upstream) {
+        (Route::Direct(addresses), _) => {
+            let (stream, address) = first(addresses).await?;
+            Ok(Dialled { stream, address, early: Vec::new() })
+        }
+        (Route::Upstream, Some(upstream)) => upstream::dial(state, upstream, host, port).await,
+        (Route::Upstream, None) => Err("there is no proxy".to_owned()),
+    }
+}
+
+/// The first of these that answers.
+pub(super) async fn first(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+    let mut failure = "it has no address".to_owned();
+    for (left, at) in (0..addresses.len()).rev().zip(addresses) {
+        let patience = if left == 0 { LAST } else { NEXT };
+        match timeout(patience, TcpStream::connect(at)).await {
+            Ok(Ok(stream)) => {
+                // A connection that cannot be tuned still carries.
+                let _ = tune(&stream);
+                return Ok((stream, *at));
+            }
+            Ok(Err(err)) => failure = format!("cannot connect to {at}: {err}"),
+            Err(_) => failure = format!("{at} does not answer"),
+        }
+    }
+    Err(failure)
+}
+
+/// Sends small writes at once, and notices a server that is gone without a word.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, ALIVE.0)?;
+    Ok(sockopt::set_tcp_keepintvl(stream, ALIVE.1)?)
+}

@@ -1,0 +1,223 @@
+//! The broker: it answers what comes from the sandbox at the gateway, and alone decides what goes
+//! on. One thread of the supervisor, with a runtime of its own; sockets on the sandbox's side come
+//! from [`Sockets`], those on the other side are the host's. When it ends, nothing answers any more.
+//! It must never dial what no rule allows, nor an address that the guard refuses.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod attempts;
+mod connection;
+mod datagram;
+mod dial;
+mod inside;
+mod lead;
+mod limits;
+mod outside;
+mod proxy;
+mod refuse;
+mod relay;
+mod state;
+mod stub;
+mod upstream;
+
+use std::rc::Rc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+
+use self::state::State;
+use super::plan::{Allow, Publish};
+use super::rule::{Rule, Rules};
+use super::sockets::{Gateway, Sockets};
+use crate::error::{Error, Result, Tried as _};
+use crate::log::event::Event;
+
+pub use self::outside::Outside;
+
+/// How many names are looked up at a time, each in a thread that stands still.
+const LOOKUPS: usize = 8;
+/// How long such a thread waits for the next.
+const KEPT: Duration = Duration::from_secs(2);
+/// How long the broker may take to answer the supervisor. Only one that hangs takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running broker. When it is dropped, every connection ends.
+#[derive(Debug)]
+pub struct Broker {
+    /// Taken when it ends.
+    commands: Option<UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the supervisor asks of it.
+#[derive(Debug)]
+enum Command {
+    Allow(Box<Rule>, SyncSender<Result<()>>),
+    Status(SyncSender<Status>),
+}
+
+/// What a person may want to know of a running broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// How the sandbox's traffic comes to it, and where.
+    pub gateway: Gateway,
+    /// The rules that are in force.
+    pub rules: Rules,
+    /// How many names have an address.
+    pub names: usize,
+    /// The connections that are open.
+    pub open: Vec<Connected>,
+    /// Ports inside that are there on the host's loopback, at which port.
+    pub published: Vec<Publish>,
+}
+
+/// An open connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// See [`crate::log::event::Connect::host`].
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Bytes that went out of the sandbox.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+}
+
+impl Broker {
+    /// Starts it. When this returns, everything the plan names is listened at. `init` is pid 1 of
+    /// the sandbox, whose listening sockets are told of; `note` is called in the broker's thread.
+    ///
+    /// # Errors
+    /// When a socket cannot be had, on either side; nothing of it runs then.
+    pub fn start(
+        plan: &Allow,
+        sockets: Box<dyn Sockets>,
+        note: impl Fn(Event) + Send + 'static,
+        init: i32,
+    ) -> Result<Self> {
+        Self::start_in(Outside::host(), plan, sockets, note, Some(init))
+    }
+
+    /// The same in another world than this machine's: for tests.
+    ///
+    /// # Errors
+    /// See [`Broker::start`].
+    pub fn start_in(
+        outside: Outside,
+        plan: &Allow,
+        sockets: Box<dyn Sockets>,
+        note: impl Fn(Event) + Send + 'static,
+        init: Option<i32>,
+    ) -> Result<Self> {
+        let (sender, commands) = unbounded_channel();
+        let (ready, started) = sync_channel(1);
+        let plan = plan.clone();
+        let run = move || {
+            let state = move || State::new(outside, &plan, sockets, Box::new(note), init);
+            run(state, commands, &ready);
+        };
+        let thread = std::thread::Builder::new().name("network".to_owned()).spawn(run);
+        let thread = thread.tried(|| "start the network's thread")?;
+        let broker = Self { commands: Some(sender), thread: Some(thread) };
+        match started.recv() {
+            Ok(Ok(())) => Ok(broker),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::launcher("the network's thread ended before it was ready")),
+        }
+    }
+
+    /// Allows one thing more, from now on.
+    ///
+    /// # Errors
+    /// When a rule of the session forbids it whatever allows it, or it cannot be listened at.
+    pub fn allow(&self, rule: Rule) -> Result<()> {
+        self.ask(|answer| Command::Allow(Box::new(rule), answer))?
+    }
+
+    /// What there is.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn status(&self) -> Result<Status> {
+        self.ask(Command::Status)
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Result<T> {
+        let gone = || Error::launcher("the network of this session has ended");
+        let (answer, answered) = sync_channel(1);
+        let commands = self.commands.as_ref().ok_or_else(gone)?;
+        commands.send(command(answer)).map_err(|_| gone())?;
+        answered.recv_timeout(PATIENCE).map_err(|_| gone())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            // It said already what it died of.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The broker's thread.
+fn run(
+    state: impl FnOnce() -> State,
+    commands: UnboundedReceiver<Command>,
+    ready: &SyncSender<Result<()>>,
+) {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(LOOKUPS)
+        .thread_keep_alive(KEPT)
+        .thread_name("lookup")
+        .build()
+        .tried(|| "start the network's runtime");
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        match begin(state) {
+            Ok(state) => {
+                let _ = ready.send(Ok(()));
+                serve(&state, commands).await;
+                state.end();
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+    drop(tasks);
+    // A lookup may hang for as long as it likes.
+    runtime.shutdown_background();
+}
+
+fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
+    limits::raise_open_files();
+    let state = Rc::new(state());
+    state.open_rules(&state.rules.borrow().allow)?;
+    stub::begin(&state)?;
+    proxy::begin(&state)?;
+    lead::begin(&state)?;
+    attempts::begin(&state);
+    inside::begin(&state);
+    Ok(state)
+}
+
+async fn serve(state: &Rc<State>, mut commands: UnboundedReceiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Allow(rule, answer) => drop(answer.send(state.allow(*rule))),
+            Command::Status(answer) => drop(answer.send(state.status())),
+        }
+    }
+}
