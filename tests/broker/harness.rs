@@ -196,15 +196,13 @@ impl Running {
     pub(crate) fn event<T>(&self, wanted: impl Fn(&Event) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         let mut others = Vec::new();
-        loop {
-            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(event) => match wanted(&event) {
-                    Some(found) => return found,
-                    None => others.push(event),
-                },
-                Err(_) => panic!("no such event among {others:#?}"),
+        while let Ok(event) = self.events.recv_timeout(end - Instant::now().min(end)) {
+            match wanted(&event) {
+                Some(found) => return found,
+                None => others.push(event),
             }
         }
+        panic!("no such event among {others:#?}")
     }
 
     pub(crate) fn refused(&self) -> Refused {
@@ -234,11 +232,11 @@ impl Running {
         drop(broker);
         events.iter().collect()
     }
+}
 
-    /// A connection to a name, as a program inside makes it.
-    pub(crate) fn open(&self, name: &str, port: u16) -> TcpStream {
-        connect((address(name), port)).unwrap()
-    }
+/// A connection to a name, as a program inside makes it.
+pub(crate) fn open(name: &str, port: u16) -> TcpStream {
+    connect((address(name), port)).unwrap()
 }
 
 pub(crate) fn connect(at: impl Into<SocketAddr>) -> io::Result<TcpStream> {
