@@ -10,7 +10,7 @@ fn a_name_that_leads_to_the_loopback_is_not_dialled() {
             let mut setup = Setup::new(&[rule]).host("a.test", server.at());
             setup.guarded = true;
             let running = setup.start();
-            assert!(talk(open("a.test", 8080), b"hello").is_empty());
+            ends((address("a.test"), 8080), b"hello");
             let refused = running.refused();
             drop(running);
             assert!(!server.was_reached() && refused.allow.is_none());
@@ -38,7 +38,7 @@ fn a_private_address_is_offered_to_be_allowed() {
         let mut setup = Setup::new(&["a.test:8080"]).host("a.test", at);
         setup.guarded = true;
         let running = setup.start();
-        assert!(talk(open("a.test", 8080), b"x").is_empty());
+        ends((address("a.test"), 8080), b"x");
         assert_eq!(running.refused().allow.as_deref(), Some("a.test:8080 private"));
     });
 }
@@ -53,7 +53,7 @@ fn of_several_addresses_only_the_good_ones_are_dialled() {
         setup = setup.host("a.test", good);
         setup.guarded = true;
         let running = setup.start();
-        assert!(talk(open("a.test", 8080), b"x").is_empty());
+        ends((address("a.test"), 8080), b"x");
         assert_eq!(running.connect().host, "a.test");
         let error = running.disconnect().error.unwrap();
         assert!(error.contains("192.0.2.1"), "{error}");
@@ -79,7 +79,7 @@ fn an_address_that_a_rule_names_is_no_way_to_the_loopback_either() {
         setup.guarded = true;
         let running = setup.start();
         let at: std::net::IpAddr = "127.9.9.9".parse().unwrap();
-        assert!(talk(connect((at, 8080)).unwrap(), b"x").is_empty());
+        ends((at, 8080), b"x");
         let refused = running.refused();
         assert_eq!((&*refused.why, refused.allow), ("private", None));
     });

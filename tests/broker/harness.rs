@@ -246,6 +246,15 @@ pub(crate) fn connect(at: impl Into<SocketAddr>) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Connects to where nothing is to be had, and returns when the connection has ended. It may have
+/// done so before the system call returns that makes it.
+pub(crate) fn ends(at: impl Into<SocketAddr>, words: &[u8]) {
+    match connect(at) {
+        Ok(stream) => assert_eq!(talk(stream, words), b""),
+        Err(err) => assert_eq!(err.kind(), io::ErrorKind::ConnectionReset),
+    }
+}
+
 /// The address of a name that has one.
 pub(crate) fn address(name: &str) -> Ipv4Addr {
     match ask(name, TYPE::A) {

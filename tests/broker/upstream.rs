@@ -57,7 +57,7 @@ fn a_proxy_that_refuses_is_told_of_without_its_password() {
     isolated("upstream::a_proxy_that_refuses_is_told_of_without_its_password", || {
         let (at, _asked) = proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
         let running = setup(at).start();
-        assert!(talk(open("a.test", 8080), b"hello").is_empty());
+        ends((address("a.test"), 8080), b"hello");
         let error = running.disconnect().error.unwrap();
         assert_eq!(error, "the host's proxy: it answers 407");
     });
@@ -68,7 +68,7 @@ fn what_the_proxy_is_not_for_is_dialled_and_guarded() {
     isolated("upstream::what_the_proxy_is_not_for_is_dialled_and_guarded", || {
         let server = Forbidden::new();
         let running = setup(server.at()).host("b.corp", server.at()).start();
-        assert!(talk(open("b.corp", 8080), b"hello").is_empty());
+        ends((address("b.corp"), 8080), b"hello");
         assert_eq!(running.refused().why, "private");
         assert_eq!(*running.lookups.lock().unwrap(), ["b.corp:8080"]);
         assert!(!server.was_reached());
