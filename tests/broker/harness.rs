@@ -196,15 +196,13 @@ impl Running {
     pub(crate) fn event<T>(&self, wanted: impl Fn(&Event) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         let mut others = Vec::new();
-        loop {
-            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(event) => match wanted(&event) {
-                    Some(found) => return found,
-                    None => others.push(event),
-                },
-                Err(_) => panic!("no such event among {others:#?}"),
+        while let Ok(event) = self.events.recv_timeout(end - Instant::now().min(end)) {
+            match wanted(&event) {
+                Some(found) => return found,
+                None => others.push(event),
             }
         }
+        panic!("no such event among {others:#?}")
     }
 
     pub(crate) fn refused(&self) -> Refused {
@@ -234,11 +232,11 @@ impl Running {
         drop(broker);
         events.iter().collect()
     }
+}
 
-    /// A connection to a name, as a program inside makes it.
-    pub(crate) fn open(&self, name: &str, port: u16) -> TcpStream {
-        connect((address(name), port)).unwrap()
-    }
+/// A connection to a name, as a program inside makes it.
+pub(crate) fn open(name: &str, port: u16) -> TcpStream {
+    connect((address(name), port)).unwrap()
 }
 
 pub(crate) fn connect(at: impl Into<SocketAddr>) -> io::Result<TcpStream> {
@@ -246,6 +244,15 @@ pub(crate) fn connect(at: impl Into<SocketAddr>) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// Connects to where nothing is to be had, and returns when the connection has ended. It may have
+/// done so before the system call returns that makes it.
+pub(crate) fn ends(at: impl Into<SocketAddr>, words: &[u8]) {
+    match connect(at) {
+        Ok(stream) => assert_eq!(talk(stream, words), b""),
+        Err(err) => assert_eq!(err.kind(), io::ErrorKind::ConnectionReset),
+    }
 }
 
 /// The address of a name that has one.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::log::clock::now;
 use crate::log::event::{Refused, RuleSaid};
-use crate::network::guard::Never;
+use crate::network::guard::{self, Never};
 use crate::network::proxy::written;
 use crate::network::rule::{HTTPS, Host};
 
@@ -16,6 +16,12 @@ pub(super) fn shown(host: &Host) -> String {
         Host::Name(name) => name.to_string(),
         Host::Address(address) => address.to_string(),
     }
+}
+
+/// The rule that would allow a target; the guard lets no rule speak of some addresses.
+fn allowed_by(host: &Host, port: u16) -> Option<String> {
+    let guarded = matches!(host, Host::Address(address) if guard::judge(*address, true).is_err());
+    (!guarded).then(|| as_rule(host, port))
 }
 
 /// A target as `claudebox allow` takes it.
@@ -42,7 +48,7 @@ fn tcp(host: &Host, port: u16, why: &str) -> Refused {
 pub(super) fn not_allowed(host: &Host, port: u16, denial: Option<RuleSaid>) -> Refused {
     match denial {
         Some(rule) => Refused { rule: Some(rule), ..tcp(host, port, "denied") },
-        None => Refused { allow: Some(as_rule(host, port)), ..tcp(host, port, "not-listed") },
+        None => Refused { allow: allowed_by(host, port), ..tcp(host, port, "not-listed") },
     }
 }
 
@@ -135,7 +141,8 @@ mod tests {
         let address = "127.0.0.1".parse().unwrap();
         let loopback = guarded(&host("a.test"), 443, address, Never::Loopback);
         let denied = not_allowed(&host("a.test"), 443, Some(RuleSaid::default()));
-        for refused in [loopback, denied, too_many(&host("a.test"), 443), nonsense("")] {
+        let itself = not_allowed(&host("127.0.0.1"), 443, None);
+        for refused in [loopback, itself, denied, too_many(&host("a.test"), 443), nonsense("")] {
             assert_eq!(refused.allow, None, "{refused:?}");
         }
     }
