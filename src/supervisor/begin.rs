@@ -24,6 +24,7 @@ use crate::filters::notify::Stops;
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
+use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
@@ -294,7 +295,7 @@ pub(super) fn watch(
     plan: &Plan,
     begun: Begun,
     sink: Box<dyn Sink>,
-) -> Result<(Sandbox, Init, Execs, Option<Started>)> {
+) -> Result<(Sandbox, Init, Execs, Option<Broker>)> {
     let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
@@ -327,9 +328,22 @@ pub(super) fn watch(
         exec_log,
         limits: limits.all,
     }));
+    let broker = match network::broker(plan, network, execs.notes(), init.pid) {
+        Ok(broker) => broker,
+        Err(error) => return Err(end_unstarted(error, sandbox, execs)),
+    };
     sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
     sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
-    Ok((sandbox, init, execs, network))
+    Ok((sandbox, init, execs, broker))
+}
+
+/// Ends a sandbox in which no agent was started, and its log.
+fn end_unstarted(error: Error, sandbox: Sandbox, execs: Execs) -> Error {
+    drop(sandbox);
+    let verdict = Verdict::not_started(error);
+    // The error that ended the start says more than one of the log's could.
+    let _ = execs.finish(|count| events::end(&verdict, count));
+    verdict.error.unwrap_or_else(|| Error::launcher("the session could not be started"))
 }
 
 fn exec_log_status(observed: Observed, kernel: Option<Kernel>) -> ExecLogStatus {

@@ -34,6 +34,7 @@ use self::terminal::Tty;
 use crate::error::{Error, Kind, Result, Tried as _};
 use crate::log::event::Event;
 use crate::log::sink::Sink;
+use crate::network::live::Live;
 use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
 use crate::session::inside;
 use crate::sys::fds;
@@ -123,7 +124,7 @@ fn observed(
     inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
     let mut host_files = HostFiles::new(session.directory);
     let pairs = begun.pairs.take();
-    let (sandbox, init, execs, network) = begin::watch(plan, begun, sink)?;
+    let (sandbox, init, execs, broker) = begin::watch(plan, begun, sink)?;
     let mirror = pairs.map(Pairs::keep).transpose()?;
     let running = Running {
         plan,
@@ -134,12 +135,13 @@ fn observed(
         tty: tty.as_mut(),
         control,
         host_files: &mut host_files,
-        network: None,
+        network: broker.as_ref().map(|broker| broker as &dyn Live),
     };
     let verdict = running.serve();
     execs.stop();
-    // Everything inside is dead. What the kernel has to take down is the gateway process's affair.
-    drop(network);
+    // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
+    // the kernel has to take down is the gateway process's affair.
+    drop(broker);
     for event in host_files.end() {
         execs.note(event);
     }

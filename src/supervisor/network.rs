@@ -1,11 +1,13 @@
 //! The network of a session: the gateway process, started with bwrap and waited for before the
-//! agent starts. It must never let the agent start without what the plan asks for.
+//! agent starts, and the broker that answers there. It must never let the agent start without what the plan asks for.
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::error::{Result, Tried as _};
+use crate::log::event::Event;
+use crate::network::broker::Broker;
 use crate::network::gateway::{self, Asked, Started, Starting};
 use crate::network::plan::Network;
 use crate::sandbox::plan::Plan;
@@ -22,4 +24,15 @@ pub(super) fn begin(plan: &Plan, info: Option<OwnedFd>) -> Result<Option<Startin
 /// Waits until it is set up.
 pub(super) fn ready(starting: Option<Starting>, patience: Duration) -> Result<Option<Started>> {
     starting.map(|starting| starting.ready(patience)).transpose()
+}
+
+/// Starts the broker at a gateway that is set up. `init` is pid 1 of the sandbox, as seen from here.
+pub(super) fn broker(
+    plan: &Plan,
+    gateway: Option<Started>,
+    note: impl Fn(Event) + Send + 'static,
+    init: i32,
+) -> Result<Option<Broker>> {
+    let (Network::Allow(allow), Some(gateway)) = (&plan.network, gateway) else { return Ok(None) };
+    Broker::start(allow, gateway.sockets, note, init).map(Some)
 }

@@ -25,19 +25,20 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use self::state::State;
-use super::plan::{Allow, Publish};
-use super::rule::{Rule, Rules};
-use super::sockets::{Gateway, Sockets};
+use super::live::Live;
+use super::plan::Allow;
+use super::rule::Rule;
+use super::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::Event;
 
 pub use self::outside::Outside;
+pub use super::live::{Connected, Status};
 
 /// How many names are looked up at a time, each in a thread that stands still.
 const LOOKUPS: usize = 8;
@@ -59,34 +60,6 @@ pub struct Broker {
 enum Command {
     Allow(Box<Rule>, SyncSender<Result<()>>),
     Status(SyncSender<Status>),
-}
-
-/// What a person may want to know of a running broker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// How the sandbox's traffic comes to it, and where.
-    pub gateway: Gateway,
-    /// The rules that are in force.
-    pub rules: Rules,
-    /// How many names have an address.
-    pub names: usize,
-    /// The connections that are open.
-    pub open: Vec<Connected>,
-    /// Ports inside that are there on the host's loopback, at which port.
-    pub published: Vec<Publish>,
-}
-
-/// An open connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connected {
-    /// See [`crate::log::event::Connect::host`].
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Bytes that went out of the sandbox.
-    pub sent: u64,
-    /// Bytes that came in.
-    pub received: u64,
 }
 
 impl Broker {
@@ -154,6 +127,16 @@ impl Broker {
         let commands = self.commands.as_ref().ok_or_else(gone)?;
         commands.send(command(answer)).map_err(|_| gone())?;
         answered.recv_timeout(PATIENCE).map_err(|_| gone())
+    }
+}
+
+impl Live for Broker {
+    fn allow(&self, rule: Rule) -> Result<()> {
+        Self::allow(self, rule)
+    }
+
+    fn status(&self) -> Result<Status> {
+        Self::status(self)
     }
 }
 

@@ -151,6 +151,12 @@ impl Execs {
         self.queue.push(Seen::Noted(Box::new(event)));
     }
 
+    /// The same for another thread.
+    pub fn notes(&self) -> impl Fn(Event) + Send + 'static {
+        let queue = Arc::clone(&self.queue);
+        move |event| queue.push(Seen::Noted(Box::new(event)))
+    }
+
     /// The session is about to end: what was seen is written while the sandbox dies.
     pub fn hurry(&self) {
         self.queue.hurry();
