@@ -15,21 +15,27 @@ use common::user::users;
 /// A file that is there while a session may go on.
 const HOLD: &str = "hold";
 
+/// Waits until something is so.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let late = Instant::now() + common::DEADLINE;
+    while !so() {
+        assert!(Instant::now() < late, "waiting for {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
 /// Runs a session that waits as long as [`HOLD`] is there, and what is to be done meanwhile.
-fn during(place: &Place, options: &[&str], meanwhile: impl FnOnce()) {
+/// `before` is a line of its script.
+fn during(place: &Place, options: &[&str], before: &str, meanwhile: impl FnOnce()) {
     let hold = place.project_file(HOLD, "");
-    let script = format!("echo up > up; while test -e {HOLD}; do sleep 0.05; done");
+    let script = format!("{before}\necho up > up; while test -e {HOLD}; do sleep 0.05; done");
     let session = place
         .claudebox(["run", "--no-monitor"])
         .args(options)
         .args(["--", "sh", "-c", &script])
         .start();
     let up = place.project().join("up");
-    let late = Instant::now() + common::DEADLINE;
-    while !up.exists() {
-        assert!(Instant::now() < late, "the session does not come up");
-        sleep(Duration::from_millis(20));
-    }
+    until("the session to be up", || up.exists());
     meanwhile();
     fs::remove_file(hold).unwrap();
     session.wait().code(0);
@@ -62,7 +68,7 @@ fn a_session_whose_network_goes_by_no_rules_says_so() {
             ("host", "nothing is refused", "network host: all of the host's"),
             ("none", "has no network", "network none: only a loopback of its own"),
         ] {
-            during(&place, &["--network", mode], || {
+            during(&place, &["--network", mode], "", || {
                 place.claudebox(["allow", "pypi.org"]).run().code(2).complains(says);
                 place.claudebox(["net"]).run().code(0).says("running: sh in ").says(shown);
             });
@@ -70,6 +76,58 @@ fn a_session_whose_network_goes_by_no_rules_says_so() {
         place.claudebox(["allow", "pypi.org"]).run().code(2).complains("is over: ended 0");
         place.claudebox(["net"]).run().code(0).says("ended 0");
         place.claudebox(["net", "--json"]).run().code(0).says("\"mode\":\"none\"");
+    }
+}
+
+#[test]
+fn a_running_session_reaches_what_is_allowed_from_then_on() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file(
+            ".config/claudebox/profiles/default.toml",
+            "network.deny = [\"evil.test\"]\n",
+        );
+        // A name that is allowed has an address, whether or not there is such a host.
+        let ask = "(until getent hosts late.test; do sleep 0.05; done; echo > got) &";
+        let got = place.project().join("got");
+        let allow = |rule: &str| place.claudebox(["allow", rule]).run();
+        let net = || place.claudebox(["net"]).run().code(0);
+        during(&place, &[], ask, || {
+            until("the refusal", || net().stdout.contains("\nlate.test "));
+            net().says("· claudebox allow late.test").says("NEVER ").says("MAY REACH");
+            assert!(!got.exists(), "it was reached before it was allowed");
+
+            allow("evil.test:22").code(2).complains("stays denied: `evil.test`");
+            allow("late.test").code(0).says("may reach late.test:443 from now on");
+            until("it to be reached", || got.exists());
+            allow("late.test").code(0).says("already: `late.test` (claudebox allow)");
+            allow("@npm").code(0).says("registry.npmjs.org:443 already: `@dev`");
+            net().says("late.test:443").says("claudebox allow");
+        });
+        place.claudebox(["log"]).run().code(0).says("late.test is allowed from now on");
+        place.claudebox(["log", "--failed"]).run().code(0).says("late.test is not allowed");
+        net().says("ALLOWED MEANWHILE\nlate.test (claudebox allow)");
+        let json = place.claudebox(["log", "--json"]).run().code(0);
+        assert_eq!(json.stdout.matches("\"ev\":\"allow\"").count(), 1, "{}", json.stdout);
+        place.claudebox(["verify"]).run().code(0);
+        fs::remove_file(got).unwrap();
+    }
+}
+
+/// Who is inside finds no way to say it himself; from outside there is one (the control).
+#[test]
+fn nothing_inside_can_allow() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let look = "find / -name control.sock 2>/dev/null > sockets";
+        during(&place, &[], look, || {
+            let outside = place.command("find").args([place.root().as_os_str()]).run();
+            assert!(outside.stdout.contains("/control.sock"), "{}", outside.stdout);
+        });
+        let inside = fs::read_to_string(place.project().join("sockets")).unwrap();
+        assert_eq!(inside, "", "visible inside");
     }
 }
 

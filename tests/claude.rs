@@ -62,9 +62,9 @@ fn headless() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
-        agent::let_reach_the_model(&place);
         let secret = place.home_file(".ssh/id_ed25519", "not for agents");
         let model = model();
+        agent::let_reach_the_model(&place, &model);
         let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
         with_claude(run, &model).run().code(0).says("The file is there.");
         command_ran_and_is_logged(&place, &model);
@@ -80,7 +80,6 @@ fn headless_failure_arrives_as_the_agents_own_code() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
-        agent::let_reach_the_model(&place);
         let run =
             place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "--no-such-option"]);
         let output = with_claude(run, &model()).run().code(1);
@@ -93,9 +92,9 @@ fn interactive_in_the_tmux_pane() {
     common::must_have_sandbox();
     for user in users() {
         let place = Place::new(user);
-        agent::let_reach_the_model(&place);
         agent::answer_claudes_first_questions(&place);
         let model = model();
+        agent::let_reach_the_model(&place, &model);
         let environment = agent::claude_environment(&model);
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -48,9 +48,14 @@ pub(crate) fn claude_environment(model: &ModelServer) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// Lets Claude Code reach the fake model, which listens on the host's loopback.
-pub(crate) fn let_reach_the_model(place: &Place) {
-    place.home_file(".config/claudebox/profiles/claude.toml", "network.mode = \"host\"\n");
+/// Lets Claude Code reach the fake model, which listens on the host's loopback; and nothing else of it.
+pub(crate) fn let_reach_the_model(place: &Place, model: &ModelServer) {
+    let url = model.url();
+    let port = url.rsplit(':').next().unwrap();
+    place.home_file(
+        ".config/claudebox/profiles/claude.toml",
+        format!("network.host-ports = [{port}]\n"),
+    );
 }
 
 /// Answers beforehand what Claude Code asks a person at the first start: theme, key, trust,

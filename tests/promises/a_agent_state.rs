@@ -70,13 +70,14 @@ impl Scene {
         must_have_sandbox();
         must_have(&["python3", "npm", "git"]);
         let place = Place::new(user);
-        let_reach_the_model(&place);
         let other = place.root().join("other");
         fs::create_dir(&other).unwrap();
         user.own(&other);
         place.command("git").args(["init", "-q", other.to_str().unwrap()]).run().code(0);
         let script = Script { commands: vec!["true".into()], closing: "Done.".into() };
-        Self { place, other, model: ModelServer::start(script, 0).unwrap(), looked: Cell::new(0) }
+        let model = ModelServer::start(script, 0).unwrap();
+        let_reach_the_model(&place, &model);
+        Self { place, other, model, looked: Cell::new(0) }
     }
 
     fn with_model(&self, mut run: Run) -> Run {
