@@ -24,6 +24,7 @@ mod h_layers;
 mod hostile;
 mod i_identity;
 mod l_litter;
+mod n_allowed;
 mod n_network;
 mod outside;
 mod p_hard_links;
