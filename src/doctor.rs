@@ -10,6 +10,7 @@ use crate::error::{Error, Result, Tried as _, exit};
 use crate::host::Host;
 use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
 use crate::log::reader::{Entry, Reader};
+use crate::network::gateway;
 use crate::policy::limits::remedy;
 use crate::sandbox::limits::{FILE_SIZE, NOT_ENFORCED, OPEN_FILES};
 use crate::tmux;
@@ -113,19 +114,54 @@ fn terminal(host: &Host) -> Finding {
     }
 }
 
-/// Starts `true` in a sandbox, in a project and a state directory that go away again.
+/// What the sandbox that was tried says of itself.
+struct Found {
+    confined: Confined,
+    /// What its network lacks.
+    lesser_network: Option<String>,
+}
+
+/// Starts `true` in a sandbox, in a project and a state directory that go away again; without a
+/// network, too, where it is that which cannot be had.
 fn sandbox(host: &Host) -> Vec<Finding> {
     if host.bwrap.is_none() {
         return Vec::new();
     }
-    match try_sandbox(host) {
-        Ok(Some(confined)) => enforced(&confined, host),
+    match try_sandbox(host, "allow") {
+        Err(error) if error.brief().contains(gateway::CANNOT_SET_UP) => {
+            let mut findings = findings(try_sandbox(host, "none"), host);
+            findings.push(Finding::of_error("network", &error));
+            findings
+        }
+        Ok(Some(tried)) => {
+            let network = network(tried.lesser_network.as_deref());
+            let mut findings = findings(Ok(Some(tried)), host);
+            findings.push(network);
+            findings
+        }
+        other => findings(other, host),
+    }
+}
+
+fn findings(tried: Result<Option<Found>>, host: &Host) -> Vec<Finding> {
+    match tried {
+        Ok(Some(tried)) => enforced(&tried.confined, host),
         Ok(None) => vec![Finding::new(Level::Missing, "sandbox", "it ran, and left no log")],
         Err(error) => vec![Finding::of_error("sandbox", &error)],
     }
 }
 
-fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
+/// How what is inside comes to what is allowed.
+fn network(lesser: Option<&str>) -> Finding {
+    match lesser {
+        None => Finding::new(Level::Fine, "network", "reaches what is allowed, by a gateway"),
+        Some(lacks) => Finding::new(Level::Weak, "network", visible(lacks))
+            .hint("where veth is a module of the kernel, `sudo modprobe veth` loads it")
+            .hint("where namespaces are few: `sudo sysctl user.max_net_namespaces=15000`"),
+    }
+}
+
+fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
     let scratch = tempfile::Builder::new()
         .prefix("claudebox-doctor-")
         .tempdir_in(if host.dirs.state.is_dir() { &host.dirs.state } else { Path::new("/var/tmp") })
@@ -136,7 +172,7 @@ fn try_sandbox(host: &Host) -> Result<Option<Confined>> {
         .tempdir()
         .tried(|| "make a project to try the sandbox in")?;
     let output = Command::new(&host.executable)
-        .args(["run", "--no-monitor", "--network", "none", "--project"])
+        .args(["run", "--no-monitor", "--network", network, "--project"])
         .arg(project.path())
         .args(["--", "true"])
         .env("XDG_STATE_HOME", scratch.path())
@@ -168,13 +204,17 @@ pub(crate) fn failure(stderr: &[u8]) -> Error {
     })
 }
 
-fn confinement(session: &Path) -> io::Result<Option<Confined>> {
+fn confinement(session: &Path) -> io::Result<Option<Found>> {
     let mut reader = Reader::open(session)?;
+    let mut lesser_network = None;
     while let Some(entry) = reader.next_entry()? {
-        if let Entry::Event(event, _) = entry
-            && let Event::Confined(confined) = *event
-        {
-            return Ok(Some(confined));
+        let Entry::Event(event, _) = entry else { continue };
+        match *event {
+            Event::Notice(notice) if notice.kind == gateway::LESSER => {
+                lesser_network = Some(notice.text);
+            }
+            Event::Confined(confined) => return Ok(Some(Found { confined, lesser_network })),
+            _ => {}
         }
     }
     Ok(None)
@@ -252,6 +292,14 @@ mod tests {
         let error = failure(b"claudebox: cannot start bwrap: no\nhint: do this\nhint: or that\n");
         assert_eq!(error.to_string(), "cannot start bwrap: no");
         assert_eq!(error.hints(), ["do this", "or that"]);
+    }
+
+    #[test]
+    fn a_lesser_network_is_weak_and_says_why() {
+        assert!(network(None).level == Level::Fine);
+        let weak = network(Some("there is no gateway of its own: \x1b[2J"));
+        assert!(weak.level == Level::Weak && !weak.hints.is_empty());
+        assert!(!weak.says.contains('\x1b'), "{}", weak.says);
     }
 
     #[test]

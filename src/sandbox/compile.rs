@@ -14,7 +14,7 @@ use crate::policy::mount::{Access, Mount, Source};
 use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
-pub(crate) const NEEDED: [&str; 22] = [
+pub(crate) const NEEDED: [&str; 23] = [
     "--args",
     "--as-pid-1",
     "--bind",
@@ -23,6 +23,7 @@ pub(crate) const NEEDED: [&str; 22] = [
     "--dev",
     "--dir",
     "--file",
+    "--info-fd",
     "--perms",
     "--proc",
     "--remount-ro",

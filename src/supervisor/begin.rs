@@ -25,7 +25,7 @@ use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::network::broker::Broker;
-use crate::network::gateway::Started;
+use crate::network::gateway::{LESSER, Started};
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
 use crate::sandbox::plan::{ExecLog, Plan};
@@ -319,7 +319,7 @@ pub(super) fn watch(
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
     }
     if let Some(lesser) = network.as_ref().and_then(|network| network.notice.as_deref()) {
-        execs.note(events::notice("network-lesser", lesser));
+        execs.note(events::notice(LESSER, lesser));
     }
     execs.note(Event::Confined(Confined {
         t: now(),

@@ -97,6 +97,12 @@ fn namespaces(error: Error, userns: Userns) -> Error {
             "user namespaces are switched off: `sudo sysctl kernel.unprivileged_userns_clone=1`",
         );
     }
+    if error.brief().contains("max_*_namespaces exceeded") {
+        return error.hint(
+            "no more namespaces are allowed: `sudo sysctl user.max_user_namespaces=15000 \
+             user.max_net_namespaces=15000`",
+        );
+    }
     if userns.none_allowed {
         return error
             .hint("no user namespace is allowed: `sudo sysctl user.max_user_namespaces=15000`");
@@ -151,6 +157,9 @@ mod tests {
         assert!(off.contains("unprivileged_userns_clone=1"));
         let none = shown(words, Userns { none_allowed: true, ..Userns::default() });
         assert!(none.contains("max_user_namespaces="));
+        let exceeded = "bwrap: Creating new namespace failed: nesting depth or \
+                        /proc/sys/user/max_*_namespaces exceeded (ENOSPC)";
+        assert!(shown(exceeded, Userns::default()).contains("max_net_namespaces="));
         let nested = shown(words, Userns { nested: true, ..Userns::default() });
         assert!(nested.contains("nested-userns"));
         assert!(shown(words, Userns::default()).contains("container"));

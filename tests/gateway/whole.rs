@@ -46,13 +46,13 @@ fn running(user: User) -> (Room, Child) {
 fn the_agent_finds_its_network_set_up_and_nothing_in_it() {
     for user in users() {
         let script = format!(
-            "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' \\n'; echo
+            "ip -br link | tr -s ' ' | cut -d ' ' -f 1,2
              grep CapEff /proc/self/status | cut -f2
              python3 -c '{CONNECTS}' tcp/1.1.1.1/443 udp/8.8.8.8/53 bind/0.0.0.0/80"
         );
         let output = Room::new(&allow(&["/bin/sh", "-c", &script]), *user).output();
         let inside = String::from_utf8(output.stdout).unwrap();
-        let expected = "loeth0\n0000000000000000\ntcp/1.1.1.1/443 ECONNREFUSED\n\
+        let expected = "lo UNKNOWN\neth0@if100 UP\n0000000000000000\ntcp/1.1.1.1/443 ECONNREFUSED\n\
                         udp/8.8.8.8/53 ECONNREFUSED\nbind/0.0.0.0/80 bound\n";
         assert_eq!(inside, expected, "{user:?} {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -34,6 +34,11 @@ use crate::profile::schema::Demand;
 use crate::sys::channel::{self, Channel};
 use crate::sys::process::SingleThreaded;
 
+/// How an error of [`Starting::ready`] begins.
+pub(crate) const CANNOT_SET_UP: &str = "cannot set up the network";
+/// The kind of the notice that [`Started::notice`] becomes (`docs/events.md`).
+pub(crate) const LESSER: &str = "network-lesser";
+
 /// What is asked of the gateway process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -103,7 +108,7 @@ impl Starting {
     pub fn ready(self, patience: Duration) -> Result<Started> {
         let until = Instant::now() + patience;
         if !readable(&self.channel, until).tried(|| "wait for the gateway process")? {
-            return Err(Error::launcher("the network was not set up in time"));
+            return Err(Error::launcher(format!("{CANNOT_SET_UP} in time")));
         }
         let report = self.channel.receive().tried(|| "hear from the gateway process")?;
         match report.map(|report| report.message) {
@@ -113,12 +118,14 @@ impl Starting {
                 Ok(Started { sockets, notice })
             }
             Some(Report::Failed { message, hints }) => Err(self.refused(&message, hints)),
-            None => Err(Error::launcher("the gateway process ended before the network was set up")),
+            None => {
+                Err(Error::launcher(format!("{CANNOT_SET_UP}: the gateway process was killed")))
+            }
         }
     }
 
     fn refused(&self, message: &str, hints: Vec<String>) -> Error {
-        let error = Error::launcher(format!("cannot set up the network: {message}"));
+        let error = Error::launcher(format!("{CANNOT_SET_UP}: {message}"));
         let error = hints.into_iter().fold(error, Error::hint);
         let error = if self.ways == [Way::Veth] {
             error.hint("`transparent = \"best-effort\"` in the profile takes less")

@@ -87,10 +87,10 @@ pub(super) enum Route {
 }
 
 impl Message {
-    /// A veth pair: one end here, the other in another namespace.
-    pub(super) fn veth(name: &str, peer: &str, namespace: BorrowedFd<'_>) -> Self {
+    /// A veth pair: one end here, under this number, the other in another namespace.
+    pub(super) fn veth(link: u32, name: &str, peer: &str, namespace: BorrowedFd<'_>) -> Self {
         let mut message = Self::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-        message.link(0, 0);
+        message.link(link, 0);
         message.text(IFLA_IFNAME, name);
         message.nested(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_KIND, "veth");

@@ -18,6 +18,10 @@ use crate::network::sockets::{Gateway, Way};
 /// The gateway's link to the sandbox, and its other end.
 const OUTSIDE: &str = "gw0";
 const INSIDE: &str = "eth0";
+/// The number of the gateway's link: one that the other end does not get in its namespace. Where both
+/// have the same, the kernel takes them for links of the wire and says only after a second that they
+/// are up (`linkwatch_urgent_event` of Linux), and programs that look there see no network.
+const OUTSIDE_NUMBER: u32 = 100;
 /// How long bwrap may take to bring the loopback up, and the kernel a pair of links.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Unique local addresses (RFC 4193) of nobody else's: inside is no other network.
@@ -112,10 +116,12 @@ fn veth_in_new(namespaces: &mut Namespaces, v4: Ends<Ipv4Addr>) -> Result<(u32, 
         .and_then(|links| Ok((links, Rtnetlink::here()?)))
         .doing("ask about the gateway's links")?;
     outside.ask(Message::up(LOOPBACK)).doing("bring the gateway's loopback up")?;
-    outside.ask(Message::veth(OUTSIDE, INSIDE, namespaces.inside())).doing("make a veth pair")?;
+    outside
+        .ask(Message::veth(OUTSIDE_NUMBER, OUTSIDE, INSIDE, namespaces.inside()))
+        .doing("make a veth pair")?;
     sysctl::of_the_gateway(OUTSIDE);
-    let index = |netlink: &Rtnetlink, name| netlink.index(name).doing("find an end of the pair");
-    let (gw, eth) = (index(&outside, OUTSIDE)?, index(&inside, INSIDE)?);
+    let gw = OUTSIDE_NUMBER;
+    let eth = inside.index(INSIDE).doing("find the sandbox's end of the pair")?;
     // Before they are up; where this fails there is no IPv6.
     let v6 = outside.ask(Message::without_link_local(gw)).is_ok()
         && inside.ask(Message::without_link_local(eth)).is_ok();
@@ -126,7 +132,8 @@ fn veth_in_new(namespaces: &mut Namespaces, v4: Ends<Ipv4Addr>) -> Result<(u32, 
     let v6 = v6 && join(&outside, gw, &inside, eth, V6.both()).is_ok();
     let until = Instant::now() + PATIENCE;
     // If it takes long, packets are only late.
-    let _ = links.wait_operational(gw, until);
+    let _ =
+        links.wait_operational(gw, until).and_then(|()| links_inside.wait_operational(eth, until));
     // bwrap brings it up, long ago by now: a port of the host's is to be had there.
     links_inside.wait_up(LOOPBACK, until).doing("wait for bwrap to bring the loopback up")?;
     Ok((gw, v6))
