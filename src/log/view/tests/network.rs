@@ -82,6 +82,26 @@ fn refusals_are_failures_and_can_be_searched_for() {
 }
 
 #[test]
+fn what_was_counted_is_shown_by_time_alone_and_then_nothing_wakes() {
+    let mut view = View::new(options());
+    let session = installing();
+    let running = session.events.len() - 2;
+    for event in session.events.into_iter().take(running) {
+        view.event(event);
+    }
+    assert!(!view.take().contains("x3"));
+    let mut wakeups = 0;
+    while let Some(deadline) = view.deadline() {
+        view.pass(deadline);
+        wakeups += 1;
+        assert!(wakeups < 6, "an idle session costs nothing");
+    }
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert!(shown.contains("net    x3   registry.npmjs.org:443"), "{shown}");
+    assert!(shown.contains("deny    x3   telemetry.example.com"), "{shown}");
+}
+
+#[test]
 fn with_nothing_folded_every_connection_is_there() {
     let shown = installing().shown(None, |options| options.all = true);
     assert_eq!(shown.matches(" net ").count(), 8, "{shown}");
