@@ -18,6 +18,7 @@ mod sysctl;
 mod talk;
 mod ways;
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -114,7 +115,8 @@ impl Starting {
         match report.map(|report| report.message) {
             Some(Report::Ready { gateway, passed_over }) => {
                 let notice = notice(gateway.way, &passed_over);
-                let sockets = Box::new(Client { channel: self.channel, gateway });
+                let lost = Cell::new(false);
+                let sockets = Box::new(Client { channel: self.channel, gateway, lost });
                 Ok(Started { sockets, notice })
             }
             Some(Report::Failed { message, hints }) => Err(self.refused(&message, hints)),
@@ -153,21 +155,47 @@ fn notice(way: Way, passed_over: &[String]) -> Option<String> {
     (!passed_over.is_empty()).then(|| format!("there is no gateway of its own: {lacks} ({why})"))
 }
 
+/// How long the gateway process may take to make a socket. Only one that somebody stopped takes so
+/// long.
+const SOCKET: Duration = Duration::from_secs(5);
+
 /// The supervisor's side.
 #[derive(Debug)]
 struct Client {
     channel: Channel,
     gateway: Gateway,
+    /// No answer came, or one that was none: what comes next would be taken for another's.
+    lost: Cell<bool>,
 }
 
 impl Client {
     fn want(&self, wanted: Wanted) -> io::Result<OwnedFd> {
-        self.channel.send(&wanted, &[])?;
-        let gone = || io::Error::new(io::ErrorKind::BrokenPipe, "the gateway process is gone");
-        let made = self.channel.receive::<Made>()?.ok_or_else(gone)?;
-        made.message.0.map_err(io::Error::from_raw_os_error)?;
-        made.fds.into_iter().next().ok_or_else(|| io::Error::other("no socket came"))
+        if self.lost.get() {
+            return Err(lost("the gateway process is gone"));
+        }
+        let made = self.ask(wanted);
+        self.lost.set(made.is_err());
+        made?
     }
+
+    /// The outer error is of the way to the gateway process, the inner one its answer.
+    fn ask(&self, wanted: Wanted) -> io::Result<io::Result<OwnedFd>> {
+        self.channel.send(&wanted, &[])?;
+        if !readable(&self.channel, Instant::now() + SOCKET)? {
+            return Err(lost("the gateway process does not answer"));
+        }
+        let made = self.channel.receive::<Made>()?;
+        let made = made.ok_or_else(|| lost("the gateway process is gone"))?;
+        match (made.message.0, made.fds.into_iter().next()) {
+            (Ok(()), Some(socket)) => Ok(Ok(socket)),
+            (Ok(()), None) => Err(lost("the gateway process sent no socket")),
+            (Err(errno), _) => Ok(Err(io::Error::from_raw_os_error(errno))),
+        }
+    }
+}
+
+fn lost(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, what)
 }
 
 impl Sockets for Client {
@@ -198,6 +226,9 @@ impl Sockets for Client {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     fn allow(transparent: Demand, proxy: Option<u16>) -> Allow {
@@ -220,6 +251,36 @@ mod tests {
         let all = [Way::Veth, Way::AnyIp, Way::ProxyOnly];
         assert_eq!(ways(Demand::BestEffort, Some(3128)), all);
         assert_eq!(ways(Demand::Off, Some(3128)), [Way::ProxyOnly]);
+    }
+
+    fn client() -> (Client, Channel) {
+        let (channel, theirs) = channel::pair().unwrap();
+        let gateway = Gateway { way: Way::Veth, v4: Ipv4Addr::LOCALHOST, v6: None };
+        (Client { channel, gateway, lost: Cell::new(false) }, theirs)
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_made_does_not_stand_in_the_way_of_the_next() {
+        let (client, theirs) = client();
+        theirs.send(&Made(Err(libc::EADDRINUSE)), &[]).unwrap();
+        let at = "198.18.0.9:443".parse().unwrap();
+        assert_eq!(client.listen(at).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let file = tempfile::tempfile().unwrap();
+        theirs.send(&Made(Ok(())), &[file.as_fd()]).unwrap();
+        assert!(client.attempts().is_ok());
+    }
+
+    #[test]
+    fn a_gateway_process_that_answers_wrongly_or_not_is_asked_no_more() {
+        let (client, theirs) = client();
+        theirs.send(&Made(Ok(())), &[]).unwrap();
+        assert!(client.attempts().unwrap_err().to_string().contains("no socket"));
+        let file = tempfile::tempfile().unwrap();
+        theirs.send(&Made(Ok(())), &[file.as_fd()]).unwrap();
+        assert_eq!(client.attempts().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let (client, theirs) = self::client();
+        drop(theirs);
+        assert!(client.connect_inside(false).is_err());
     }
 
     #[test]
