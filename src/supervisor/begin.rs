@@ -29,12 +29,9 @@ use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::{Channel, Received};
 use crate::sys::pidfd::{self, ExitSource};
-use crate::sys::seccomp::Receiver;
 
 /// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the probe's exec may take to arrive (see [`Report::Probe`]).
-const PROBE: Duration = Duration::from_secs(2);
 
 /// An inner stage that waits for [`Order::Proceed`].
 pub(super) struct Begun {
@@ -111,6 +108,7 @@ fn begin_in(
         let for_group = refusal::is_systemds(&sandbox.words());
         Failed { verdict, for_group }
     })?;
+    let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
     let (observing, init) = accept(plan, ready.observed, fds, pid)
         .map_err(|error| later(Verdict::not_started(error)))?;
     Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
@@ -126,7 +124,7 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
             Some(Kernel { verifies: kernel.verifies && plan.verify, ..kernel })
         }
     };
-    let stops = kernel.map(|kernel| Stops {
+    let stops = kernel.filter(|kernel| kernel.observes.is_ok()).map(|kernel| Stops {
         starts: kernel.verifies,
         exits: kernel.exits == ExitSource::ExitGroup,
         sockets: cfg!(target_arch = "x86_64"),
@@ -136,32 +134,21 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
     Ok(kernel)
 }
 
-/// Follows the handshake until the inner stage is ready.
+/// Waits until the inner stage is ready.
 fn handshake(
     sandbox: &Sandbox,
     signals: &Signals,
 ) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Verdict> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let received = next(sandbox, signals, deadline)?;
-        match received.message {
-            Report::Probe => {
-                let listener = received.fds.into_iter().next();
-                // If it fails, dropping the listener lets the probe's exec fail with ENOSYS, and
-                // the inner stage reports that.
-                if let Some(listener) = listener {
-                    let _ = answer_probe(listener);
-                }
-            }
-            Report::Ready(ready) => return Ok((ready, received.fds, received.pid)),
-            Report::Failed { message, hints } => {
-                let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
-                return Err(Verdict::not_started(error));
-            }
-            other => {
-                let error = Error::launcher(format!("the inner stage said {other:?} too early"));
-                return Err(Verdict::not_started(error));
-            }
+    let received = next(sandbox, signals, Instant::now() + PATIENCE)?;
+    match received.message {
+        Report::Ready(ready) => Ok((ready, received.fds, received.pid)),
+        Report::Failed { message, hints } => {
+            let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
+            Err(Verdict::not_started(error))
+        }
+        other => {
+            let error = Error::launcher(format!("the inner stage said {other:?} too early"));
+            Err(Verdict::not_started(error))
         }
     }
 }
@@ -219,20 +206,12 @@ fn broken_off(sandbox: &Sandbox) -> Error {
     refusal::explain(&sandbox.words(), Userns::read())
 }
 
-/// Lets the one exec of the probe go on.
-fn answer_probe(listener: OwnedFd) -> io::Result<()> {
-    let mut receiver = Receiver::new(listener)?;
-    let timeout = Timespec::try_from(PROBE).map_err(io::Error::other)?;
-    let asked = {
-        let mut ready = [PollFd::new(&receiver, PollFlags::IN)];
-        poll(&mut ready, Some(&timeout))?;
-        ready[0].revents().contains(PollFlags::IN)
-    };
-    if asked {
-        let notification = receiver.receive()?;
-        receiver.proceed(notification.id)?;
+/// What the inner stage did not try, because it does not work here, is not there either.
+fn observed(inner: Observed, kernel: Option<Kernel>) -> Observed {
+    match kernel.map(|kernel| kernel.observes) {
+        Some(Err(errno)) => Observed::Unavailable { errno },
+        Some(Ok(())) | None => inner,
     }
-    Ok(())
 }
 
 /// Looks at what the inner stage could get against what the plan demands.
