@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -15,6 +15,7 @@ use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
 use super::refusal::{self, Userns};
+use super::scope::Joining;
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
@@ -92,6 +93,18 @@ struct Failed {
     for_group: bool,
 }
 
+impl From<Verdict> for Failed {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, for_group: false }
+    }
+}
+
+impl Failed {
+    fn for_group(error: Error) -> Self {
+        Self { verdict: Verdict::not_started(error), for_group: true }
+    }
+}
+
 /// Starts the sandbox in the group of these limits.
 fn begin_in(
     plan: &Plan,
@@ -99,18 +112,15 @@ fn begin_in(
     signals: &Signals,
     foreground: bool,
 ) -> Result<Begun, Failed> {
-    let at_start = |error| Failed { verdict: Verdict::not_started(error), for_group: true };
-    let later = |verdict| Failed { verdict, for_group: false };
-    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(at_start)?;
-    let sandbox = Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
-    let kernel = observe(plan, &sandbox).map_err(|error| later(Verdict::not_started(error)))?;
-    let (ready, fds, pid) = handshake(&sandbox, signals).map_err(|verdict| {
-        let for_group = refusal::is_systemds(&sandbox.words());
-        Failed { verdict, for_group }
-    })?;
+    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
+    let (sandbox, joining) =
+        Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(Failed::for_group)?;
+    let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
+    let deadline = Instant::now() + PATIENCE;
+    let waiting = Waiting { sandbox: &sandbox, signals, deadline, joining };
+    let (ready, fds, pid) = waiting.handshake()?;
     let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
-    let (observing, init) = accept(plan, ready.observed, fds, pid)
-        .map_err(|error| later(Verdict::not_started(error)))?;
+    let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
     Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
 }
 
@@ -134,69 +144,102 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
     Ok(kernel)
 }
 
-/// Waits until the inner stage is ready.
-fn handshake(
-    sandbox: &Sandbox,
-    signals: &Signals,
-) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Verdict> {
-    let received = next(sandbox, signals, Instant::now() + PATIENCE)?;
-    match received.message {
-        Report::Ready(ready) => Ok((ready, received.fds, received.pid)),
-        Report::Failed { message, hints } => {
-            let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
-            Err(Verdict::not_started(error))
+/// A sandbox that is not ready yet.
+struct Waiting<'a> {
+    sandbox: &'a Sandbox,
+    signals: &'a Signals,
+    deadline: Instant,
+    /// Its way into a scope, if it has one.
+    joining: Option<Joining>,
+}
+
+impl Waiting<'_> {
+    /// Waits until the inner stage is ready, and in its scope.
+    fn handshake(mut self) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Failed> {
+        loop {
+            let Some(received) = self.next()? else { continue };
+            return match received.message {
+                Report::Ready(ready) => {
+                    self.joined(received.pid)?;
+                    Ok((ready, received.fds, received.pid))
+                }
+                Report::Failed { message, hints } => {
+                    let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
+                    Err(Verdict::not_started(error).into())
+                }
+                other => Err(too_early(&other)),
+            };
         }
-        other => {
-            let error = Error::launcher(format!("the inner stage said {other:?} too early"));
-            Err(Verdict::not_started(error))
+    }
+
+    /// Waits until the sandbox is in its scope. Of its processes only pid 1 lives now.
+    fn joined(&mut self, init: Option<i32>) -> Result<(), Failed> {
+        while self.joining.as_ref().is_some_and(|joining| !joining.is_over()) {
+            if let Some(received) = self.next()? {
+                return Err(too_early(&received.message));
+            }
+        }
+        let Some(joining) = &self.joining else { return Ok(()) };
+        joining.check(init).map_err(Failed::for_group)
+    }
+
+    /// The next message, unless the start is over first; `None` when it came nearer to its scope.
+    fn next(&mut self) -> Result<Option<Received<Report>>, Failed> {
+        let not_started = |err: io::Error| {
+            Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
+        };
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let pause = self.joining.as_ref().and_then(Joining::pause);
+            let timeout = Timespec::try_from(pause.map_or(left, |pause| pause.min(left)))
+                .map_err(|err| not_started(io::Error::other(err)))?;
+            let (inner, bwrap) = (self.sandbox.inner.as_fd(), self.sandbox.pidfd());
+            let joining = self.joining.as_ref().and_then(Joining::event);
+            let mut ready: Vec<PollFd<'_>> = [inner, self.signals.as_fd(), bwrap]
+                .into_iter()
+                .chain(joining)
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .collect();
+            let count = match poll(&mut ready, Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other.map_err(|err| not_started(err.into()))?,
+            };
+            let is_ready =
+                |index: usize| ready.get(index).is_some_and(|fd| !fd.revents().is_empty());
+            let [message, signal, ended, step] = [0, 1, 2, 3].map(is_ready);
+            if count == 0 && left.is_zero() {
+                let words = "the sandbox was not ready within 30 s";
+                return Err(Verdict::not_started(Error::launcher(words)).into());
+            }
+            if signal
+                && let Some(signal) = self.signals.next().map_err(not_started)?
+                && signal != Signal::SIGTSTP
+            {
+                return Err(Verdict::terminated(signal as i32).into());
+            }
+            if message {
+                return match self.sandbox.inner.receive().map_err(not_started)? {
+                    Some(received) => Ok(Some(received)),
+                    None => Err(Verdict::not_started(broken_off(self.sandbox)).into()),
+                };
+            }
+            // A bwrap that was killed can leave a child that waits for it and holds the socket open.
+            if ended {
+                return Err(Verdict::not_started(broken_off(self.sandbox)).into());
+            }
+            if (step || count == 0)
+                && let Some(joining) = &mut self.joining
+            {
+                joining.step().map_err(Failed::for_group)?;
+                return Ok(None);
+            }
         }
     }
 }
 
-/// The next message, unless the start is over first.
-fn next(
-    sandbox: &Sandbox,
-    signals: &Signals,
-    deadline: Instant,
-) -> Result<Received<Report>, Verdict> {
-    let not_started = |err: io::Error| {
-        Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
-    };
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(|err| not_started(io::Error::other(err)))?;
-        let bwrap = sandbox.pidfd();
-        let mut ready = [
-            PollFd::new(&sandbox.inner, PollFlags::IN),
-            PollFd::new(signals, PollFlags::IN),
-            PollFd::new(&bwrap, PollFlags::IN),
-        ];
-        let count = match poll(&mut ready, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other.map_err(|err| not_started(err.into()))?,
-        };
-        let [message, signal, ended] = ready.map(|fd| !fd.revents().is_empty());
-        if count == 0 {
-            let words = "the sandbox was not ready within 30 s";
-            return Err(Verdict::not_started(Error::launcher(words)));
-        }
-        if signal
-            && let Some(signal) = signals.next().map_err(not_started)?
-            && signal != Signal::SIGTSTP
-        {
-            return Err(Verdict::terminated(signal as i32));
-        }
-        if message {
-            return match sandbox.inner.receive().map_err(not_started)? {
-                Some(received) => Ok(received),
-                None => Err(Verdict::not_started(broken_off(sandbox))),
-            };
-        }
-        // A bwrap that was killed can leave a child that waits for it and holds the socket open.
-        if ended {
-            return Err(Verdict::not_started(broken_off(sandbox)));
-        }
-    }
+fn too_early(report: &Report) -> Failed {
+    let words = format!("the inner stage said {report:?} too early");
+    Verdict::not_started(Error::launcher(words)).into()
 }
 
 /// bwrap or the inner stage ended before it was ready: what did they say?

@@ -14,6 +14,7 @@ mod events;
 mod host_files;
 mod mirror;
 mod refusal;
+mod scope;
 mod serve;
 mod signals;
 mod spawn;

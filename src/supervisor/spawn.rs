@@ -23,6 +23,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::arguments::Arguments;
 use super::cgroup::Cgroup;
+use super::scope::Joining;
 use crate::error::{Error, Result, Tried as _};
 use crate::sandbox::inner;
 use crate::sandbox::inner::handshake::{Mounted, Orders};
@@ -56,9 +57,14 @@ struct Life {
 }
 
 impl Sandbox {
-    /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
-    /// `foreground`: see [`Orders::foreground`].
-    pub(super) fn start(plan: &Plan, cgroup: Cgroup, foreground: bool) -> Result<Self> {
+    /// Spawns bwrap, and begins to have it moved into its scope if it has one. The caller's process must
+    /// have no other child when it is reaped: it adopts what bwrap leaves. `foreground`: see
+    /// [`Orders::foreground`].
+    pub(super) fn start(
+        plan: &Plan,
+        mut cgroup: Cgroup,
+        foreground: bool,
+    ) -> Result<(Self, Option<Joining>)> {
         no_directory("standard input", &io::stdin())?;
         no_directory("standard output", &io::stdout())?;
         no_directory("standard error", &io::stderr())?;
@@ -74,22 +80,26 @@ impl Sandbox {
         let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
-        let args: [OsString; 7] = [
-            "--args".into(),
-            fds::number(&words).into(),
-            "--".into(),
-            inner::PROGRAM.into(),
-            "__inner".into(),
-            fds::number(&theirs).into(),
-            fds::number(&orders).into(),
-        ];
+        let mut args: Vec<OsString> = vec!["--args".into(), fds::number(&words).into()];
+        let scope = cgroup.scope.take();
+        let scope =
+            scope.map(|scope| pipe_with(PipeFlags::CLOEXEC).map(|info| (scope, info))).transpose();
+        let scope = scope.tried(|| "make a pipe")?;
+        // bwrap closes it in both of its halves before it executes anything.
+        let info = scope.as_ref().map(|(_, (_, theirs))| theirs.as_fd());
+        if let Some(info) = &info {
+            args.extend(["--info-fd".into(), fds::number(info).into()]);
+        }
+        args.extend(["--".into(), inner::PROGRAM.into(), "__inner".into()]);
+        args.extend([fds::number(&theirs).into(), fds::number(&orders).into()]);
         let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
         let inherit: Vec<BorrowedFd<'_>> = handed
             .into_iter()
             .chain([theirs.as_fd()])
+            .chain(info)
             .chain(opened.iter().map(AsFd::as_fd))
             .collect();
-        let child = spawn(plan.bwrap.as_path(), args.into(), &cgroup, &inherit, stderr.as_fd())?;
+        let child = spawn(plan.bwrap.as_path(), &args, &cgroup, &inherit, stderr.as_fd())?;
         let pidfd = match pidfd::open(child.pid().as_raw()) {
             Ok(pidfd) => pidfd,
             Err(err) => {
@@ -97,8 +107,9 @@ impl Sandbox {
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
         };
+        let joining = scope.map(|(scope, (ours, _))| scope.join(child.pid().as_raw(), ours));
         let life = Life { reading, _writing: writing };
-        Ok(Self { inner, child, pidfd, life, stderr, _cgroup: cgroup })
+        Ok((Self { inner, child, pidfd, life, stderr, _cgroup: cgroup }, joining))
     }
 
     /// From now on the kernel kills bwrap when we die. To be called when the inner stage is up.
@@ -147,22 +158,16 @@ impl Drop for Sandbox {
     }
 }
 
-/// Executes bwrap, or what puts it into its group and then becomes it.
+/// Executes bwrap, in its group.
 fn spawn(
-    bwrap: &Path,
-    args: Vec<OsString>,
+    program: &Path,
+    args: &[OsString],
     cgroup: &Cgroup,
     inherit: &[BorrowedFd<'_>],
     stderr: BorrowedFd<'_>,
 ) -> Result<Child> {
-    let (program, name, args) = match &cgroup.through {
-        None => (bwrap, "bwrap", args),
-        Some((program, before)) => {
-            (&**program, "systemd-run", [&**before, &[bwrap.into()], &args].concat())
-        }
-    };
-    let (args, env, enter) = (&args, &cgroup.env, &cgroup.enter);
-    let bare = Bare { program, name, args, env, enter, inherit, stderr };
+    let (into, enter) = (cgroup.into.as_ref().map(AsFd::as_fd), &*cgroup.enter);
+    let bare = Bare { program, name: "bwrap", args, into, enter, inherit, stderr };
     bare.spawn().map_err(|err| cannot_start(&visible_path(program), &err))
 }
 
