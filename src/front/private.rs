@@ -25,9 +25,9 @@ use crate::visible::{visible, visible_path};
 /// How long the terminal and the supervisor may take to appear.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What there is to tell the user. It is told when tmux has left the terminal: what was printed just
-/// before tmux came would be lost, for it begins with throwing away what the terminal has not read
-/// yet (tcflush(3), `TCOFLUSH`), and hides the rest.
+/// What there is to tell the user. It is told when tmux has left the terminal: of what was printed just
+/// before it comes, it throws away what is still on its way there (tcflush(3), `TCOFLUSH`), and hides the
+/// rest.
 type Notes = Vec<String>;
 
 /// Runs a session until it ends or is detached from.
