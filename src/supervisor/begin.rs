@@ -52,7 +52,7 @@ pub(super) struct Begun {
 struct Observing {
     listener: OwnedFd,
     /// The sandbox's root directory.
-    root: OwnedFd,
+    root: Root,
     /// To pid 1, which makes sockets.
     sockets: Channel,
 }
@@ -270,6 +270,7 @@ fn accept(
         .tried(|| "watch the inner stage")?;
     let observing = match (observed, <[OwnedFd; 3]>::try_from(fds)) {
         (Observed::On { .. }, Ok([listener, root, sockets])) => {
+            let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
             Some(Observing { listener, root, sockets: sockets.into() })
         }
         (Observed::On { .. }, Err(_)) => {
@@ -317,7 +318,6 @@ pub(super) fn watch(
                 tool_marker: plan.summary.tool_marker.clone(),
                 init_pid: init.pid,
             };
-            let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
             execs::start(listener, root, options, Some(sockets), sink)?
         }
         _ => execs::start_unobserved(sink)?,
@@ -336,7 +336,8 @@ pub(super) fn watch(
         limits: limits.all,
     }));
     sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
-    sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
+    // If the inner stage is gone, the loop that serves it is about to see it.
+    let _ = sandbox.inner.send(&Order::Proceed, &[]);
     Ok((sandbox, init, execs))
 }
 
