@@ -3,36 +3,27 @@
 //! with nothing left running.
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::Signal;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::OwnedFd;
 
 use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
-use super::refusal::{self, Userns};
-use super::scope::Joining;
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
+use super::waiting::{Failed, Waiting};
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::notify::Stops;
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::sandbox;
-use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
+use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
-use crate::sys::channel::{Channel, Received};
+use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
-
-/// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An inner stage that waits for [`Order::Proceed`].
 pub(super) struct Begun {
@@ -42,7 +33,7 @@ pub(super) struct Begun {
     /// What is limited, and by what.
     limits: sandbox::limits::Limits,
     kernel: Option<Kernel>,
-    /// What came with [`Report::Ready`] if execs are observed.
+    /// What came with [`Ready`] if execs are observed.
     observing: Option<Observing>,
     /// The files that are kept in step with the host's.
     pub(super) pairs: Option<Pairs>,
@@ -86,25 +77,6 @@ pub(super) fn begin(
     Ok(Begun { pairs: Some(pairs), ..begun })
 }
 
-/// Why a sandbox did not begin.
-struct Failed {
-    verdict: Verdict,
-    /// It may begin without its group, and nothing of it has run.
-    for_group: bool,
-}
-
-impl From<Verdict> for Failed {
-    fn from(verdict: Verdict) -> Self {
-        Self { verdict, for_group: false }
-    }
-}
-
-impl Failed {
-    fn for_group(error: Error) -> Self {
-        Self { verdict: Verdict::not_started(error), for_group: true }
-    }
-}
-
 /// Starts the sandbox in the group of these limits.
 fn begin_in(
     plan: &Plan,
@@ -116,9 +88,7 @@ fn begin_in(
     let (sandbox, joining) =
         Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(Failed::for_group)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
-    let deadline = Instant::now() + PATIENCE;
-    let waiting = Waiting { sandbox: &sandbox, signals, deadline, joining };
-    let (ready, fds, pid) = waiting.handshake()?;
+    let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
     let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
     let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
     Ok(Begun { sandbox, init, ready, limits: limits.clone(), kernel, observing, pairs: None })
@@ -142,111 +112,6 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
     // An inner stage that is gone already says why when its first message is waited for.
     let _ = sandbox.inner.send(&Order::Observe(stops), &[]);
     Ok(kernel)
-}
-
-/// A sandbox that is not ready yet.
-struct Waiting<'a> {
-    sandbox: &'a Sandbox,
-    signals: &'a Signals,
-    deadline: Instant,
-    /// Its way into a scope, if it has one.
-    joining: Option<Joining>,
-}
-
-impl Waiting<'_> {
-    /// Waits until the inner stage is ready, and in its scope.
-    fn handshake(mut self) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Failed> {
-        loop {
-            let Some(received) = self.next()? else { continue };
-            return match received.message {
-                Report::Ready(ready) => {
-                    self.joined(received.pid)?;
-                    Ok((ready, received.fds, received.pid))
-                }
-                Report::Failed { message, hints } => {
-                    let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
-                    Err(Verdict::not_started(error).into())
-                }
-                other => Err(too_early(&other)),
-            };
-        }
-    }
-
-    /// Waits until the sandbox is in its scope. Of its processes only pid 1 lives now.
-    fn joined(&mut self, init: Option<i32>) -> Result<(), Failed> {
-        while self.joining.as_ref().is_some_and(|joining| !joining.is_over()) {
-            if let Some(received) = self.next()? {
-                return Err(too_early(&received.message));
-            }
-        }
-        let Some(joining) = &self.joining else { return Ok(()) };
-        joining.check(init).map_err(Failed::for_group)
-    }
-
-    /// The next message, unless the start is over first; `None` when it came nearer to its scope.
-    fn next(&mut self) -> Result<Option<Received<Report>>, Failed> {
-        let not_started = |err: io::Error| {
-            Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
-        };
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let pause = self.joining.as_ref().and_then(Joining::pause);
-            let timeout = Timespec::try_from(pause.map_or(left, |pause| pause.min(left)))
-                .map_err(|err| not_started(io::Error::other(err)))?;
-            let (inner, bwrap) = (self.sandbox.inner.as_fd(), self.sandbox.pidfd());
-            let joining = self.joining.as_ref().and_then(Joining::event);
-            let mut ready: Vec<PollFd<'_>> = [inner, self.signals.as_fd(), bwrap]
-                .into_iter()
-                .chain(joining)
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-                .collect();
-            let count = match poll(&mut ready, Some(&timeout)) {
-                Err(rustix::io::Errno::INTR) => continue,
-                other => other.map_err(|err| not_started(err.into()))?,
-            };
-            let is_ready =
-                |index: usize| ready.get(index).is_some_and(|fd| !fd.revents().is_empty());
-            let [message, signal, ended, step] = [0, 1, 2, 3].map(is_ready);
-            if count == 0 && left.is_zero() {
-                let words = "the sandbox was not ready within 30 s";
-                return Err(Verdict::not_started(Error::launcher(words)).into());
-            }
-            if signal
-                && let Some(signal) = self.signals.next().map_err(not_started)?
-                && signal != Signal::SIGTSTP
-            {
-                return Err(Verdict::terminated(signal as i32).into());
-            }
-            if message {
-                return match self.sandbox.inner.receive().map_err(not_started)? {
-                    Some(received) => Ok(Some(received)),
-                    None => Err(Verdict::not_started(broken_off(self.sandbox)).into()),
-                };
-            }
-            // A bwrap that was killed can leave a child that waits for it and holds the socket open.
-            if ended {
-                return Err(Verdict::not_started(broken_off(self.sandbox)).into());
-            }
-            if (step || count == 0)
-                && let Some(joining) = &mut self.joining
-            {
-                joining.step().map_err(Failed::for_group)?;
-                return Ok(None);
-            }
-        }
-    }
-}
-
-fn too_early(report: &Report) -> Failed {
-    let words = format!("the inner stage said {report:?} too early");
-    Verdict::not_started(Error::launcher(words)).into()
-}
-
-/// bwrap or the inner stage ended before it was ready: what did they say?
-fn broken_off(sandbox: &Sandbox) -> Error {
-    // The socket closes a moment before the process that held it has written its last words.
-    let _ = pidfd::ends_within(sandbox.pidfd(), Duration::from_secs(5));
-    refusal::explain(&sandbox.words(), Userns::read())
 }
 
 /// What the inner stage did not try, because it does not work here, is not there either.

@@ -19,6 +19,7 @@ mod serve;
 mod signals;
 mod spawn;
 mod terminal;
+mod waiting;
 
 use std::path::Path;
 
