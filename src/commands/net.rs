@@ -315,8 +315,8 @@ mod tests {
         REACHED                 TIMES  OPEN  FAILED  SENT  RECEIVED  BY
         registry.npmjs.org:443      1     -       -  1.9K      5.0M  @npm (claude.toml:9 (built in))
 
-        REFUSED              TIMES  WHY
-        a\x1b[2J.example:22     12  is not allowed · claudebox allow a.example:22
+        REFUSED               TIMES  WHY
+        $'a\e[2J.example':22     12  is not allowed · claudebox allow a.example:22
 
         LISTENING  WHERE
         [::]:3000  listens inside

@@ -192,6 +192,15 @@ fn each_refusal_says_why() {
 }
 
 #[test]
+fn a_name_tells_no_story_of_its_own() {
+    let shown = |host: &str| words::target(host, Some(443));
+    assert_eq!(shown("a_b-c.example"), "a_b-c.example:443");
+    assert_eq!(shown("2001:db8::1"), "[2001:db8::1]:443");
+    assert_eq!(shown("pypi.org is allowed"), "'pypi.org is allowed':443");
+    assert_eq!(shown("a\u{1b}]0;x\u{7}"), r"$'a\e]0;x\x07':443");
+}
+
+#[test]
 fn what_is_to_be_typed_can_be_typed() {
     let typed = |allow: &str| {
         words::remedy(&Refused { allow: Some(allow.into()), ..Refused::default() }).unwrap()

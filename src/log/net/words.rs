@@ -5,9 +5,15 @@ use crate::log::event::{Connect, Listen, Refused, RuleSaid};
 use crate::log::quote;
 use crate::visible::visible;
 
-/// `example.com:443`, `[2001:db8::1]:443`, `example.com` where only the name was asked for.
+/// `example.com:443`, `[2001:db8::1]:443`, `example.com` where only the name was asked for. The DNS
+/// has names with any bytes in them: one with a space could tell a story of its own, and is quoted.
 pub fn target(host: &str, port: Option<u16>) -> String {
-    let host = if host.contains(':') { format!("[{}]", visible(host)) } else { visible(host) };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*:/".contains(&byte);
+    let host = match host {
+        host if host.is_empty() || !host.bytes().all(plain) => quote::word(host.as_bytes()),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
     match port {
         Some(port) => format!("{host}:{port}"),
         None => host,
