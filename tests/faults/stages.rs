@@ -41,16 +41,18 @@ enum Victim {
     /// bwrap's child, which becomes our pid 1.
     Init,
     Agent,
+    /// The process that makes sockets for the network.
+    Gateway,
 }
 
 /// Whom there is to strike.
 fn victims(stage: Stage) -> &'static [Victim] {
-    use Victim::{Agent, Bwrap, Init, Supervisor};
+    use Victim::{Agent, Bwrap, Gateway, Init, Supervisor};
     match stage {
-        Stage::Before => &[Supervisor, Bwrap],
-        Stage::Cloned | Stage::Confining => &[Supervisor, Bwrap, Init],
-        Stage::Running => &[Supervisor, Bwrap, Init, Agent],
-        Stage::Ending => &[Supervisor],
+        Stage::Before => &[Supervisor, Bwrap, Gateway],
+        Stage::Cloned | Stage::Confining => &[Supervisor, Bwrap, Init, Gateway],
+        Stage::Running => &[Supervisor, Bwrap, Init, Agent, Gateway],
+        Stage::Ending => &[Supervisor, Gateway],
     }
 }
 
@@ -74,6 +76,9 @@ fn expected(stage: Stage, victim: Victim, signal: Signal) -> Option<&'static [i3
         Victim::Supervisor if stage == Stage::Ending && !killed => None,
         // It passes the others on, or ends the start.
         Victim::Supervisor | Victim::Agent => Some(by_signal),
+        // It is deaf to the others. What there is of a network stays; what is new does not come.
+        Victim::Gateway if matches!(stage, Stage::Running | Stage::Ending) => None,
+        Victim::Gateway => killed.then_some(&[125]),
         // To bwrap, which has the supervisor's signal mask, and to the init of a namespace nothing
         // else comes through.
         Victim::Bwrap | Victim::Init => killed.then_some(sandbox),
@@ -142,6 +147,14 @@ fn init(started: &Started) -> i32 {
     wait_until("bwrap's child", || descendants(bwrap(started)).first().copied())
 }
 
+/// Its gateway process.
+fn gateway(started: &Started) -> i32 {
+    let is_it = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "gateway\n")
+    };
+    wait_until("the gateway process", || descendants(started.pid()).into_iter().find(is_it))
+}
+
 /// Brings a session to a stage.
 fn bring(struck: &Struck, gate: &Gate, stage: Stage, started: &Started, marker: &Marker) {
     match stage {
@@ -153,6 +166,7 @@ fn bring(struck: &Struck, gate: &Gate, stage: Stage, started: &Started, marker: 
         Stage::Confining => {
             gate.await_bwrap();
             let init = init(started);
+            gateway(started);
             started.signal(Signal::SIGSTOP);
             let _open = gate.open();
             wait_until("the inner stage", || {
@@ -184,6 +198,7 @@ fn case(struck: &Struck, gate: &Gate, stage: Stage, victim: Victim, signal: Sign
         Victim::Bwrap => bwrap(&started),
         Victim::Init => init(&started),
         Victim::Agent => descendants(init(&started))[0],
+        Victim::Gateway => gateway(&started),
     };
     strike(pid, signal);
     if signal == Signal::SIGSTOP {
@@ -209,7 +224,7 @@ fn case(struck: &Struck, gate: &Gate, stage: Stage, victim: Victim, signal: Sign
     let logged = matches!(stage, Stage::Running | Stage::Ending);
     let verified = struck.check(&marker, logged, &case);
     let crashed = victim == Victim::Supervisor && signal == Signal::SIGKILL;
-    assert_eq!(verified.code, if crashed { 2 } else { 0 }, "{case}: {verified:#?}");
+    assert_eq!(verified.code, if crashed { 2 } else { 0 }, "{case}: {verified:#?} {output:#?}");
 }
 
 fn stage(stage: Stage) {
