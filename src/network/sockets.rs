@@ -48,7 +48,8 @@ pub trait Sockets: Send {
     fn gateway(&self) -> Gateway;
 
     /// A TCP socket that listens at this address of the gateway, also where no interface has it
-    /// (`IP_FREEBIND`, `IPV6_FREEBIND`).
+    /// (`IP_FREEBIND`, `IPV6_FREEBIND`). It may be every address of one family, beside which a
+    /// listener at a single one comes first (`SO_REUSEPORT`, `IPV6_V6ONLY`).
     fn listen(&self, at: SocketAddr) -> io::Result<OwnedFd>;
 
     /// A UDP socket bound to this address, which tells where each datagram was sent to

@@ -330,6 +330,31 @@ impl Forbidden {
     }
 }
 
+/// A server that takes no connection any more, as one behind a way that leads nowhere.
+pub(crate) struct Silent {
+    listener: OwnedFd,
+    /// They fill its queue.
+    _waiting: Vec<TcpStream>,
+}
+
+impl Silent {
+    pub(crate) fn new() -> Self {
+        let listener = socket((Ipv4Addr::LOCALHOST, 0).into(), SocketType::STREAM).unwrap();
+        bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        listen(&listener, 0).unwrap();
+        let silent = Self { listener, _waiting: Vec::new() };
+        let soon = Duration::from_millis(100);
+        let at = silent.at();
+        let waiting = std::iter::from_fn(|| TcpStream::connect_timeout(&at, soon).ok()).collect();
+        Self { _waiting: waiting, ..silent }
+    }
+
+    pub(crate) fn at(&self) -> SocketAddr {
+        let at = rustix::net::getsockname(&self.listener).unwrap();
+        SocketAddr::try_from(at).unwrap()
+    }
+}
+
 /// Reads to the end; a connection that is reset has ended, too.
 pub(crate) fn all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();

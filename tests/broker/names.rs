@@ -143,6 +143,22 @@ fn a_server_that_is_not_there_is_told_and_resets() {
 }
 
 #[test]
+fn another_address_is_tried_where_one_does_not_answer() {
+    isolated("names::another_address_is_tried_where_one_does_not_answer", || {
+        let gone = Forbidden::new().at();
+        // It takes no connection: its queue is full.
+        let silent = Silent::new();
+        let (at, served) = echo();
+        let mut setup = Setup::new(&["a.test:8080"]).host("a.test", gone);
+        setup = setup.host("a.test", silent.at()).host("a.test", at);
+        let running = setup.start();
+        assert_eq!(talk(open("a.test", 8080), b"x"), b"x");
+        assert_eq!(served.join().unwrap(), b"x");
+        assert_eq!(running.disconnect().address, Some(at.to_string()));
+    });
+}
+
+#[test]
 fn many_names_are_reached_at_once() {
     isolated("names::many_names_are_reached_at_once", || {
         let mut setup = Setup::new(&["*.a.test:8080"]);

@@ -135,6 +135,17 @@ fn the_hello_is_checked_in_a_tunnel_too() {
 }
 
 #[test]
+fn a_request_in_the_clear_is_none_for_a_tls_port() {
+    isolated("proxy::a_request_in_the_clear_is_none_for_a_tls_port", || {
+        let (at, served) = echo();
+        let running = Setup::new(&["a.test:443"]).host("a.test", at).start();
+        assert!(talk(proxy(), b"GET http://a.test:443/ HTTP/1.1\r\n\r\n").is_empty());
+        assert_eq!(running.refused().why, "no-tls");
+        assert_eq!(served.join().unwrap(), b"");
+    });
+}
+
+#[test]
 fn nonsense_is_refused_and_told() {
     isolated("proxy::nonsense_is_refused_and_told", || {
         let running = Setup::new(&["a.test:443"]).start();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::state::{Granted, State};
@@ -19,9 +19,10 @@ use crate::network::rule::Host;
 
 /// How long a lookup may take. The host's resolver usually gives up earlier.
 const LOOKUP: Duration = Duration::from_secs(30);
-/// How long an address may take to answer where there is another one, and where there is none.
-const NEXT: Duration = Duration::from_secs(4);
-const LAST: Duration = Duration::from_secs(30);
+/// After how long another address of the name is tried besides.
+const NEXT: Duration = Duration::from_millis(300);
+/// How long all of them may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The most addresses of a name that are tried.
 const ADDRESSES: usize = 8;
 /// After how long the kernel asks whether a silent server is still there, and how often, in seconds.
@@ -125,22 +126,41 @@ pub(super) async fn dial(
     }
 }
 
-/// The first of these that answers.
+/// The first of these that answers. One that does not answer soon is not waited for: a host whose
+/// IPv6 leads nowhere is common (RFC 8305).
+///
+/// # Errors
+/// Why none does, in words: the last reason.
 pub(super) async fn first(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
-    let mut failure = "it has no address".to_owned();
-    for (left, at) in (0..addresses.len()).rev().zip(addresses) {
-        let patience = if left == 0 { LAST } else { NEXT };
-        match timeout(patience, TcpStream::connect(at)).await {
-            Ok(Ok(stream)) => {
-                // A connection that cannot be tuned still carries.
-                let _ = tune(&stream);
-                return Ok((stream, *at));
-            }
-            Ok(Err(err)) => failure = format!("cannot connect to {at}: {err}"),
-            Err(_) => failure = format!("{at} does not answer"),
+    match timeout(PATIENCE, race(addresses)).await {
+        Ok(Ok((stream, at))) => {
+            // A connection that cannot be tuned still carries.
+            let _ = tune(&stream);
+            Ok((stream, at))
+        }
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err("it does not answer".to_owned()),
+    }
+}
+
+async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+    // What is still under way when one has answered is given up with this.
+    let mut tried = JoinSet::new();
+    let mut left = addresses.iter().copied();
+    let mut why = "it has no address".to_owned();
+    loop {
+        if let Some(at) = left.next() {
+            tried.spawn_local(async move { (at, TcpStream::connect(at).await) });
+        }
+        let patience = if left.len() > 0 { NEXT } else { PATIENCE };
+        match timeout(patience, tried.join_next()).await {
+            Ok(Some(Ok((at, Ok(stream))))) => return Ok((stream, at)),
+            Ok(Some(Ok((at, Err(err))))) => why = format!("cannot connect to {at}: {err}"),
+            Ok(None) => return Err(why),
+            // The next one's turn, too.
+            Ok(Some(Err(_))) | Err(_) => {}
         }
     }
-    Err(failure)
 }
 
 /// Sends small writes at once, and notices a server that is gone without a word.

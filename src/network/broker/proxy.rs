@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::connection::{self, Open, Wanted, reset};
 use super::dial;
-use super::state::{Granted, State};
+use super::state::State;
 use super::{accept, refuse, relay};
 use crate::error::{Result, Tried as _};
 use crate::network::proxy::http::{self, Asked};
@@ -118,14 +118,8 @@ async fn begin_one(state: &Rc<State>, inside: &TcpStream) -> Option<(Open, TcpSt
             return answer(inside, &language.no("403 Forbidden", Code::NotAllowed, &text)).await;
         }
     };
-    let wanted = Wanted { host, port, granted: of(granted, language), via: language.via() };
+    let wanted = Wanted { host, port, granted, via: language.via() };
     reach(state, inside, wanted, language, said).await
-}
-
-/// A request in the clear cannot begin with a TLS hello: only a rule that demands none is for it.
-fn of(granted: Granted, language: Language) -> Granted {
-    let tls = granted.tls && language != Language::Forward;
-    Granted { tls, ..granted }
 }
 
 async fn reach(
