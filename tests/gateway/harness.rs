@@ -1,4 +1,4 @@
-//! A sandbox with a gateway and a broker that only accepts (`examples/gateway.rs`), and what is
+//! A sandbox with a gateway and a broker that only accepts (`tests/examples/gateway.rs`), and what is
 //! seen of it from inside and from outside.
 
 use std::path::{Path, PathBuf};
