@@ -3,6 +3,8 @@
 //! the caller passed or typed, and never a byte of foreign text unescaped.
 #![forbid(unsafe_code)]
 
+mod network;
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,8 +17,6 @@ use super::environment::{From as Comes, Variable};
 use super::mount::{Access, Class, Mount, Step};
 use super::paths::place;
 use crate::bytes::Bytes;
-use crate::network::plan::Network;
-use crate::network::rule::{Rule, Rules};
 use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
 use crate::sandbox::limits;
@@ -27,7 +27,7 @@ use crate::visible::{is_invisible, visible, visible_path};
 pub fn text(policy: &Policy) -> String {
     let mut out = String::new();
     header(&mut out, policy);
-    section(&mut out, "network", network_lines(policy));
+    section(&mut out, "network", network::lines(policy));
     section(&mut out, "mounts, in order", policy.mounts.iter().map(mount_line));
     section(&mut out, "environment", policy.environment.iter().map(variable_line));
     section(&mut out, "made ready on the host", policy.prepare.iter().filter_map(prepare_line));
@@ -117,52 +117,6 @@ fn with_place(value: &str, origin: Option<&Origin>) -> String {
     match origin {
         Some(origin) => format!("{value:<40} [{}]", place(origin)),
         None => value.to_owned(),
-    }
-}
-
-/// What can be reached and who says so, then what cannot, then the rest.
-fn network_lines(policy: &Policy) -> impl Iterator<Item = String> {
-    let rules = match &policy.network.value {
-        Network::Allow(allow) => allow.rules.clone(),
-        Network::None | Network::Host => Rules::default(),
-    };
-    let rule = |word: &'static str| {
-        move |rule: Rule| {
-            let by = if rule.text.starts_with('@') {
-                format!("{}, {}", visible(&rule.origin), visible(&rule.text))
-            } else {
-                visible(&rule.origin)
-            };
-            format!("{word:<14} {:<40} [{by}]", rule.to_string())
-        }
-    };
-    let rest = policy
-        .network_shown
-        .iter()
-        .map(|(name, value, origin)| format!("{name:<14} {}", with_place(value, Some(origin))));
-    let (allow, deny) = (rules.allow.into_iter(), rules.deny.into_iter());
-    allow.map(rule("allow")).chain(deny.map(rule("deny"))).chain(rest)
-}
-
-fn network_json(policy: &Policy) -> Value {
-    let rules = |rules: &[Rule]| -> Vec<Value> {
-        let object = |rule: &Rule| json!({ "rule": rule.to_string(), "text": rule.text, "origin": rule.origin });
-        rules.iter().map(object).collect()
-    };
-    let shown: Vec<Value> = policy
-        .network_shown
-        .iter()
-        .map(|(name, value, origin)| {
-            json!({ "name": name, "value": value, "origin": place(origin) })
-        })
-        .collect();
-    match &policy.network.value {
-        Network::Allow(allow) => json!({
-            "allow": rules(&allow.rules.allow),
-            "deny": rules(&allow.rules.deny),
-            "shown": shown,
-        }),
-        Network::None | Network::Host => Value::Null,
     }
 }
 
@@ -333,7 +287,7 @@ pub fn json(policy: &Policy) -> Value {
         "argv": words(&policy.argv),
         "shell": words(&policy.shell),
         "settings": settings,
-        "network": network_json(policy),
+        "network": network::json(policy),
         "mounts": policy.mounts.iter().map(mount_json).collect::<Vec<_>>(),
         "environment": policy.environment.iter().map(variable_json).collect::<Vec<_>>(),
         "landlock": policy.landlock,

@@ -49,9 +49,10 @@ fn every_rule_knows_who_asks_for_it() {
         case.settings.network.publish = vec![at(6, Publish { inside: 1, outside: 0 })];
     });
     insta::assert_snapshot!(shown(&case), @"
-    allow          registry.npmjs.org:443                   [test.toml:3, @npm]
-    allow          a.example:8080                           [test.toml:3, @npm]
-    allow          npm.corp:443 private                     [test.toml:3, groups.toml:2, @npm]
+    allow          @npm                                     [test.toml:3]
+                     registry.npmjs.org, a.example:8080
+    allow          @npm                                     [test.toml:3, groups.toml:2]
+                     npm.corp private
     allow          *.pages.dev:443                          [test.toml:3]
     allow          db.corp:5432 private                     [test.toml:3]
     allow          x.example:443                            [--allow]
