@@ -25,6 +25,7 @@ mod hostile;
 mod i_identity;
 mod l_litter;
 mod n_allowed;
+mod n_led;
 mod n_network;
 mod outside;
 mod p_hard_links;
