@@ -25,10 +25,10 @@ use crate::log;
 use crate::policy::explain as explanation;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::project;
+use crate::profile::ask_trust;
 use crate::profile::command as profiles;
 use crate::profile::config::Config;
 use crate::profile::library::Library;
-use crate::profile::trust;
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
 use crate::trace;
@@ -180,7 +180,7 @@ pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
     };
     let mut out = anstream::stdout();
     let mut confirm = |out: &mut dyn Write| if args.yes { Ok(true) } else { ask(out) };
-    trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
+    ask_trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
     Ok(0)
 }
 

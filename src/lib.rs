@@ -43,6 +43,7 @@ use policy::Policy;
 use policy::invocation::Invocation;
 use policy::project;
 use profile::config::Config;
+use profile::settings::Settings;
 use sandbox::plan::Plan;
 
 /// Runs claudebox with this command line and answers with its exit code.
@@ -126,11 +127,11 @@ fn sees_to_pending(command: Option<&Command>) -> bool {
     }
 }
 
-/// From what was typed to what is done: project, settings, policy, plan.
+/// From what was typed to what is meant: project, settings, policy.
 ///
 /// # Errors
 /// When the command line, a profile or this machine stands against it; nothing has happened then.
-pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Policy, Plan)> {
+pub fn settle(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Settings, Policy)> {
     let project = project::find(invocation.project.as_deref(), host, &Disk)?;
     tracing::info!(project = %visible::visible_path(&project.root), "found the project");
     let settings =
@@ -143,6 +144,15 @@ pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Po
         let destination = visible::visible_path(step.mount.destination());
         tracing::debug!(%destination, why = %step.why, "mount");
     }
+    Ok((settings, policy))
+}
+
+/// From what was typed to what is done: the policy, and the plan that carries it out.
+///
+/// # Errors
+/// As of [`settle`].
+pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Policy, Plan)> {
+    let (_, policy) = settle(invocation, config, host)?;
     let plan = sandbox::compile::plan(&policy, host)?;
     tracing::info!(mounts = policy.mounts.len(), args = plan.args.len(), "made the plan");
     Ok((policy, plan))

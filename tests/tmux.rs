@@ -484,6 +484,29 @@ fn a_small_terminal_is_not_divided() {
     });
 }
 
+/// tmux throws away what is on its way to the terminal when it takes that over: on a busy machine what
+/// was printed a moment before, here what the kernel's buffer of a stopped terminal has no room for.
+#[test]
+fn a_slow_terminal_shows_what_was_said_at_the_start() {
+    as_everyone(|place| {
+        let fill = "until test -e start; do sleep 0.05; done; rm start; yes | head -c 6000; ";
+        let wait = fill.to_owned() + KEEP;
+        let executable = place.executable().to_str().unwrap();
+        let agent = "touch at; until test -e go; do sleep 0.05; done; rm at go; exit 2";
+        let command = ["sh", "-c", &wait, "sh", executable, "run", "--", "sh", "-c", agent];
+        let terminal = Terminal::open(place, (39, 12), &[], command);
+        let server = terminal.tmux(&["display-message", "-p", "#{pid}"]).trim().parse().unwrap();
+        let server = Pid::from_raw(server);
+        kill(server, Signal::SIGSTOP).unwrap();
+        place.project_file("start", "");
+        wait_until("the agent", || place.project().join("at").exists().then_some(()));
+        kill(server, Signal::SIGCONT).unwrap();
+        place.project_file("go", "");
+        let screen = terminal.wait_for("code=2.");
+        assert!(screen.replace('\n', "").contains("too small for a log pane"), "{screen}");
+    });
+}
+
 #[test]
 fn a_terminal_that_does_not_know_its_size_is_taken_for_80x24() {
     as_everyone(|place| {

@@ -26,7 +26,6 @@ use crate::log::reader::{Entry, Reader};
 use crate::network::plan::Network;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::paths::Variables;
-use crate::profile;
 use crate::profile::config::Config;
 use crate::profile::schema::{ExecLog, HostFiles};
 use crate::profile::settings::Settled;
@@ -133,9 +132,7 @@ impl Stage {
             project: Some(project.clone()),
             ..Invocation::default()
         };
-        let (policy, _) = crate::plan(&invocation, &config, host)?;
-        let (choice, argv) = (&invocation.profile, &invocation.argv);
-        let settings = profile::settle(choice, argv, host, Some(&project), &config)?;
+        let (settings, policy) = crate::settle(&invocation, &config, host)?;
         let variables = Variables { home: &host.home, project: &project, start: Path::new("") };
         let paths = |list: &[Settled<String>]| -> Result<Vec<PathBuf>> {
             list.iter().map(|path| variables.path(path)).collect()

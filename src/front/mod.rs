@@ -143,16 +143,15 @@ fn draft(plan: &Plan, host: &Host, place: &Place) -> Draft {
     }
 }
 
-/// Whether a terminal is large enough to be divided; says so if it is not.
-fn has_room((columns, rows): Size) -> bool {
+/// What is to be said of a terminal that is too small to be divided.
+fn no_room((columns, rows): Size) -> Option<String> {
     let enough = columns >= SMALLEST.0 && rows >= SMALLEST.1;
-    if !enough {
-        say(format_args!(
+    (!enough).then(|| {
+        format!(
             "this terminal of {columns}x{rows} is too small for a log pane; \
              prefix L opens one, `claudebox log` shows what ran"
-        ));
-    }
-    enough
+        )
+    })
 }
 
 /// This program with arguments for a session.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::conclude::{conclude, end_server};
-use super::{Size, Start, has_room, own_command, say};
+use super::{Size, Start, no_room, own_command, say};
 use crate::error::{Error, Result, Tried as _};
 use crate::log::clock::now;
 use crate::session::handover::Offer;
@@ -25,20 +25,25 @@ use crate::visible::{visible, visible_path};
 /// How long the terminal and the supervisor may take to appear.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What there is to tell the user. It is told when tmux has left the terminal: of what was printed just
+/// before it comes, it throws away what is still on its way there (tcflush(3), `TCOFLUSH`), and hides the
+/// rest.
+type Notes = Vec<String>;
+
 /// Runs a session until it ends or is detached from.
 pub(super) fn run(start: &Start<'_>, program: &Program, size: Size, locks: Locks) -> Result<u8> {
+    let mut notes = Notes::new();
     if program.support == Support::Passthrough {
-        say("tmux 3.2 lets programs write to your terminal past it; 3.3 does not");
+        notes.push("tmux 3.2 lets programs write to your terminal past it; 3.3 does not".into());
     }
     let _viewing = start.session.view();
     let socket = start.session.tmux_socket();
     let config = before_path(start.session);
     let server = program.private(&socket, Some(&config), &start.host.environment);
-    match open(start, &server, size, locks) {
-        Ok(client) => {
-            let signal = client.wait()?;
-            conclude(start.session, &server, signal)
-        }
+    let left = open(start, &server, size, locks, &mut notes).map(Client::wait);
+    notes.iter().for_each(say);
+    match left {
+        Ok(signal) => conclude(start.session, &server, signal?),
         Err(error) => {
             abandon(start.session, &server, &error);
             Err(error)
@@ -46,9 +51,15 @@ pub(super) fn run(start: &Start<'_>, program: &Program, size: Size, locks: Locks
     }
 }
 
-fn open(start: &Start<'_>, server: &Server, size: Size, locks: Locks) -> Result<Client> {
+fn open(
+    start: &Start<'_>,
+    server: &Server,
+    size: Size,
+    locks: Locks,
+    notes: &mut Notes,
+) -> Result<Client> {
     let offer = Offer::open(start.session)?;
-    lay_out(start, server, size)?;
+    lay_out(start, server, size, notes)?;
     let mut waiter = server.start(&argv::wait_attached())?;
     let opened = Client::open(server, &argv::attach_and_report());
     let opened = opened.and_then(|client| match hand_over(start, &client, &waiter, offer, locks) {
@@ -64,7 +75,7 @@ fn open(start: &Start<'_>, server: &Server, size: Size, locks: Locks) -> Result<
 }
 
 /// Makes the panes, with the agent's still waiting for its plan.
-fn lay_out(start: &Start<'_>, server: &Server, size: Size) -> Result<()> {
+fn lay_out(start: &Start<'_>, server: &Server, size: Size, notes: &mut Notes) -> Result<()> {
     let id = start.session.id.as_str();
     let executable = start.host.executable.as_os_str();
     let facts = Facts {
@@ -78,19 +89,21 @@ fn lay_out(start: &Start<'_>, server: &Server, size: Size) -> Result<()> {
     let supervisor = own_command(start.host, &["__supervise", id]);
     let agent = server.run(&argv::new_session(size, &supervisor))?;
     if start.invocation.tmux_config {
-        read_users_config(start, server)?;
+        read_users_config(start, server, notes)?;
     }
     let side_by_side = argv::side_by_side(start.invocation.split_direction, size);
     let after = start.session.runtime.join("after.conf");
     write(&after, &config::after(&facts, &agent, side_by_side))?;
     server.run(&argv::source(after.as_os_str()))?;
     server.run(&argv::end_with(&agent).then(argv::name_pane(&agent, "agent")))?;
-    if has_room(size) {
+    if let Some(note) = no_room(size) {
+        notes.push(note);
+    } else {
         let log = own_command(start.host, &["log", "--follow", id]);
         let opened = server.run(&argv::split(&agent, side_by_side, &[], &log));
         let named = opened.and_then(|pane| server.run(&argv::name_pane(&pane, "commands")));
         if let Err(error) = named {
-            say(format_args!("no log pane: {error}"));
+            notes.push(format!("no log pane: {error}"));
         }
     }
     Ok(())
@@ -98,14 +111,14 @@ fn lay_out(start: &Start<'_>, server: &Server, size: Size) -> Result<()> {
 
 /// Reads the user's tmux configuration, and takes its hooks away again: they would run programs on
 /// the host when the agent does something, with words of the agent in them.
-fn read_users_config(start: &Start<'_>, server: &Server) -> Result<()> {
+fn read_users_config(start: &Start<'_>, server: &Server, notes: &mut Notes) -> Result<()> {
     for path in users_config(start) {
         let complaint = match server.read_config(&path) {
             Ok(None) => continue,
             Ok(Some(complaint)) => complaint,
             Err(error) => error.to_string(),
         };
-        say(format_args!("tmux says of {}: {complaint}", visible_path(&path)));
+        notes.push(format!("tmux says of {}: {complaint}", visible_path(&path)));
     }
     server.run(&argv::kill_other_sessions())?;
     for hook in set_hooks(&server.run(&argv::hooks())?) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::supervise::in_users_terminal;
-use super::{Start, has_room, own_command, say};
+use super::{Start, no_room, own_command, say};
 use crate::error::Result;
 use crate::session::Locks;
 use crate::tmux::{Program, Server, argv};
@@ -54,7 +54,8 @@ pub(super) fn run(start: &Start<'_>, pane: &Pane, locks: Locks) -> Result<u8> {
 
 fn open_log<'a>(start: &Start<'_>, pane: &'a Pane) -> Result<Option<LogPane<'a>>> {
     let size = start.host.terminal.unwrap_or_default();
-    if !has_room(size) {
+    if let Some(note) = no_room(size) {
+        say(note);
         return Ok(None);
     }
     let command = own_command(start.host, &["log", "--follow", start.session.id.as_str()]);

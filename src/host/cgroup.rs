@@ -17,9 +17,9 @@ const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb;
 /// `linux/magic.h`
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 
-/// Where systemd-run(1) is. Not searched along `PATH`: a project could have put another there.
-const SYSTEMD_RUN: [&str; 3] =
-    ["/usr/bin/systemd-run", "/bin/systemd-run", "/run/current-system/sw/bin/systemd-run"];
+/// Where busctl(1), a part of systemd, is. Not searched along `PATH`: a project could have put another
+/// there.
+const BUSCTL: [&str; 3] = ["/usr/bin/busctl", "/bin/busctl", "/run/current-system/sw/bin/busctl"];
 
 /// What a group limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub struct Cgroups {
 /// The manager of a user, or for root that of the system (systemd(1)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Systemd {
-    /// systemd-run(1), which talks to it.
+    /// busctl(1), which talks to it.
     pub program: PathBuf,
     /// `$XDG_RUNTIME_DIR` of the user; `None` for the system's manager.
     pub runtime: Option<PathBuf>,
@@ -194,7 +194,7 @@ fn systemd(mount: &Path, uid: u32, runtime: Option<&Path>) -> Option<Systemd> {
         let service = format!("user.slice/user-{uid}.slice/user@{uid}.service");
         (Some(runtime.to_owned()), mount.join(service))
     };
-    let program = SYSTEMD_RUN.into_iter().map(PathBuf::from).find(|path| path.is_file())?;
+    let program = BUSCTL.into_iter().map(PathBuf::from).find(|path| path.is_file())?;
     let controllers = controllers(&controllers_of.join("cgroup.controllers"));
     Some(Systemd { program, runtime, controllers })
 }

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod follow;
 #[cfg(test)]
 mod laws;
+pub mod layout;
 pub mod lines;
 pub mod net;
 mod node;

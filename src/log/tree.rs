@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use self::describe::is_doubtful;
 use super::command::Places;
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
+use super::layout::Layout;
 use super::node::Node;
-use super::row::{Layout, Row, State};
+use super::row::{Row, State};
 use crate::bytes::Bytes;
 use crate::visible::visible;
 

@@ -14,7 +14,8 @@ use regex_lite::Regex;
 
 use super::event::{Confined, End, Event, ExecLogStatus, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
-use super::row::{Beside, DIM, Layout, Row, State};
+use super::layout::{Beside, DIM, Layout};
+use super::row::{Row, State};
 use super::tree::{Rules, Tree};
 use super::{net, quote, text};
 use crate::bytes::Bytes;

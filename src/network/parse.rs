@@ -99,6 +99,12 @@ fn written(text: &str) -> Result<Written, Mistake> {
     let Some(target) = words.next() else {
         return Err(mistake("a rule cannot be empty", "write a host: \"example.com\""));
     };
+    if target.starts_with('@') {
+        return Err(mistake(
+            format!("{} is a group, and no host", quote(target)),
+            "groups are taken apart when a session starts: in a profile, or with --allow @GROUP",
+        ));
+    }
     let (host, port) = split(target)?;
     let mut written = Written { to: to(host)?, port, raw: false, private: false };
     for word in words {

@@ -261,7 +261,7 @@ mod tests {
 
     fn systemd(controllers: &[Controller]) -> Systemd {
         Systemd {
-            program: "/usr/bin/systemd-run".into(),
+            program: "/usr/bin/busctl".into(),
             runtime: Some("/run/user/1000".into()),
             controllers: controllers.iter().copied().collect(),
         }

@@ -58,6 +58,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, choices: &Choices) -> Result<Reach> 
         }
     };
     refuse_typed(draft, mode)?;
+    leave_out(draft, mode);
     let network = Settled { value: network, origin: mode.origin.clone() };
     Ok(Reach { network, shown: Vec::new() })
 }
@@ -79,6 +80,20 @@ fn refuse_typed(draft: &Draft<'_>, mode: &Settled<NetworkMode>) -> Result<()> {
             place(&mode.origin)
         ))
         .hint("add --network allow, or leave one of the two out")),
+    }
+}
+
+/// What a profile asks for, and this network does not have.
+fn leave_out(draft: &mut Draft<'_>, mode: &Settled<NetworkMode>) {
+    let said = &draft.settings.network;
+    let keys = [
+        ("network.host-ports", said.host_ports.is_empty()),
+        ("network.publish", said.publish.is_empty()),
+    ];
+    let keys: Vec<&str> = keys.iter().filter(|(_, none)| !none).map(|(key, _)| *key).collect();
+    // With the host's network every port is there, at its own number.
+    if mode.value == NetworkMode::None && !keys.is_empty() {
+        draft.left_out.push(format!("{}: the network is `none`", keys.join(", ")));
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::profile::settings::{Origin, Settled};
-use crate::visible::visible;
+use crate::visible::{visible, visible_path};
 
 /// Whether `path` is `root` or below it. Both must be absolute and clean: then bytes decide, and
 /// [`Path::starts_with`], which splits both again, took a third of the time to settle a policy.
@@ -17,6 +17,19 @@ pub(super) fn is_below(path: &Path, root: &Path) -> bool {
     match path.strip_prefix(root) {
         Some(rest) => rest.is_empty() || rest[0] == b'/' || root == b"/",
         None => false,
+    }
+}
+
+/// The path as seen from the home, where it must be below.
+pub(super) fn below_home(home: &Path, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
+    match path.strip_prefix(home) {
+        Ok(rest) if !rest.as_os_str().is_empty() => Ok(rest.to_owned()),
+        _ => Err(Error::usage(format!(
+            "{}: {} is not below the home",
+            place(&entry.origin),
+            visible_path(path)
+        ))
+        .hint("for other places there is `files.read-write`")),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
-use super::paths::place;
+use super::paths::{below_home, place};
 use super::state_files;
 use super::system::EMPTY_SIZE;
 use crate::bytes::Bytes;
@@ -22,7 +22,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     emptied(draft)?;
     for entry in &draft.settings.state {
         let path = draft.variables.path(entry)?;
-        below_home(draft, &path, entry)?;
+        below_home(&draft.host.home, &path, entry)?;
         let source = state_directory(draft, &path, entry)?;
         draft.refuse_own_files(&source, &entry.origin)?;
         draft.bind(&Bind {
@@ -51,7 +51,7 @@ fn emptied(draft: &mut Draft<'_>) -> Result<()> {
     for (directory, names) in &draft.settings.state_emptied {
         let entry = Settled { value: directory.clone(), origin: names.origin.clone() };
         let path = draft.variables.path(&entry)?;
-        let relative = below_home(draft, &path, &entry)?;
+        let relative = below_home(&draft.host.home, &path, &entry)?;
         draft.prepare.push(Prepare::Empty {
             root: (&*draft.private_home).into(),
             path: relative.into(),
@@ -139,7 +139,7 @@ fn readonly_in_private_home(
     path: &Path,
     entry: &Settled<String>,
 ) -> Result<()> {
-    below_home(draft, path, entry)?;
+    below_home(&draft.host.home, path, entry)?;
     let Some(real) = draft.facts.canonicalize(path) else { return Ok(()) };
     if draft.host.home.starts_with(&real) {
         return Ok(());
@@ -205,7 +205,7 @@ fn state_private(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     if let Some((source, shared)) = in_state(draft, &path) {
         private_in_state(draft, &source, &shared, &path, entry)?;
     } else {
-        below_home(draft, &path, entry)?;
+        below_home(&draft.host.home, &path, entry)?;
     }
     let run = draft.settings.run_size.clone();
     draft.add(Step {
@@ -248,7 +248,7 @@ fn private_in_state(
 /// it is that already.
 fn state_own(draft: &mut Draft<'_>, entry: &Settled<String>) -> Result<()> {
     let path = draft.variables.path(entry)?;
-    let relative = below_home(draft, &path, entry)?;
+    let relative = below_home(&draft.host.home, &path, entry)?;
     if let Some((source, shared)) = in_state(draft, &path) {
         private_in_state(draft, &source, &shared, &path, entry)?;
     } else if !draft.steps.iter().any(|step| step.is_at(&path)) {
@@ -315,21 +315,4 @@ fn pin_parents(
         })?;
     }
     Ok(())
-}
-
-/// The path as seen from the home.
-pub(super) fn below_home(
-    draft: &Draft<'_>,
-    path: &Path,
-    entry: &Settled<String>,
-) -> Result<PathBuf> {
-    match path.strip_prefix(&draft.host.home) {
-        Ok(rest) if !rest.as_os_str().is_empty() => Ok(rest.to_owned()),
-        _ => Err(Error::usage(format!(
-            "{}: {} is not below the home",
-            place(&entry.origin),
-            visible_path(path)
-        ))
-        .hint("for other places there is `files.read-write`")),
-    }
 }

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::home;
-use super::paths::place;
-use super::state::below_home;
+use super::paths::{below_home, place};
 use crate::error::Result;
 use crate::profile::settings::Settled;
 use crate::profile::state_copy;
@@ -30,7 +29,7 @@ fn copies(draft: &mut Draft<'_>) -> Result<()> {
         let Some(first) = keys.first() else { continue };
         let path =
             draft.variables.path(&Settled { value: file.clone(), origin: first.origin.clone() })?;
-        let relative = below_home(draft, &path, first)?;
+        let relative = below_home(&draft.host.home, &path, first)?;
         let read = |path: &Path| draft.facts.read_head(path, MAX_JSON);
         let own = own_copy(draft, &relative).filter(|_| !anothers);
         let copy = own.and_then(|own| read(&own));
@@ -65,7 +64,7 @@ fn mirrors(draft: &mut Draft<'_>) -> Result<()> {
         let Some(said) = both.first().or_else(|| first.first()) else { continue };
         let entry = Settled { value: file.clone(), origin: said.origin.clone() };
         let path = draft.variables.path(&entry)?;
-        let relative = below_home(draft, &path, &entry)?;
+        let relative = below_home(&draft.host.home, &path, &entry)?;
         let Some(host) = real_place(draft, &path) else {
             let (shown, by) = (visible_path(&path), place(&entry.origin));
             draft.left_out.push(format!("{shown} ({by}): it is a link that leads nowhere"));

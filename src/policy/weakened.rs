@@ -39,6 +39,10 @@ pub(super) fn list(
         host_network && draft.host.landlock_abi < ABI_ALL,
         "network: abstract sockets of the host can be reached (this kernel cannot scope them)",
     );
+    say(
+        host_network && !draft.settings.network.deny.is_empty(),
+        "network: what a profile denies is not denied",
+    );
     let shared = choices.git.value == Git::Shared;
     say(
         shared && draft.project.git == GitEntry::Directory,

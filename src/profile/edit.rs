@@ -97,11 +97,16 @@ impl Unfit {
 /// The text with the rule in `network.allow`; `None` where it is there already.
 fn with_allowed(text: &str, rule: &str) -> Result<Option<String>, Unfit> {
     let mut document: DocumentMut = text.parse().map_err(Unfit::Toml)?;
-    let mut table = Table::new();
-    if !text.trim().is_empty() {
-        table.decor_mut().set_prefix("\n");
+    if document.get("network").is_none() {
+        // Behind everything, the comments at the end of the file included.
+        let end = document.trailing().as_str().unwrap_or_default().to_owned();
+        let gap = if text.trim().is_empty() { "" } else { "\n" };
+        let mut table = Table::new();
+        table.decor_mut().set_prefix(format!("{end}{gap}"));
+        document.set_trailing("");
+        document.insert("network", Item::Table(table));
     }
-    let network = document.entry("network").or_insert(Item::Table(table));
+    let network = document.get_mut("network").ok_or(Unfit::Type("network"))?;
     let network = network.as_table_like_mut().ok_or(Unfit::Type("network"))?;
     let allow = network.entry("allow").or_insert(Item::Value(Value::Array(Array::new())));
     let allow = allow.as_array_mut().ok_or(Unfit::Type("network.allow"))?;
@@ -158,6 +163,10 @@ mod tests {
     fn what_a_person_wrote_stays() {
         let text = "# mine\ngit = \"shared\" # yes\n\n[agent]\nprograms = [ 'x' ]\n";
         assert_eq!(added(text), format!("{text}\n[network]\nallow = [\"pypi.org\"]\n"));
+        let text = "# only a comment\n";
+        assert_eq!(added(text), format!("{text}\n[network]\nallow = [\"pypi.org\"]\n"));
+        let text = "git = \"shared\"\n\n# the end\n";
+        assert_eq!(added(text), format!("{text}\n[network]\nallow = [\"pypi.org\"]\n"));
         assert_eq!(
             added("[network] # the net\nmode = \"allow\"\n\n[files]\n"),
             "[network] # the net\nmode = \"allow\"\nallow = [\"pypi.org\"]\n\n[files]\n"
@@ -184,6 +193,22 @@ mod tests {
         );
     }
 
+    /// The longest files there are, comments and all.
+    #[test]
+    fn no_line_of_a_built_in_profile_is_lost() {
+        for name in super::super::builtin::names() {
+            let text = super::super::builtin::text(name).unwrap();
+            let new = with_allowed(text, "only-here.test").unwrap().unwrap();
+            let mut lines = new.lines();
+            for line in text.lines().filter(|line| !line.contains("allow = [")) {
+                assert!(lines.any(|new| new == line), "{name}: {line}\n{new}");
+            }
+            let source = Source::new(LayerKind::User, name, new.into_bytes()).unwrap();
+            let allow = source.parse::<Profile>().unwrap().network.unwrap().allow.unwrap();
+            assert!(allow.iter().any(|rule| rule.get_ref().as_str() == "only-here.test"));
+        }
+    }
+
     #[test]
     fn what_is_there_is_not_written_again() {
         assert!(with_allowed("network.allow = ['pypi.org']", "pypi.org").unwrap().is_none());
@@ -194,5 +219,28 @@ mod tests {
         for text in ["network = 1", "network.allow = \"x\"", "network = ["] {
             assert!(with_allowed(text, "pypi.org").is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_a_mode_stays() {
+        use std::os::unix::fs::symlink;
+
+        let fixture = super::super::fixture::Fixture::new();
+        let library = &fixture.library;
+        let kept = library.user.join("../dotfiles.toml");
+        fs::create_dir_all(&library.user).unwrap();
+        fs::write(&kept, "# mine\n").unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o640)).unwrap();
+        let link = library.user.join("default.toml");
+        symlink(&kept, &link).unwrap();
+        assert!(allow_always(library, "default", "pypi.org").unwrap().changed);
+        assert!(link.is_symlink());
+        let text = fs::read_to_string(&kept).unwrap();
+        assert_eq!(text, "# mine\n\n[network]\nallow = [\"pypi.org\"]\n");
+        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(!allow_always(library, "default", "pypi.org").unwrap().changed);
+        // What cannot be written says what to write by hand.
+        let error = allow_always(library, "nope", "pypi.org").unwrap_err();
+        assert!(error.hints().concat().contains("allow = [\"pypi.org\"]"), "{error}");
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use super::directory::Directory;
 use super::library::{Found, Library};
 use super::merge::Layer;
 use super::mistake;
-use super::project::Directory;
 use super::schema::Profile;
 use super::settings::LayerKind;
 use super::source::Source;

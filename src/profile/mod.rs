@@ -2,10 +2,12 @@
 //! Parsing and merging are pure; finding files, trust and the commands are the edge.
 
 pub mod amounts;
+pub mod ask_trust;
 pub mod bind;
 mod builtin;
 pub mod command;
 pub mod config;
+mod directory;
 pub mod edit;
 mod extends;
 #[cfg(test)]

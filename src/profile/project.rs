@@ -2,73 +2,24 @@
 //! other key is an error until the user trusts these very bytes. It must never be opened through
 //! a symbolic link, which could make the project's file mean another one.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::directory::Directory;
 use super::extends::{self, OfProject};
-use super::library::{Library, MAX_SIZE};
+use super::library::Library;
 use super::merge::{Layer, merge};
 use super::raised::only_lower;
 use super::said::{Said, said};
 use super::settings::LayerKind;
 use super::source::Source;
 use super::trust::Trust;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::Result;
 use crate::hex::hexadecimal;
-use crate::nofollow;
-use crate::visible::visible_path;
 
 /// The name of the project's own profile.
 pub const FILE: &str = ".claudebox.toml";
-
-/// The project directory, held open, so that every file is looked up from the same place.
-#[derive(Debug)]
-pub struct Directory {
-    fd: OwnedFd,
-    path: PathBuf,
-}
-
-impl Directory {
-    /// Opens the project (absolute; links up to and including it are the user's own).
-    pub fn open(path: &Path) -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())
-            .tried(|| format!("open {}", visible_path(path)))?;
-        Ok(Self { fd, path: path.to_owned() })
-    }
-
-    /// The text of a file below the project; `None` where there is none. No component below the
-    /// project may be a symbolic link (openat2(2), Linux 5.6).
-    pub(super) fn read(&self, path: &Path) -> Result<Option<Source>> {
-        let shown = visible_path(&self.path.join(path));
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = match nofollow::beneath(&self.fd, path, flags) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            Err(Errno::LOOP) => {
-                return Err(Error::usage(format!("{shown} is, or is behind, a symbolic link"))
-                    .hint("a project's own profile must be a plain file; copy it there"));
-            }
-            Err(err) => return Err(err).tried(|| format!("open {shown}")),
-        };
-        let file = File::from(fd);
-        if !file.metadata().tried(|| format!("read {shown}"))?.is_file() {
-            return Err(Error::usage(format!("{shown} is not a regular file")));
-        }
-        let mut bytes = Vec::new();
-        let taken = file.take(MAX_SIZE + 1).read_to_end(&mut bytes);
-        if taken.tried(|| format!("read {shown}"))? as u64 > MAX_SIZE {
-            return Err(Error::usage(format!("{shown} is larger than 1 MiB")));
-        }
-        Source::new(LayerKind::Project, shown, bytes).map(Some)
-    }
-}
 
 /// A project's own profile, read once: what is parsed, shown, hashed and used is the same text.
 #[derive(Debug)]
@@ -177,8 +128,8 @@ mod tests {
 
     use insta::assert_snapshot;
 
+    use super::super::ask_trust;
     use super::super::fixture::Fixture;
-    use super::super::trust;
     use super::*;
     use crate::profile::ProfileChoice;
     use crate::profile::settings::Settings;
@@ -198,7 +149,7 @@ mod tests {
         let mut out = Vec::new();
         let project = fixture.path("project");
         let host = &fixture.host;
-        trust::command(&mut out, host, None, &project, &mut |_| Ok(true)).unwrap();
+        ask_trust::command(&mut out, host, None, &project, &mut |_| Ok(true)).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.replace(&fixture.path("").display().to_string(), "/")
     }
@@ -324,7 +275,7 @@ mod tests {
         fixture.write(OWN, "network.mode = \"none\"\n");
         let project = fixture.path("project");
         let said =
-            trust::command(&mut Vec::new(), &fixture.host, None, &project, &mut |_| Ok(false));
+            ask_trust::command(&mut Vec::new(), &fixture.host, None, &project, &mut |_| Ok(false));
         assert!(said.is_err());
         assert!(!fixture.path("state/trust").exists());
     }

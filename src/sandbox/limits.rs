@@ -53,7 +53,7 @@ pub struct Group {
 pub enum Maker {
     /// A manager makes a scope (systemd.scope(5)) and takes it away again.
     Systemd {
-        /// The program systemd-run(1).
+        /// The program busctl(1).
         program: Bytes,
         /// `$XDG_RUNTIME_DIR` of the user's manager; `None` for the system's.
         runtime: Option<Bytes>,
@@ -175,30 +175,46 @@ impl Group {
         settings
     }
 
-    /// The arguments of systemd-run(1) before the program that it is to execute, in a scope of this
-    /// name. It waits until the scope is there, and becomes that program. Only options that every
-    /// systemd with groups of version 2 for users has (236).
-    pub fn systemd_run(&self, scope: &str, of_user: bool) -> Vec<OsString> {
-        let mut args = vec!["--scope".to_owned(), "--quiet".to_owned(), "--collect".to_owned()];
-        if of_user {
-            args.push("--user".to_owned());
-        }
-        args.extend(["--no-ask-password".to_owned(), format!("--unit={scope}")]);
-        args.push("--description=what runs inside of claudebox".to_owned());
-        let mut property = |text: String| args.extend(["--property".to_owned(), text]);
+    /// The arguments of busctl(1) that have a manager make a scope of this name, with these processes
+    /// in it (`org.freedesktop.systemd1(5)`, `StartTransientUnit`). It answers before it moves them.
+    /// Only what every systemd with groups of version 2 for users has (236).
+    pub fn start_transient_unit(
+        &self,
+        scope: &str,
+        of_user: bool,
+        members: [i32; 2],
+    ) -> Vec<OsString> {
+        let mut properties = vec![
+            ("Description", "s", "what runs inside of claudebox".to_owned()),
+            ("CollectMode", "s", "inactive-or-failed".to_owned()),
+        ];
         if let Some(bytes) = self.memory {
-            property(format!("MemoryMax={bytes}"));
-            property("MemorySwapMax=0".to_owned());
+            properties.push(("MemoryMax", "t", bytes.to_string()));
+            properties.push(("MemorySwapMax", "t", "0".to_owned()));
         }
-        if let Some(count) = self.processes {
-            property(format!("TasksMax={count}"));
-        }
-        if let Some(share) = self.cpu {
-            property(format!("CPUQuota={share}%"));
-        }
-        // What systemd-run needs of an environment is not for what comes after it.
-        args.extend(["--", "/usr/bin/env", "-i"].map(str::to_owned));
-        args.into_iter().map(OsString::from).collect()
+        properties.extend(self.processes.map(|count| ("TasksMax", "t", count.to_string())));
+        // Microseconds of each second.
+        let quota = self.cpu.map(|share| (u64::from(share) * 10_000).to_string());
+        properties.extend(quota.map(|quota| ("CPUQuotaPerSecUSec", "t", quota)));
+
+        let whose = if of_user { "--user" } else { "--system" };
+        let service = "org.freedesktop.systemd1";
+        let [object, interface] = ["/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
+        let call = [whose, "--allow-interactive-authorization=no", "call", service, object];
+        let method = [interface, "StartTransientUnit", "ssa(sv)a(sa(sv))", scope, "fail"];
+        let count = (properties.len() + 1).to_string();
+        let pids = members.map(|pid| pid.to_string());
+        let pids = ["PIDs", "au", "2", &pids[0], &pids[1]];
+        let mut args: Vec<OsString> = call.into_iter().chain(method).map(OsString::from).collect();
+        args.push(count.into());
+        args.extend(
+            properties
+                .iter()
+                .flat_map(|(name, kind, value)| [name, kind, &**value].map(OsString::from)),
+        );
+        // Nor any other unit.
+        args.extend(pids.into_iter().chain(["0"]).map(OsString::from));
+        args
     }
 }
 
@@ -261,24 +277,24 @@ mod tests {
 
     #[test]
     fn systemd_is_asked_in_one_line() {
-        let maker = Maker::Systemd { program: "/usr/bin/systemd-run".into(), runtime: None };
+        let maker = Maker::Systemd { program: "/usr/bin/busctl".into(), runtime: None };
         let line = |group: &Group, of_user| {
-            let args = group.systemd_run("claudebox-1-2.scope", of_user);
-            args.join(" ".as_ref()).into_string().unwrap()
+            let args = group.start_transient_unit("claudebox-1-2.scope", of_user, [7, 8]);
+            args.join("|".as_ref()).into_string().unwrap()
         };
         assert_eq!(
             line(&group(maker.clone()), true),
-            "--scope --quiet --collect --user --no-ask-password --unit=claudebox-1-2.scope \
-             --description=what runs inside of claudebox --property MemoryMax=1073741824 \
-             --property MemorySwapMax=0 --property TasksMax=100 --property CPUQuota=150% \
-             -- /usr/bin/env -i"
+            "--user|--allow-interactive-authorization=no|call|org.freedesktop.systemd1|\
+             /org/freedesktop/systemd1|org.freedesktop.systemd1.Manager|StartTransientUnit|\
+             ssa(sv)a(sa(sv))|claudebox-1-2.scope|fail|7|\
+             Description|s|what runs inside of claudebox|CollectMode|s|inactive-or-failed|\
+             MemoryMax|t|1073741824|MemorySwapMax|t|0|TasksMax|t|100|\
+             CPUQuotaPerSecUSec|t|1500000|PIDs|au|2|7|8|0"
         );
         let less = Group { memory: None, cpu: None, ..group(maker) };
-        assert_eq!(
-            line(&less, false),
-            "--scope --quiet --collect --no-ask-password --unit=claudebox-1-2.scope \
-             --description=what runs inside of claudebox --property TasksMax=100 -- /usr/bin/env -i"
-        );
+        let line = line(&less, false);
+        assert!(line.starts_with("--system|"), "{line}");
+        assert!(line.contains("|fail|4|") && line.contains("|TasksMax|t|100|PIDs|"), "{line}");
     }
 
     #[test]

@@ -114,19 +114,17 @@ impl Sessions<'_> {
     }
 
     /// Refuses a project that holds, or is held by, that of a living session. Its agent could put a
-    /// link in the place of a directory while bwrap mounts there, and bwrap would follow it.
+    /// link in the place of a directory while bwrap mounts there, and bwrap would follow it: that such a
+    /// directory is a mount keeps only those from renaming it who are in the same mount namespace.
     fn keep_apart(self, session: &Session, project: &Bytes) -> Result<()> {
         let ids = ids_in(&self.dirs.runtime);
         let others = ids.iter().filter(|id| **id != session.id).filter_map(|id| self.look_at(id));
-        let project = project.as_path();
         let near = |other: &Found| {
-            let theirs = other.record.project.as_path();
-            theirs != project && (theirs.starts_with(project) || project.starts_with(theirs))
+            let (ours, theirs) = (project.as_path(), other.record.project.as_path());
+            theirs != ours && (theirs.starts_with(ours) || ours.starts_with(theirs))
         };
         match others.filter(near).find(|other| other.session.is_alive()) {
-            Some(other) => {
-                Err(self.second_session(&other.record.project, other.session.id.as_str()))
-            }
+            Some(other) => Err(too_near(project, &other)),
             None => Ok(()),
         }
     }
@@ -140,6 +138,27 @@ impl Sessions<'_> {
             None => Err(self.second_session(project, &lock::noted(&path))),
         }
     }
+}
+
+/// Two sessions of which one has the other's project within its own.
+fn too_near(project: &Bytes, other: &Found) -> Error {
+    let (id, theirs) = (&other.session.id, &other.record.project);
+    let [ours, shown] = [project, theirs].map(visible);
+    if project.as_path().starts_with(theirs.as_path()) {
+        let error =
+            Error::launcher(format!("{ours} lies in {shown}, where session {id} is running"));
+        let error = match other.record.mode {
+            Mode::Tmux => error.hint(format!(
+                "two agents can share its sandbox: `claudebox attach {id}`, and in a new window there \
+                 a shell inside"
+            )),
+            Mode::UserTmux | Mode::Terminal => error,
+        };
+        return error.hint("a clone outside of it can have a session of its own at the same time");
+    }
+    Error::launcher(format!("{ours} holds {shown}, where session {id} is running")).hint(
+        "start here when that one has ended; a session that is started here first can be for both",
+    )
 }
 
 /// Puts into a session's new directory what it begins with; answers with its lock.
@@ -194,10 +213,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dirs = dirs(root.path());
         let sessions = Sessions::new(&dirs);
-        let (_first, locks) = sessions.create(draft("/p/q")).unwrap();
-        for near in ["/p", "/p/q/r"] {
+        let (first, locks) = sessions.create(draft("/p/q")).unwrap();
+        let id = &first.id;
+        for (near, said) in [("/p", "/p holds /p/q"), ("/p/q/r", "/p/q/r lies in /p/q")] {
             let error = sessions.create(draft(near)).unwrap_err();
-            assert!(error.to_string().ends_with("is already running in /p/q"), "{error}");
+            assert_eq!(error.to_string(), format!("{said}, where session {id} is running"));
+            assert!(!error.hints().is_empty());
         }
         assert_eq!(sessions.all().len(), 1, "half a session is none");
         sessions.create(draft("/p/qq")).unwrap();

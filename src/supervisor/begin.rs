@@ -3,22 +3,17 @@
 //! with nothing left running.
 #![forbid(unsafe_code)]
 
-use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::Signal;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
 use super::network;
-use super::refusal::{self, Userns};
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
+use super::waiting::{Failed, PATIENCE, Waiting};
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::notify::Stops;
 use crate::log::clock::now;
@@ -27,17 +22,11 @@ use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
 use crate::sandbox;
-use crate::sandbox::inner::handshake::{Observed, Order, Ready, Report};
+use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
-use crate::sys::channel::{Channel, Received};
+use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
-use crate::sys::seccomp::Receiver;
-
-/// How long bwrap and the inner stage may take. Only a machine that hangs takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the probe's exec may take to arrive (see [`Report::Probe`]).
-const PROBE: Duration = Duration::from_secs(2);
 
 /// An inner stage that waits for [`Order::Proceed`].
 pub(super) struct Begun {
@@ -47,7 +36,7 @@ pub(super) struct Begun {
     /// What is limited, and by what.
     limits: sandbox::limits::Limits,
     kernel: Option<Kernel>,
-    /// What came with [`Report::Ready`] if execs are observed.
+    /// What came with [`Ready`] if execs are observed.
     observing: Option<Observing>,
     /// The files that are kept in step with the host's.
     pub(super) pairs: Option<Pairs>,
@@ -59,7 +48,7 @@ pub(super) struct Begun {
 struct Observing {
     listener: OwnedFd,
     /// The sandbox's root directory.
-    root: OwnedFd,
+    root: Root,
     /// To pid 1, which makes sockets.
     sockets: Channel,
 }
@@ -93,13 +82,6 @@ pub(super) fn begin(
     Ok(Begun { pairs: Some(pairs), ..begun })
 }
 
-/// Why a sandbox did not begin.
-struct Failed {
-    verdict: Verdict,
-    /// It may begin without its group, and nothing of it has run.
-    for_group: bool,
-}
-
 /// Starts the sandbox in the group of these limits.
 fn begin_in(
     plan: &Plan,
@@ -107,23 +89,16 @@ fn begin_in(
     signals: &Signals,
     foreground: bool,
 ) -> Result<Begun, Failed> {
-    let at_start = |error| Failed { verdict: Verdict::not_started(error), for_group: true };
-    let later = |verdict| Failed { verdict, for_group: false };
-    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(at_start)?;
-    let mut sandbox =
-        Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(at_start)?;
+    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
+    let (mut sandbox, joining) =
+        Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(Failed::for_group)?;
     // It works while bwrap mounts.
-    let starting = network::begin(plan, sandbox.take_info())
-        .map_err(|error| later(Verdict::not_started(error)))?;
-    let kernel = observe(plan, &sandbox).map_err(|error| later(Verdict::not_started(error)))?;
-    let (ready, fds, pid) = handshake(&sandbox, signals).map_err(|verdict| {
-        let for_group = refusal::is_systemds(&sandbox.words());
-        Failed { verdict, for_group }
-    })?;
-    let (observing, init) = accept(plan, ready.observed, fds, pid)
-        .map_err(|error| later(Verdict::not_started(error)))?;
-    let network =
-        network::ready(starting, PATIENCE).map_err(|error| later(Verdict::not_started(error)))?;
+    let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
+    let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
+    let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
+    let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
+    let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
     let limits = limits.clone();
     Ok(Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network })
 }
@@ -138,7 +113,7 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
             Some(Kernel { verifies: kernel.verifies && plan.verify, ..kernel })
         }
     };
-    let stops = kernel.map(|kernel| Stops {
+    let stops = kernel.filter(|kernel| kernel.observes.is_ok()).map(|kernel| Stops {
         starts: kernel.verifies,
         exits: kernel.exits == ExitSource::ExitGroup,
         sockets: cfg!(target_arch = "x86_64"),
@@ -148,103 +123,12 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
     Ok(kernel)
 }
 
-/// Follows the handshake until the inner stage is ready.
-fn handshake(
-    sandbox: &Sandbox,
-    signals: &Signals,
-) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Verdict> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let received = next(sandbox, signals, deadline)?;
-        match received.message {
-            Report::Probe => {
-                let listener = received.fds.into_iter().next();
-                // If it fails, dropping the listener lets the probe's exec fail with ENOSYS, and
-                // the inner stage reports that.
-                if let Some(listener) = listener {
-                    let _ = answer_probe(listener);
-                }
-            }
-            Report::Ready(ready) => return Ok((ready, received.fds, received.pid)),
-            Report::Failed { message, hints } => {
-                let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
-                return Err(Verdict::not_started(error));
-            }
-            other => {
-                let error = Error::launcher(format!("the inner stage said {other:?} too early"));
-                return Err(Verdict::not_started(error));
-            }
-        }
+/// What the inner stage did not try, because it does not work here, is not there either.
+fn observed(inner: Observed, kernel: Option<Kernel>) -> Observed {
+    match kernel.map(|kernel| kernel.observes) {
+        Some(Err(errno)) => Observed::Unavailable { errno },
+        Some(Ok(())) | None => inner,
     }
-}
-
-/// The next message, unless the start is over first.
-fn next(
-    sandbox: &Sandbox,
-    signals: &Signals,
-    deadline: Instant,
-) -> Result<Received<Report>, Verdict> {
-    let not_started = |err: io::Error| {
-        Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
-    };
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(|err| not_started(io::Error::other(err)))?;
-        let bwrap = sandbox.pidfd();
-        let mut ready = [
-            PollFd::new(&sandbox.inner, PollFlags::IN),
-            PollFd::new(signals, PollFlags::IN),
-            PollFd::new(&bwrap, PollFlags::IN),
-        ];
-        let count = match poll(&mut ready, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other.map_err(|err| not_started(err.into()))?,
-        };
-        let [message, signal, ended] = ready.map(|fd| !fd.revents().is_empty());
-        if count == 0 {
-            let words = "the sandbox was not ready within 30 s";
-            return Err(Verdict::not_started(Error::launcher(words)));
-        }
-        if signal
-            && let Some(signal) = signals.next().map_err(not_started)?
-            && signal != Signal::SIGTSTP
-        {
-            return Err(Verdict::terminated(signal as i32));
-        }
-        if message {
-            return match sandbox.inner.receive().map_err(not_started)? {
-                Some(received) => Ok(received),
-                None => Err(Verdict::not_started(broken_off(sandbox))),
-            };
-        }
-        // A bwrap that was killed can leave a child that waits for it and holds the socket open.
-        if ended {
-            return Err(Verdict::not_started(broken_off(sandbox)));
-        }
-    }
-}
-
-/// bwrap or the inner stage ended before it was ready: what did they say?
-fn broken_off(sandbox: &Sandbox) -> Error {
-    // The socket closes a moment before the process that held it has written its last words.
-    let _ = pidfd::ends_within(sandbox.pidfd(), Duration::from_secs(5));
-    refusal::explain(&sandbox.words(), Userns::read())
-}
-
-/// Lets the one exec of the probe go on.
-fn answer_probe(listener: OwnedFd) -> io::Result<()> {
-    let mut receiver = Receiver::new(listener)?;
-    let timeout = Timespec::try_from(PROBE).map_err(io::Error::other)?;
-    let asked = {
-        let mut ready = [PollFd::new(&receiver, PollFlags::IN)];
-        poll(&mut ready, Some(&timeout))?;
-        ready[0].revents().contains(PollFlags::IN)
-    };
-    if asked {
-        let notification = receiver.receive()?;
-        receiver.proceed(notification.id)?;
-    }
-    Ok(())
 }
 
 /// Looks at what the inner stage could get against what the plan demands.
@@ -260,6 +144,7 @@ fn accept(
         .tried(|| "watch the inner stage")?;
     let observing = match (observed, <[OwnedFd; 3]>::try_from(fds)) {
         (Observed::On { .. }, Ok([listener, root, sockets])) => {
+            let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
             Some(Observing { listener, root, sockets: sockets.into() })
         }
         (Observed::On { .. }, Err(_)) => {
@@ -307,7 +192,6 @@ pub(super) fn watch(
                 tool_marker: plan.summary.tool_marker.clone(),
                 init_pid: init.pid,
             };
-            let root = Root::new(root, init.pid).tried(|| "keep the sandbox's mounts in view")?;
             execs::start(listener, root, options, Some(sockets), sink)?
         }
         _ => execs::start_unobserved(sink)?,
@@ -333,7 +217,8 @@ pub(super) fn watch(
         Err(error) => return Err(end_unstarted(error, sandbox, execs)),
     };
     sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
-    sandbox.inner.send(&Order::Proceed, &[]).tried(|| "start the agent")?;
+    // If the inner stage is gone, the loop that serves it is about to see it.
+    let _ = sandbox.inner.send(&Order::Proceed, &[]);
     Ok((sandbox, init, execs, broker))
 }
 

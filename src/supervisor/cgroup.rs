@@ -1,18 +1,20 @@
 //! The control group of a session: made before bwrap, which is started in it, and taken away at the
-//! end. It must never move a process that runs already, and never take away what is in use: the
-//! kernel only removes a group without processes.
+//! end; but systemd's is made beside bwrap's start ([`Scope`]). It must never move a process that
+//! runs already, and never take away what is in use: the kernel only removes a group without processes.
 //!
-//! A process that moves itself in version 1 (`tasks`) does so at once; a move through `cgroup.procs`
-//! or by systemd makes the kernel wait for every processor (percpu-rwsem, some ten milliseconds).
+//! A process that moves itself in version 1 (`tasks`) does so at once, and one that is made in a group
+//! of version 2 (clone3(2)) is there at once; a move through `cgroup.procs` or by systemd makes the
+//! kernel wait for every processor (percpu-rwsem, some ten milliseconds).
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::scope::Scope;
+use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 use crate::proc_stat::started;
 use crate::sandbox::limits::{Group, Maker, Setting};
@@ -27,13 +29,12 @@ const EMPTIES: Duration = Duration::from_secs(1);
 /// How bwrap is started so that it is in its group.
 #[derive(Debug, Default)]
 pub(super) struct Cgroup {
-    /// What it writes itself into.
+    /// The directory of a group of version 2, to be made in it.
+    pub(super) into: Option<OwnedFd>,
+    /// What it writes itself into; where there is `into`, only if it cannot be made there.
     pub(super) enter: Vec<OwnedFd>,
-    /// The program that makes the group and then becomes bwrap, if it is not bwrap itself, and its
-    /// arguments before bwrap's path.
-    pub(super) through: Option<(PathBuf, Vec<OsString>)>,
-    /// That program's environment.
-    pub(super) env: Vec<(&'static str, OsString)>,
+    /// What it is moved into while it makes its mounts.
+    pub(super) scope: Option<Scope>,
     /// What is to be removed.
     made: Vec<PathBuf>,
 }
@@ -45,24 +46,18 @@ impl Cgroup {
         let mut cgroup = Self::default();
         match &group.maker {
             Maker::Systemd { program, runtime } => {
-                let scope = format!("{name}.scope");
-                let args = group.systemd_run(&scope, runtime.is_some());
-                cgroup.through = Some((program.as_path().to_owned(), args));
-                if let Some(runtime) = runtime {
-                    let runtime = runtime.as_path();
-                    let mut bus = OsString::from("unix:path=");
-                    bus.push(runtime.join("bus"));
-                    cgroup.env = vec![
-                        ("XDG_RUNTIME_DIR", runtime.into()),
-                        ("DBUS_SESSION_BUS_ADDRESS", bus),
-                    ];
-                }
+                let runtime = runtime.as_ref().map(Bytes::as_path);
+                cgroup.scope = Some(Scope::new(group.clone(), &name, program.as_path(), runtime));
             }
             Maker::V2(parent) => {
                 let parent = parent.as_path();
                 remove_stale(parent);
                 pass_on(parent, group).tried(|| format!("prepare {}", visible_path(parent)))?;
-                cgroup.add(&parent.join(&name), &group.v2(), "cgroup.procs")?;
+                let directory = parent.join(&name);
+                cgroup.add(&directory, &group.v2(), "cgroup.procs")?;
+                let opened = std::fs::File::open(&directory);
+                cgroup.into =
+                    Some(opened.tried(|| format!("open {}", visible_path(&directory)))?.into());
             }
             Maker::V1(parents) => {
                 for (controller, parent) in parents {

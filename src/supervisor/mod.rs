@@ -17,10 +17,12 @@ mod mirror;
 mod network;
 mod refusal;
 mod rules;
+mod scope;
 mod serve;
 mod signals;
 mod spawn;
 mod terminal;
+mod waiting;
 
 use std::path::Path;
 
@@ -109,9 +111,13 @@ fn observed(
     tty: &mut Option<Tty>,
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
-    let begun = Control::open(session.runtime)
-        .map_err(Verdict::not_started)
-        .and_then(|control| Ok((control, begin::begin(plan, signals, tty.as_mut())?)));
+    let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
+        let begun = begin::begin(plan, signals, tty.as_mut())?;
+        inside::note(session.directory, begun.init.pid)
+            .tried(|| "note the sandbox's pid 1")
+            .map_err(Verdict::not_started)?;
+        Ok((control, begun))
+    });
     let (control, mut begun) = match begun {
         Ok(begun) => begun,
         Err(verdict) => {
@@ -121,7 +127,6 @@ fn observed(
             return ended(verdict, 0);
         }
     };
-    inside::note(session.directory, begun.init.pid).tried(|| "note the sandbox's pid 1")?;
     let mut host_files = HostFiles::new(session.directory);
     let pairs = begun.pairs.take();
     let (sandbox, init, execs, broker) = begin::watch(plan, begun, sink)?;

@@ -32,12 +32,6 @@ impl Userns {
     }
 }
 
-/// Whether these are the words of a systemd-run(1) that could not make a scope: it translates none of
-/// them, and bwrap and the inner stage begin theirs with their names.
-pub(super) fn is_systemds(stderr: &[u8]) -> bool {
-    stderr.starts_with(b"Failed to ")
-}
-
 /// The error for what bwrap (or the inner stage, before it could reach us) wrote.
 pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
     let words = words(stderr);
@@ -61,12 +55,6 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
     if words.contains("Can't find source path") {
         return error
             .hint("a path that the profile or `--bind` names is gone since it was checked");
-    }
-    if is_systemds(stderr) {
-        return error.hint(
-            "systemd was asked to hold the limits of the profile: does `systemd-run --user --scope \
-             true` work? With `limits.enforce = \"best-effort\"` the session starts without them",
-        );
     }
     if words.contains("execvp") {
         return error.hint(
@@ -115,7 +103,7 @@ fn namespaces(error: Error, userns: Userns) -> Error {
 }
 
 /// The lines, each without bwrap's name, joined for one line of a terminal.
-fn words(stderr: &[u8]) -> String {
+pub(super) fn words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = |line: &str| {
         let mut shown = String::new();

@@ -200,7 +200,7 @@ impl Running<'_> {
             Report::Failed { message, .. } => {
                 return Some(Verdict::not_started(Error::launcher(message)));
             }
-            Report::Probe | Report::Ready(_) => {}
+            Report::Ready(_) => {}
         }
         None
     }

@@ -23,6 +23,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::arguments::Arguments;
 use super::cgroup::Cgroup;
+use super::scope::Joining;
 use crate::error::{Error, Result, Tried as _};
 use crate::network::plan::Network;
 use crate::sandbox::inner;
@@ -58,9 +59,14 @@ struct Life {
 }
 
 impl Sandbox {
-    /// Spawns bwrap. The caller's process must have no other child: it adopts what bwrap leaves.
-    /// `foreground`: see [`Orders::foreground`].
-    pub(super) fn start(plan: &Plan, cgroup: Cgroup, foreground: bool) -> Result<Self> {
+    /// Spawns bwrap, and begins to have it moved into its scope if it has one. The caller's process must
+    /// have no other child when it is reaped: it adopts what bwrap leaves. `foreground`: see
+    /// [`Orders::foreground`].
+    pub(super) fn start(
+        plan: &Plan,
+        mut cgroup: Cgroup,
+        foreground: bool,
+    ) -> Result<(Self, Option<Joining>)> {
         no_directory("standard input", &io::stdin())?;
         no_directory("standard output", &io::stdout())?;
         no_directory("standard error", &io::stderr())?;
@@ -86,23 +92,27 @@ impl Sandbox {
         };
         let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
 
-        let args: [OsString; 7] = [
-            "--args".into(),
-            fds::number(&words).into(),
-            "--".into(),
-            inner::PROGRAM.into(),
-            "__inner".into(),
-            fds::number(&theirs).into(),
-            fds::number(&orders).into(),
-        ];
+        let mut args: Vec<OsString> = vec!["--args".into(), fds::number(&words).into()];
+        let scope = cgroup.scope.take();
+        let scope =
+            scope.map(|scope| pipe_with(PipeFlags::CLOEXEC).map(|info| (scope, info))).transpose();
+        let scope = scope.tried(|| "make a pipe")?;
+        // The same as by --info-fd, which bwrap takes once. Its child closes it before it executes
+        // anything; bwrap keeps it, and says there how its child ended.
+        if let Some((_, (_, theirs))) = &scope {
+            args.extend(["--json-status-fd".into(), fds::number(theirs).into()]);
+        }
+        args.extend(["--".into(), inner::PROGRAM.into(), "__inner".into()]);
+        args.extend([fds::number(&theirs).into(), fds::number(&orders).into()]);
         let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
         let inherit: Vec<BorrowedFd<'_>> = handed
             .into_iter()
             .chain([theirs.as_fd()])
             // Both ends: if we die, bwrap must still be able to say it, or it ends and leaves its child.
             .chain(opened.iter().chain(&theirs_of_info).chain(&info).map(AsFd::as_fd))
+            .chain(scope.iter().flat_map(|(_, (ours, theirs))| [ours.as_fd(), theirs.as_fd()]))
             .collect();
-        let child = spawn(plan.bwrap.as_path(), args.into(), &cgroup, &inherit, stderr.as_fd())?;
+        let child = spawn(plan.bwrap.as_path(), &args, &cgroup, &inherit, stderr.as_fd())?;
         let pidfd = match pidfd::open(child.pid().as_raw()) {
             Ok(pidfd) => pidfd,
             Err(err) => {
@@ -110,8 +120,10 @@ impl Sandbox {
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
         };
+        let joining = scope.map(|(scope, (ours, _))| scope.join(child.pid().as_raw(), ours));
         let life = Life { reading, _writing: writing };
-        Ok(Self { inner, child, pidfd, life, stderr, info, _cgroup: cgroup })
+        let sandbox = Self { inner, child, pidfd, life, stderr, info, _cgroup: cgroup };
+        Ok((sandbox, joining))
     }
 
     /// Where bwrap says which sandbox it made; there for a network that needs to know, and once.
@@ -165,22 +177,16 @@ impl Drop for Sandbox {
     }
 }
 
-/// Executes bwrap, or what puts it into its group and then becomes it.
+/// Executes bwrap, in its group.
 fn spawn(
-    bwrap: &Path,
-    args: Vec<OsString>,
+    program: &Path,
+    args: &[OsString],
     cgroup: &Cgroup,
     inherit: &[BorrowedFd<'_>],
     stderr: BorrowedFd<'_>,
 ) -> Result<Child> {
-    let (program, name, args) = match &cgroup.through {
-        None => (bwrap, "bwrap", args),
-        Some((program, before)) => {
-            (&**program, "systemd-run", [&**before, &[bwrap.into()], &args].concat())
-        }
-    };
-    let (args, env, enter) = (&args, &cgroup.env, &cgroup.enter);
-    let bare = Bare { program, name, args, env, enter, inherit, stderr };
+    let (into, enter) = (cgroup.into.as_ref().map(AsFd::as_fd), &*cgroup.enter);
+    let bare = Bare { program, name: "bwrap", args, into, enter, inherit, stderr };
     bare.spawn().map_err(|err| cannot_start(&visible_path(program), &err))
 }
 

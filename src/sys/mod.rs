@@ -11,3 +11,4 @@ pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signals;
+pub mod trial;

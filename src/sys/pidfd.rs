@@ -1,6 +1,6 @@
 //! Descriptors of processes, and what they tell that no crate asks for: `PIDFD_GET_INFO` (Linux 6.13;
-//! exit statuses 6.15). Whether this kernel answers as the exec log relies on is tried on a child.
-#![expect(unsafe_code, reason = "PIDFD_GET_INFO and fork(2) have no safe wrapper")]
+//! exit statuses 6.15).
+#![expect(unsafe_code, reason = "PIDFD_GET_INFO has no safe wrapper")]
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
@@ -73,62 +73,4 @@ pub fn info(pidfd: BorrowedFd<'_>) -> io::Result<Info> {
         ppid: has(libc::PIDFD_INFO_PID).then_some(info.ppid.cast_signed()),
         exit: has(libc::PIDFD_INFO_EXIT).then_some(info.exit_code),
     })
-}
-
-/// A forked child that does nothing but wait for its death, for the proofs at the start.
-#[derive(Debug)]
-pub struct Idle {
-    pid: libc::pid_t,
-    reaped: bool,
-}
-
-impl Idle {
-    /// Forks the child.
-    pub fn spawn() -> io::Result<Self> {
-        let parent = std::process::id();
-        // SAFETY: the child calls async-signal-safe functions only and never returns.
-        let pid = unsafe { libc::fork() };
-        match pid {
-            -1 => Err(io::Error::last_os_error()),
-            0 => Self::wait_for_death(parent),
-            pid => Ok(Self { pid, reaped: false }),
-        }
-    }
-
-    /// The child. A parent that died before the kernel knew of the tie will never end it.
-    fn wait_for_death(parent: u32) -> ! {
-        // SAFETY: prctl(PR_SET_PDEATHSIG) takes no pointer.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
-        // SAFETY: getppid(2) takes nothing.
-        while unsafe { libc::getppid() }.cast_unsigned() == parent {
-            // SAFETY: pause(2) takes nothing.
-            unsafe { libc::pause() };
-        }
-        // SAFETY: _exit(2) takes an integer, and runs nothing that the parent registered.
-        unsafe { libc::_exit(0) }
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    /// Kills and reaps it.
-    pub fn end(&mut self) {
-        if std::mem::replace(&mut self.reaped, true) {
-            return;
-        }
-        // SAFETY: the child is ours and not yet reaped, so its pid is still its own.
-        unsafe { libc::kill(self.pid, libc::SIGKILL) };
-        // SAFETY: no status is asked for.
-        while unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) } == -1
-            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-        {}
-    }
-}
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        self.end();
-    }
 }

@@ -1,6 +1,6 @@
 //! Making processes, and what binds their lives together. It must never let a child of a program
 //! with several threads do more than system calls before its exec.
-#![expect(unsafe_code, reason = "clone, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
+#![expect(unsafe_code, reason = "clone, clone3, pre_exec, keyctl, F_SETSIG and TIOCNOTTY")]
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
@@ -135,6 +135,41 @@ pub(super) unsafe fn vfork<B: FnOnce() -> u8>(body: B) -> io::Result<Pid> {
         pid => Ok(Pid::from_raw(pid)),
     }
 }
+
+/// Runs `body` in a child that is a copy of us and begins its life in the control group of version 2
+/// whose directory this is, with all that comes of it (clone3(2), `CLONE_INTO_CGROUP`, Linux 5.7); like
+/// [`fork`] otherwise, but that this thread stands still until the child has executed or ended.
+///
+/// # Safety
+/// As for [`vfork`]: `body` must only make system calls.
+///
+/// # Errors
+/// `ENOSYS`, `E2BIG` or `EINVAL`: this kernel, or a sandbox around us, does not have it. Else what
+/// cgroups(7) says of a move.
+pub(super) unsafe fn fork_into<B: FnOnce() -> u8>(
+    group: BorrowedFd<'_>,
+    body: B,
+) -> io::Result<Pid> {
+    // SAFETY: the structure consists of integers, for which zero is a value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP | u64::from(libc::CLONE_VFORK.cast_unsigned());
+    args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+    args.cgroup = group.as_raw_fd().cast_unsigned().into();
+    // SAFETY: the kernel reads one `clone_args`. Without CLONE_VM the child goes on in a copy of this
+    // stack, where it only does what `body` does, by the caller's word, and ends.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let code = body();
+            // SAFETY: takes an integer, and runs nothing that the parent registered.
+            unsafe { libc::_exit(code.into()) }
+        }
+        pid => Ok(Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?)),
+    }
+}
+
+/// `linux/sched.h`; more than fits into the type of libc's.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// For the child's few calls, bytes.
 const STACK: usize = 256 << 10;

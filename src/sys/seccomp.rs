@@ -20,9 +20,6 @@ pub const fn refuse(errno: i32) -> u32 {
     libc::SECCOMP_RET_ERRNO | errno.cast_unsigned() & libc::SECCOMP_RET_DATA
 }
 
-/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of linux/seccomp.h.
-const SYNC_WAKE_UP: u64 = 1;
-
 /// A notification filter in force.
 #[derive(Debug)]
 pub struct Listener {
@@ -105,6 +102,10 @@ pub struct Receiver {
 
 impl Receiver {
     /// Takes the listener and asks the kernel how large its structures are.
+    ///
+    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (Linux 6.6) is left off: it keeps caller and receiver on
+    /// one processor, where they wait behind whatever else runs there while another one is idle
+    /// (`docs/benchmarks.md`).
     pub fn new(listener: OwnedFd) -> io::Result<Self> {
         let mut sizes =
             libc::seccomp_notif_sizes { seccomp_notif: 0, seccomp_notif_resp: 0, seccomp_data: 0 };
@@ -115,12 +116,6 @@ impl Receiver {
         if done != 0 {
             return Err(io::Error::last_os_error());
         }
-        // From now on a caller that is let go on is woken on our processor, which is about to be
-        // idle. Linux 6.6; without it everything works, a little slower.
-        // SAFETY: these flags are passed by value.
-        unsafe {
-            libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP)
-        };
         let bytes = usize::from(sizes.seccomp_notif).max(size_of::<libc::seccomp_notif>());
         Ok(Self { fd: listener, buffer: vec![0; bytes.div_ceil(8)] })
     }

@@ -186,8 +186,9 @@ fn a_log_that_breaks_is_told_and_execs_go_on() {
 #[test]
 fn a_receiver_that_breaks_is_told_and_execs_go_on() {
     let work = harness::work();
-    let setup =
-        Setup { limits: Limits { path: usize::MAX, ..Limits::default() }, ..Setup::default() };
+    let most = usize::MAX;
+    let limits = Limits { argument: most, arguments: most, ..Limits::default() };
+    let setup = Setup { limits, ..Setup::default() };
     let log = watch(storm("many", 100).current_dir(work.path()), &setup);
     assert!(log.output.status.success());
     assert!(log.failed);

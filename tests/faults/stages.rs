@@ -224,7 +224,7 @@ fn case(struck: &Struck, gate: &Gate, stage: Stage, victim: Victim, signal: Sign
     let logged = matches!(stage, Stage::Running | Stage::Ending);
     let verified = struck.check(&marker, logged, &case);
     let crashed = victim == Victim::Supervisor && signal == Signal::SIGKILL;
-    assert_eq!(verified.code, if crashed { 2 } else { 0 }, "{case}: {verified:#?}");
+    assert_eq!(verified.code, if crashed { 2 } else { 0 }, "{case}: {verified:#?} {output:#?}");
 }
 
 fn stage(stage: Stage) {

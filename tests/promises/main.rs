@@ -23,6 +23,7 @@ mod h_home;
 mod h_layers;
 mod hostile;
 mod i_identity;
+mod i_signals;
 mod l_litter;
 mod n_allowed;
 mod n_led;

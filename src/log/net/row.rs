@@ -5,7 +5,7 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::log::event::Micros;
-use crate::log::row::{DIM, Layout, Line};
+use crate::log::layout::{DIM, Layout, Line};
 use crate::log::text;
 
 /// What a row tells.

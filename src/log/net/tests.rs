@@ -9,7 +9,7 @@ use super::words;
 use crate::log::event::{
     Allow, Connect, Disconnect, End, Event, Listen, Micros, Refused, RuleSaid, Start,
 };
-use crate::log::row::Layout;
+use crate::log::layout::Layout;
 use crate::log::text;
 
 const SECOND: Micros = 1_000_000;

@@ -234,6 +234,7 @@ fn mistakes_say_what_to_write() {
     `a\u{202e}b` is not a host: a host name has letters, digits, `-`, `_` and dots only
         write the name in its ASCII form (`xn--...`), as a browser sends it
     "#);
+    assert!(allow("@npm", "test").unwrap_err().what.contains("is a group"));
     assert!(deny("x raw", "test").is_err());
     assert!(deny("*.com", "test").is_ok() && deny("127.0.0.1", "test").is_ok());
 }

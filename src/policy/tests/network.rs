@@ -127,6 +127,24 @@ fn what_is_typed_for_a_list_needs_one() {
 }
 
 #[test]
+fn what_another_network_does_not_hold_is_said() {
+    let with = |mode| {
+        let case = case(|network| {
+            network.mode = Some(at(2, mode));
+            network.deny = list(3, &["*"]);
+            network.host_ports = vec![at(4, 5432)];
+        });
+        case.policy().unwrap()
+    };
+    let (none, host) = (with(NetworkMode::None), with(NetworkMode::Host));
+    let left_out = "network.host-ports: the network is `none`".to_owned();
+    assert!(none.left_out.contains(&left_out) && !host.left_out.contains(&left_out));
+    let denied = "network: what a profile denies is not denied".to_owned();
+    assert!(host.weakened.contains(&denied) && !none.weakened.contains(&denied));
+    assert!(!with(NetworkMode::Allow).weakened.contains(&denied));
+}
+
+#[test]
 fn a_port_of_the_host_is_published_once() {
     let case = case(|network| {
         let publish = |inside, outside| at(3, Publish { inside, outside });

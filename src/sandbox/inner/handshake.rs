@@ -4,7 +4,6 @@
 //! ```text
 //! inner stage                                supervisor
 //!                                  <-------  Observe
-//!   probe child: Probe + listener  ------->    answers its one exec within 2 s
 //!   Ready + listener + root        ------->    writes the first lines of the log
 //!                                  <-------  Proceed
 //!   agent's process: Started       ------->    knows its pid
@@ -56,9 +55,6 @@ pub struct Mounted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
-    /// A child that can be thrown away asks to see whether notifications work here. One
-    /// descriptor: its listener.
-    Probe,
     /// Everything is in force. Three descriptors if execs are observed: the listener, the root
     /// directory as the sandbox sees it, and a socket for [`Wanted`] and [`Made`].
     Ready(Ready),
@@ -116,7 +112,7 @@ pub enum Observed {
     },
     /// It could not be had.
     Unavailable {
-        /// errno(3) of seccomp(2), or of the probe's exec: `ENOSYS` if no answer came in time.
+        /// errno(3) of seccomp(2), or of the supervisor's trial: `ENOSYS` if no exec arrived there.
         errno: i32,
     },
 }

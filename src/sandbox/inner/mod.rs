@@ -19,16 +19,15 @@ use std::process::ExitCode;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use self::child::Program;
-use self::handshake::{Observed, Order, Orders, Ready, Report};
+use self::handshake::{Order, Orders, Ready, Report};
 use self::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::filters::errno;
-use crate::filters::notify::Stops;
 use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;
-use crate::sys::seccomp::{self, Listener};
+use crate::sys::seccomp;
 use crate::visible::visible;
 
 /// Where the plan binds this program inside, read-only.
@@ -96,7 +95,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let agent = Program::new(program, argv, env)?;
     let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
     let restricted = confine::confine(landlock, *errno_filter)?;
-    let (listener, observed) = observed(&single, supervisor, stops)?;
+    let (listener, observed) = observe::install(stops);
     // From here on standard error is the agent's.
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
@@ -147,19 +146,4 @@ fn read_orders(plan: RawFd) -> Result<Orders> {
         return Err(Error::launcher("the inner plan is from another version of claudebox"));
     }
     Ok(orders)
-}
-
-/// The listener, if execs are to be observed and can be.
-fn observed(
-    single: &SingleThreaded,
-    supervisor: &Channel,
-    stops: Option<Stops>,
-) -> Result<(Option<Listener>, Observed)> {
-    let Some(stops) = stops else { return Ok((None, Observed::Off)) };
-    let probed =
-        observe::probe(single, supervisor, stops).tried(|| "try whether execs can be observed")?;
-    Ok(match probed {
-        Ok(()) => observe::install(stops),
-        Err(errno) => (None, Observed::Unavailable { errno }),
-    })
 }

@@ -21,6 +21,12 @@ const FIRST: usize = 128;
 /// Strings that are read by one call.
 const TOGETHER: usize = 64;
 
+/// Pointers that are looked at first; nearly every argv has fewer.
+const FEW: usize = 32;
+
+/// A path, and whether it is longer than the limit.
+type Path = Result<(Vec<u8>, bool), Errno>;
+
 /// The memory of a stopped thread.
 #[derive(Debug)]
 pub struct Memory {
@@ -50,8 +56,43 @@ impl Memory {
         Ok(self.buffer.get(..got).unwrap_or_default())
     }
 
+    /// All of a range.
+    ///
+    /// # Errors
+    /// EFAULT: a part of it is not there. EPERM: without the right to trace the process.
+    pub fn range(&mut self, start: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let got = self.gather(&[Range { start, len }])?;
+        if got.len() < len {
+            return Err(Errno::EFAULT);
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// The path and the arguments, each as [`Self::path`] and [`Self::arguments`] read them: in two
+    /// calls where both are as short as nearly all are.
+    pub fn call(&mut self, call: &ExecCall, limits: &Limits) -> (Path, (Kept, Option<Errno>)) {
+        let Some((path, pointers)) = self.short(call, limits) else {
+            return (self.path(call, limits), self.arguments(call, limits));
+        };
+        let argc = pointers.len() as u64;
+        (Ok((path, false)), self.pointed(&pointers, argc, None, limits))
+    }
+
+    /// The path and the pointers to the arguments, if the first look shows where both end.
+    fn short(&mut self, call: &ExecCall, limits: &Limits) -> Option<(Vec<u8>, Vec<u64>)> {
+        let size = call.pointer;
+        let path = Range { start: call.path, len: FIRST.min(limits.path) };
+        let pointers = Range { start: call.argv, len: FEW * size };
+        let got = self.gather(&[path, pointers]).ok()?;
+        let (text, array) = got.split_at_checked(path.len)?;
+        let text = text.get(..text.iter().position(|byte| *byte == 0)?)?.to_vec();
+        let all: Vec<u64> = array.chunks_exact(size).map(wide).collect();
+        let argc = all.iter().position(|pointer| *pointer == 0).filter(|n| *n <= limits.count)?;
+        Some((text, all.into_iter().take(argc).collect()))
+    }
+
     /// The path, and whether it is longer than the limit.
-    pub fn path(&mut self, call: &ExecCall, limits: &Limits) -> Result<(Vec<u8>, bool), Errno> {
+    pub fn path(&mut self, call: &ExecCall, limits: &Limits) -> Path {
         let mut all = vec![Partial::new(call.path, limits.path)];
         self.strings(&mut all);
         all.pop().map_or(Err(Errno::EFAULT), Partial::finish)
@@ -62,11 +103,21 @@ impl Memory {
     /// # Errors
     /// With what could be read before.
     pub fn arguments(&mut self, call: &ExecCall, limits: &Limits) -> (Kept, Option<Errno>) {
+        match self.pointers(call.argv, call.pointer, limits) {
+            Ok((pointers, argc, failed)) => self.pointed(&pointers, argc, failed, limits),
+            Err(errno) => (Kept::default(), Some(errno)),
+        }
+    }
+
+    /// What the pointers lead to; there are `argc` of them, of which these were kept.
+    fn pointed(
+        &mut self,
+        pointers: &[u64],
+        argc: u64,
+        mut failed: Option<Errno>,
+        limits: &Limits,
+    ) -> (Kept, Option<Errno>) {
         let mut kept = Kept::default();
-        let (pointers, argc, mut failed) = match self.pointers(call.argv, call.pointer, limits) {
-            Ok(found) => found,
-            Err(errno) => return (kept, Some(errno)),
-        };
         let mut room = limits.arguments;
         'batches: for batch in pointers.chunks(TOGETHER) {
             let mut batch: Vec<Partial> =
@@ -121,7 +172,7 @@ impl Memory {
         if array == 0 {
             return Ok((kept, 0, None));
         }
-        let mut len = 32 * size;
+        let mut len = FEW * size;
         while count < limits.counted {
             let Some(start) = array.checked_add((count * size) as u64) else {
                 return Ok((kept, count as u64, Some(Errno::EFAULT)));
@@ -136,9 +187,7 @@ impl Memory {
                 return Ok((kept, count as u64, Some(Errno::EFAULT)));
             }
             for pointer in whole {
-                let mut wide = [0; 8];
-                wide.iter_mut().zip(pointer).for_each(|(to, from)| *to = *from);
-                let pointer = u64::from_le_bytes(wide);
+                let pointer = wide(pointer);
                 if pointer == 0 {
                     return Ok((kept, count as u64, None));
                 }
@@ -222,6 +271,13 @@ impl Partial {
         self.bytes.truncate(self.limit);
         Ok((self.bytes, cut))
     }
+}
+
+/// A pointer of the caller's size.
+fn wide(pointer: &[u8]) -> u64 {
+    let mut wide = [0; 8];
+    wide.iter_mut().zip(pointer).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(wide)
 }
 
 /// The range, cut at every page boundary.

@@ -5,8 +5,10 @@
 use std::os::fd::AsFd as _;
 
 use super::procfs::{self, Image};
-use crate::error::{Result, Tried as _};
-use crate::sys::pidfd::{self, ExitSource, Idle};
+use crate::error::{Result as Tried, Tried as _};
+use crate::filters::notify::{self, Stops};
+use crate::sys::pidfd::{self, ExitSource};
+use crate::sys::trial::Trial;
 
 /// What this kernel can tell about processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +17,19 @@ pub struct Kernel {
     pub exits: ExitSource,
     /// Whether a successful exec can be told from a failed one, and so argv be confirmed.
     pub verifies: bool,
+    /// Whether an exec can be stopped and let go on; else the errno of what failed.
+    pub observes: Result<(), i32>,
 }
 
 /// Asks the kernel, with one child that is forked and killed, what it can tell. Call it while no
-/// other thread of this process waits for any child.
+/// other thread of this process waits for any child. It is done beside bwrap's mounts.
 ///
 /// # Errors
 /// When no child can be forked, or the kernel has no pidfds (before Linux 5.3).
-pub fn probe() -> Result<Kernel> {
-    let mut child = Idle::spawn().tried(|| "fork a child to ask the kernel about")?;
+pub fn probe() -> Tried<Kernel> {
+    let every = Stops { starts: true, exits: true, sockets: true };
+    let filter = notify::program(every);
+    let mut child = Trial::begin(Some(&filter)).tried(|| "fork a child to ask the kernel about")?;
     let pid = child.pid();
     let pidfd = pidfd::open(pid).tried(|| "open a pidfd of a child (pidfd_open(2), Linux 5.3)")?;
     let forked = procfs::stat(pid).is_ok_and(|stat| stat.forked);
@@ -31,11 +37,12 @@ pub fn probe() -> Result<Kernel> {
     let execed = procfs::stat(std::process::id().cast_signed()).is_ok_and(|stat| !stat.forked);
     let image = Image::of(pid).ok();
     let lives = image.as_ref().and_then(Image::is_gone) == Some(false);
+    let observes = child.outcome().tried(|| "try whether execs can be observed")?;
     child.end();
     let dies = image.as_ref().and_then(Image::is_gone) == Some(true);
     let told = pidfd::info(pidfd.as_fd()).is_ok_and(|info| info.exit == Some(libc::SIGKILL));
     let exits = if told { ExitSource::Pidfd } else { ExitSource::ExitGroup };
-    Ok(Kernel { exits, verifies: forked && execed && lives && dies })
+    Ok(Kernel { exits, verifies: forked && execed && lives && dies, observes })
 }
 
 #[cfg(test)]

@@ -16,18 +16,20 @@ use crate::proc_stat;
 /// inside an exec that succeeds. [`super::probe()`] proves it on the running kernel.
 const PF_FORKNOEXEC: u64 = 0x40;
 
-/// What is used of `/proc/PID/stat`; needs no right over the process.
+/// What is used of `/proc/PID/stat`; needs no right over the process where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Field 4, the parent.
     pub ppid: i32,
     /// The task was forked and has not executed a program since (field 9).
     pub forked: bool,
+    /// Where argv begins and ends in its memory (fields 48 and 49); needs the right to trace it.
+    pub argv: Option<(u64, u64)>,
 }
 
 /// Reads `/proc/PID/stat`; of a thread group it is the leader's.
 pub fn stat(pid: i32) -> io::Result<Stat> {
-    let mut buffer = [0; 512];
+    let mut buffer = [0; 1024];
     let len = open(pid, "stat", OFlags::RDONLY)?.read(&mut buffer)?;
     parse_stat(buffer.get(..len).unwrap_or_default())
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -37,7 +39,9 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let mut fields = proc_stat::fields(line)?;
     let ppid = fields.nth(1)?.parse().ok()?;
     let flags: u64 = fields.nth(4)?.parse().ok()?;
-    Some(Stat { ppid, forked: flags & PF_FORKNOEXEC != 0 })
+    let mut address = |skipped| fields.nth(skipped)?.parse().ok().filter(|at| *at != 0);
+    let argv = address(38).zip(address(0));
+    Some(Stat { ppid, forked: flags & PF_FORKNOEXEC != 0, argv })
 }
 
 /// The thread group a thread belongs to (`/proc/TID/status`, Tgid).
@@ -124,9 +128,9 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_the_other_fields() {
         let line = b"7 (a) S 1 1) R 42 7 7 0 -1 4194368 93 0\n";
-        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: true }));
+        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: true, argv: None }));
         let line = b"7 (a) R 42 7 7 0 -1 4194304 93 0\n";
-        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: false }));
+        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: false, argv: None }));
         assert_eq!(parse_stat(b"7 (a"), None);
         assert_eq!(parse_stat(b"7 (a) R 42"), None);
     }
@@ -139,6 +143,9 @@ mod tests {
         let joined = cmdline(me, 1 << 20).unwrap();
         let argv: Vec<Vec<u8>> =
             std::env::args_os().map(std::os::unix::ffi::OsStringExt::into_vec).collect();
+        let (start, end) = stat(me).unwrap().argv.unwrap();
+        let len = usize::try_from(end - start).unwrap();
+        assert_eq!(super::super::memory::Memory::of(me).range(start, len).unwrap(), joined);
         assert!(super::super::arguments::split(&joined).eq(argv.iter().map(Vec::as_slice)));
         assert_eq!(Image::of(me).unwrap().is_gone(), Some(false));
     }

@@ -79,12 +79,12 @@ impl Watch {
     fn read(&self, tid: i32, call: &ExecCall) -> Called {
         let limits = self.options.limits;
         let mut memory = Memory::of(tid);
-        let (path, no_path) = match memory.path(call, &limits) {
+        let (path, (arguments, no_arguments)) = memory.call(call, &limits);
+        let (path, no_path) = match path {
             Ok((path, false)) => (path, None),
             Ok((path, true)) => (path, Some(Errno::ENAMETOOLONG)),
             Err(errno) => (Vec::new(), Some(errno)),
         };
-        let (arguments, no_arguments) = memory.arguments(call, &limits);
         let cwd = procfs::link(tid, "cwd").ok();
         let unread = no_path.or(no_arguments);
         let names = match unread {

@@ -62,7 +62,9 @@ impl Watch {
             ExitSource::Pidfd => match last_word(process.pidfd.as_fd()) {
                 Ok(pidfd::Info { exit: None, .. }) => {
                     // Nobody has asked for it yet, so its number is still its own.
-                    if let Ok(stat) = procfs::stat(pid) {
+                    if !process.under_way.is_empty()
+                        && let Ok(stat) = procfs::stat(pid)
+                    {
                         self.settle_last(pid, stat.forked);
                     }
                     return;

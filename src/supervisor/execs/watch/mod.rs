@@ -81,7 +81,8 @@ impl Watch {
         stop: Arc<Flag>,
     ) -> io::Result<Self> {
         let receiver = Receiver::new(listener)?;
-        let maker = sockets.map(|init| Maker::new(init, options.init_pid)).transpose()?;
+        // A pid 1 that cannot be looked at is dying (`EACCES`), and makes none.
+        let maker = sockets.and_then(|init| Maker::new(init, options.init_pid).ok());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         epoll.add(stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;

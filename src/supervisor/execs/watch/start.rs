@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd as _;
 
 use super::Watch;
 use super::identity::FEW;
+use crate::supervisor::execs::memory::Memory;
 use crate::supervisor::execs::process::{Before, Program, UnderWay, winner};
 use crate::supervisor::execs::procfs;
 use crate::supervisor::execs::record::{Fate, Started};
@@ -27,14 +28,15 @@ impl Watch {
             return;
         };
         let asked = process.under_way.iter().any(|exec| matches!(exec.before, Before::Forked));
-        let forked = asked.then(|| procfs::stat(pid).ok().map(|stat| stat.forked)).flatten();
+        let stat = asked.then(|| procfs::stat(pid).ok()).flatten();
+        let forked = stat.map(|stat| stat.forked);
         let news: Vec<&UnderWay> =
             process.under_way.iter().filter(|exec| exec.program(forked) == Program::New).collect();
         if news.is_empty() {
             self.proceed(stopped.id);
             return;
         }
-        let argv = procfs::cmdline(pid, CMDLINE).unwrap_or_default();
+        let argv = argv(pid, stat.and_then(|stat| stat.argv));
         // The writing thread must be able to open what it compares this with.
         let room = self.room + FEW / 2;
         let exe = procfs::file(pid, "exe").ok().filter(|exe| exe.as_raw_fd() < room);
@@ -62,4 +64,13 @@ impl Watch {
             self.settled(pid, exec, fate);
         }
     }
+}
+
+/// The argv of a new program: at once where its place is known, else as `/proc` tells it.
+fn argv(pid: i32, place: Option<(u64, u64)>) -> Vec<u8> {
+    let read = place.and_then(|(start, end)| {
+        let len = usize::try_from(end.checked_sub(start)?).ok()?;
+        Memory::of(pid).range(start, len.min(CMDLINE)).ok()
+    });
+    read.unwrap_or_else(|| procfs::cmdline(pid, CMDLINE).unwrap_or_default())
 }

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         program: &job.bwrap,
         name: "bwrap",
         args: &args,
-        env: &[("PATH", "/usr/bin:/bin".into())],
+        into: None,
         enter: &[],
         inherit: &inherit,
         stderr: stderr.as_fd(),
