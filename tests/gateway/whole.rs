@@ -35,11 +35,38 @@ fn gateways(supervisor: &Child) -> Vec<Process> {
     processes().into_iter().filter(ours).collect()
 }
 
-fn running(user: User) -> (Room, Child) {
-    let room = Room::new(&allow(&["/usr/bin/sleep", "1000"]), user);
-    let supervisor = room.spawn();
-    eventually("the agent runs", || room.events().iter().any(|it| matches!(it, Event::Ran(_))));
-    (room, supervisor)
+/// A session that runs until it is killed, or the test has failed.
+struct Running {
+    room: Room,
+    supervisor: Child,
+}
+
+impl Running {
+    fn new(user: User) -> Self {
+        let room = Room::new(&allow(&["/usr/bin/sleep", "1000"]), user);
+        let supervisor = room.spawn();
+        let running = Self { room, supervisor };
+        let events = || running.room.events();
+        eventually("the agent runs", || events().iter().any(|it| matches!(it, Event::Ran(_))));
+        running
+    }
+
+    /// Its gateway process.
+    fn gateway(&self) -> Process {
+        let [gateway] = &gateways(&self.supervisor)[..] else { panic!("one gateway process") };
+        gateway.clone()
+    }
+
+    fn strike(&self, signal: Signal) {
+        kill(pid(&self.supervisor), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+    }
 }
 
 #[test]
@@ -61,8 +88,8 @@ fn the_agent_finds_its_network_set_up_and_without_rules_nothing_in_it() {
 #[test]
 fn the_gateway_process_has_what_it_needs_and_no_more() {
     for user in users() {
-        let (_room, mut supervisor) = running(*user);
-        let [gateway] = &gateways(&supervisor)[..] else { panic!("one gateway process") };
+        let running = Running::new(*user);
+        let gateway = running.gateway();
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", gateway.pid));
         let status = read("status").unwrap();
         let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -84,38 +111,30 @@ fn the_gateway_process_has_what_it_needs_and_no_more() {
         let null = "/dev/null";
         // The two namespaces, the supervisor's socket, and the one that is slow to close.
         assert_eq!(open, [null, null, null, "net", "net", "socket", "socket"], "{user:?}");
-        supervisor.kill().unwrap();
-        supervisor.wait().unwrap();
     }
 }
 
 #[test]
 fn the_gateway_process_ends_with_the_session_and_with_the_supervisor() {
     for user in users() {
-        let (_room, mut supervisor) = running(*user);
-        kill(pid(&supervisor), Signal::SIGTERM).unwrap();
-        supervisor.wait().unwrap();
-        eventually("the gateway process is gone", || gateways(&supervisor).is_empty());
-
-        let (_room, mut supervisor) = running(*user);
-        assert_eq!(gateways(&supervisor).len(), 1);
-        supervisor.kill().unwrap();
-        supervisor.wait().unwrap();
-        eventually("the gateway process is gone", || gateways(&supervisor).is_empty());
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let mut running = Running::new(*user);
+            running.gateway();
+            running.strike(signal);
+            running.supervisor.wait().unwrap();
+            eventually("the gateway process is gone", || gateways(&running.supervisor).is_empty());
+        }
     }
 }
 
 #[test]
-fn a_session_outlives_its_gateway_process_and_reaches_nothing_new() {
+fn a_session_outlives_its_gateway_process() {
     for user in users() {
-        let (_room, mut supervisor) = running(*user);
-        let [gateway] = &gateways(&supervisor)[..] else { panic!("one gateway process") };
-        kill(Pid::from_raw(gateway.pid), Signal::SIGKILL).unwrap();
-        eventually("the gateway process is gone", || gateways(&supervisor).is_empty());
+        let mut running = Running::new(*user);
+        kill(Pid::from_raw(running.gateway().pid), Signal::SIGKILL).unwrap();
+        eventually("the gateway process is gone", || gateways(&running.supervisor).is_empty());
         sleep(Duration::from_millis(50));
-        assert!(supervisor.try_wait().unwrap().is_none());
-        supervisor.kill().unwrap();
-        supervisor.wait().unwrap();
+        assert!(running.supervisor.try_wait().unwrap().is_none());
     }
 }
 
