@@ -103,9 +103,11 @@ fn socks_leads_to_what_is_allowed_and_says_what_is_not() {
         let answer = talk(proxy(), &[5, 1, 0, 5, 1, 0, 1, a, b, c, d, 0x1f, 0x91]);
         assert_eq!(answer[..4], [5, 0, 5, 2]);
         assert_eq!(running.refused().allow.as_deref(), Some("a.test:8081"));
+        // A name that ends in one reader and goes on in another.
+        assert_eq!(talk(proxy(), &request(b"evil.test\0.a.test", 8080))[..4], [5, 0, 5, 1]);
+        assert_eq!(running.refused().why, "proxy");
         // With a password only.
         assert_eq!(talk(proxy(), &[5, 1, 2]), [5, 0xff]);
-        assert_eq!(running.refused().why, "proxy");
     });
 }
 

@@ -26,6 +26,7 @@ mod i_identity;
 mod i_signals;
 mod l_litter;
 mod n_allowed;
+mod n_led;
 mod n_network;
 mod outside;
 mod p_hard_links;

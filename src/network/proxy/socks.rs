@@ -140,6 +140,8 @@ mod tests {
             (&[5, 1, 0, 1, 1, 2, 3, 4, 0, 0], Code::Failure),
             (b"\x05\x01\x00\x03\x03a@b\x00\x50", Code::Failure),
             (b"\x05\x01\x00\x03\x02\xff\xff\x00\x50", Code::Failure),
+            // Another's, to whoever reads to the NUL; ours, to whoever looks at the end.
+            (b"\x05\x01\x00\x03\x08e.t\0.a.t\x00\x50", Code::Failure),
             (b"\x05\x01\x00\x03\x00\x00\x50", Code::Failure),
         ] {
             assert_eq!(request(bytes), Read::Refused(code), "{bytes:?}");
