@@ -7,20 +7,24 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use claudebox::log::event::Refused;
 use common::agent;
 use common::log::{Log, argv};
-use common::model_server::{ModelServer, Script};
+use common::model_server::{ModelServer, Script, Step};
 use common::place::Place;
 use common::run::Run;
 use common::terminal::Terminal;
 use common::user::users;
+use common::world::World;
 
 /// What the model tells the agent to do.
 const COMMAND: &str = "echo made inside > made-by-claude; sh -c 'exit 3'";
 
 fn model() -> ModelServer {
-    let script =
-        Script { commands: vec![COMMAND.to_owned()], closing: "The file is there.".to_owned() };
+    let script = Script {
+        steps: vec![Step::Shell(COMMAND.to_owned())],
+        closing: "The file is there.".to_owned(),
+    };
     ModelServer::start(script, 0).unwrap()
 }
 
@@ -73,6 +77,70 @@ fn headless() {
         let state = [".ssh", ".claude", ".claude.json", ".local", ".cache", ".config"];
         assert!(names_in(&place.home(), &state).is_empty(), "nothing new in the home");
     }
+}
+
+/// One host is allowed, and found by its name; the built-in profile lets Claude Code try no other.
+#[test]
+fn through_the_allow_list() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let model = model();
+        let world = World::new(&model);
+        only_the_model(&place, "");
+        in_the_world(&place, &world).run().code(0).says("The file is there.");
+        command_ran_and_is_logged(&place, &model);
+        assert_eq!(world.asked(), [format!("{MODEL}:443")]);
+        let log = Log::latest(&place);
+        assert!(log.connects().next().is_some());
+        for connect in log.connects() {
+            assert_eq!((&*connect.host, connect.port, connect.tls), (MODEL, 443, true));
+        }
+        assert_eq!(log.refused().collect::<Vec<_>>(), [&Refused::default(); 0]);
+    }
+}
+
+/// The control: where the profile does not switch it off, it is tried, and refused.
+#[test]
+fn telemetry_is_refused_where_it_is_not_switched_off() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let model = model();
+        let world = World::new(&model);
+        only_the_model(&place, TALKATIVE);
+        in_the_world(&place, &world).run().code(0).says("The file is there.");
+        command_ran_and_is_logged(&place, &model);
+        assert_eq!(world.asked(), [format!("{MODEL}:443")]);
+        let log = Log::latest(&place);
+        let refused: Vec<&str> = log.refused().map(|refused| &*refused.host).collect();
+        assert!(refused.contains(&"api.anthropic.com"), "{refused:?}");
+    }
+}
+
+const MODEL: &str = "model.example";
+
+/// What the profile switches off.
+const TALKATIVE: &str = "[environment.set]\n\
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC = \"\"\n\
+    CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL = \"\"\n\
+    DISABLE_AUTOUPDATER = \"\"\n\
+    DISABLE_TELEMETRY = \"\"\n\
+    DISABLE_ERROR_REPORTING = \"\"\n";
+
+/// A layer of the user's in which nothing else is allowed.
+fn only_the_model(place: &Place, more: &str) {
+    let network = format!("allow = [\"{MODEL}\"]\ndeny = [\"@anthropic\", \"@dev\"]\n");
+    let layer = format!("[network]\n{network}{more}");
+    place.home_file(".config/claudebox/profiles/claude.toml", layer);
+}
+
+/// Claude Code with its profile's own settings, but for where the model is.
+fn in_the_world(place: &Place, world: &World) -> Run {
+    let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
+    let environment = agent::world_environment(place, world);
+    let run = environment.into_iter().fold(run, |run, (name, value)| run.env(name, value));
+    run.env("ANTHROPIC_BASE_URL", format!("https://{MODEL}"))
 }
 
 #[test]

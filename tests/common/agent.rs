@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::model_server::ModelServer;
 use super::place::Place;
+use super::world::World;
 
 /// The key that the fake model accepts (it accepts any).
 const KEY: &str = "dummy-key-for-the-fake-model";
@@ -33,11 +34,31 @@ pub(crate) fn claude_directory() -> PathBuf {
     directory
 }
 
+/// `PATH` with the agents in it.
+pub(crate) fn path() -> String {
+    format!("{}:/usr/local/bin:/usr/bin:/bin", claude_directory().display())
+}
+
+/// The key that the fake model is given, and where the agents that are Node's or Bun's find the
+/// world's authority; each has to name it. What claudebox needs to go through the world is there too.
+pub(crate) fn world_environment(place: &Place, world: &World) -> Vec<(&'static str, String)> {
+    let authority = place.project_file(AUTHORITY, world.authority());
+    vec![
+        ("PATH", path()),
+        ("HTTPS_PROXY", world.proxy()),
+        ("NODE_EXTRA_CA_CERTS", authority.to_str().unwrap().to_owned()),
+        ("ANTHROPIC_API_KEY", KEY.to_owned()),
+        ("GEMINI_API_KEY", KEY.to_owned()),
+    ]
+}
+
+/// The file of the project that holds the certificate of the world's authority.
+pub(crate) const AUTHORITY: &str = "authority.pem";
+
 /// What Claude Code needs in its environment to talk to the fake model, and to nobody else.
 pub(crate) fn claude_environment(model: &ModelServer) -> Vec<(String, String)> {
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", claude_directory().display());
     [
-        ("PATH", path.as_str()),
+        ("PATH", path().as_str()),
         ("ANTHROPIC_BASE_URL", &model.url()),
         ("ANTHROPIC_API_KEY", KEY),
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),

@@ -1,6 +1,6 @@
 //! The log of a session as a test sees it: through `claudebox log --json`, never through the file.
 
-use claudebox::log::event::{Event, Exec, Exit};
+use claudebox::log::event::{Connect, Event, Exec, Exit, Refused};
 use serde_json::Value;
 
 use super::place::Place;
@@ -37,6 +37,22 @@ impl Log {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Every connection that was let through.
+    pub(crate) fn connects(&self) -> impl Iterator<Item = &Connect> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Connect(connect) => Some(connect),
+            _ => None,
+        })
+    }
+
+    /// Everything of the network that was refused.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &Refused> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Refused(refused) => Some(refused),
+            _ => None,
+        })
     }
 
     /// How an exec's process ended.

@@ -1,5 +1,6 @@
 //! What the tests that drive the built program share: a [`Place`] to run it in, a [`Run`] of it
-//! with a deadline, a [`Terminal`] to run it in a real tmux, the fake model and the real agents.
+//! with a deadline, a [`Terminal`] to run it in a real tmux, the fake model, the real agents
+//! and the [`World`](world::World) around them.
 //! It must never touch the caller's own home, sessions or tmux, and never skip: a machine that
 //! lacks something fails the test with what to install.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -13,6 +14,7 @@ pub(crate) mod pty;
 pub(crate) mod run;
 pub(crate) mod terminal;
 pub(crate) mod user;
+pub(crate) mod world;
 
 use std::path::PathBuf;
 use std::process::Command;

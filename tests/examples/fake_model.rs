@@ -3,18 +3,18 @@
 //! and then `ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_API_KEY=dummy claude ...`.
 #![expect(clippy::print_stdout, reason = "it is run by hand")]
 
-#[path = "../common/model_server.rs"]
+#[path = "../common/model_server/mod.rs"]
 mod model_server;
 
 use std::time::Duration;
 
-use model_server::{ModelServer, Script};
+use model_server::{ModelServer, Script, Step};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let port = arguments.next().map_or(Ok(0), |port| port.parse())?;
-    let commands = arguments.collect();
-    let server = ModelServer::start(Script { commands, closing: "All done.".to_owned() }, port)?;
+    let steps = arguments.map(Step::Shell).collect();
+    let server = ModelServer::start(Script { steps, closing: "All done.".to_owned() }, port)?;
     println!("ANTHROPIC_BASE_URL={}", server.url());
     let mut shown = 0;
     let mut results = 0;

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::common::agent::{claude_directory, claude_environment, let_reach_the_model};
-use crate::common::model_server::{ModelServer, Script};
+use crate::common::model_server::{ModelServer, Script, Step};
 use crate::common::place::Place;
 use crate::common::run::{Run, Started};
 use crate::common::user::{User, users};
@@ -74,7 +74,7 @@ impl Scene {
         fs::create_dir(&other).unwrap();
         user.own(&other);
         place.command("git").args(["init", "-q", other.to_str().unwrap()]).run().code(0);
-        let script = Script { commands: vec!["true".into()], closing: "Done.".into() };
+        let script = Script { steps: vec![Step::Shell("true".into())], closing: "Done.".into() };
         let model = ModelServer::start(script, 0).unwrap();
         let_reach_the_model(&place, &model);
         Self { place, other, model, looked: Cell::new(0) }
