@@ -7,11 +7,12 @@ use std::ffi::OsStr;
 use super::schema::Profile;
 
 /// Name and text, in the order in which `profile list` shows them.
-const ALL: [(&str, &str); 5] = [
+const ALL: [(&str, &str); 6] = [
     ("base", include_str!("../../profiles/base.toml")),
     ("claude", include_str!("../../profiles/claude.toml")),
     ("default", include_str!("../../profiles/default.toml")),
     ("demo", include_str!("../../profiles/demo.toml")),
+    ("gemini", include_str!("../../profiles/gemini.toml")),
     ("shell", include_str!("../../profiles/shell.toml")),
 ];
 

@@ -209,9 +209,9 @@ mod tests {
     fn every_built_in_profile_is_right() {
         let fixture = Fixture::new();
         let names: Vec<PathBuf> =
-            ["claude", "default", "demo", "shell"].iter().map(Into::into).collect();
+            ["claude", "default", "demo", "gemini", "shell"].iter().map(Into::into).collect();
         let out = printed(|out| check(&fixture.library, Path::new("/"), &names, out));
-        assert_eq!(out, "claude: ok\ndefault: ok\ndemo: ok\nshell: ok\n");
+        assert_eq!(out, "claude: ok\ndefault: ok\ndemo: ok\ngemini: ok\nshell: ok\n");
         assert!(checked(&fixture.library, Path::new("/"), Path::new("base")).is_ok());
     }
 
@@ -223,7 +223,11 @@ mod tests {
                 let secret = ["KEY", "TOKEN", "SECRET", "PASS", "AUTH", "PROXY", "AWS", "GH_"]
                     .iter()
                     .any(|word| pass.value.contains(word) && !pass.value.contains("MAX_"));
-                let own = name == "claude" && pass.value == "CLAUDE_CODE_OAUTH_TOKEN";
+                let own = match name.to_str() {
+                    Some("claude") => pass.value == "CLAUDE_CODE_OAUTH_TOKEN",
+                    Some("gemini") => ["GEMINI_API_KEY", "GOOGLE_API_KEY"].contains(&&*pass.value),
+                    _ => false,
+                };
                 assert!(!secret || own, "{name} passes {}", pass.value);
             }
         }
