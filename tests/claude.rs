@@ -4,13 +4,14 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use claudebox::log::event::Refused;
 use common::agent;
 use common::log::{Log, argv};
-use common::model_server::{ModelServer, Script, Step};
+use common::model_server::{ModelServer, PAGE_TEXT, Script, Step};
 use common::place::Place;
 use common::run::Run;
 use common::terminal::Terminal;
@@ -28,11 +29,12 @@ fn model() -> ModelServer {
     ModelServer::start(script, 0).unwrap()
 }
 
-fn with_claude(mut run: Run, model: &ModelServer) -> Run {
-    for (name, value) in agent::claude_environment(model) {
-        run = run.env(name, value);
-    }
-    run
+fn with_claude(run: Run, model: &ModelServer) -> Run {
+    with(run, agent::claude_environment(model))
+}
+
+fn with<N: AsRef<OsStr>>(run: Run, environment: Vec<(N, String)>) -> Run {
+    environment.into_iter().fold(run, |run, (name, value)| run.env(name, value))
 }
 
 /// Everything that must hold after the agent has run [`COMMAND`] once.
@@ -138,9 +140,38 @@ fn only_the_model(place: &Place, more: &str) {
 /// Claude Code with its profile's own settings, but for where the model is.
 fn in_the_world(place: &Place, world: &World) -> Run {
     let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
-    let environment = agent::world_environment(place, world);
-    let run = environment.into_iter().fold(run, |run, (name, value)| run.env(name, value));
-    run.env("ANTHROPIC_BASE_URL", format!("https://{MODEL}"))
+    with(run, agent::world_environment(place, world))
+        .env("ANTHROPIC_BASE_URL", format!("https://{MODEL}"))
+}
+
+/// The built-in profile as it stands: the model at its own name, and a page that is allowed for this
+/// run; another is not read.
+#[test]
+fn pages_are_read_where_they_are_allowed() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let steps = ["https://page.example/page", "https://other.example/page"];
+        let steps = steps.map(|url| Step::Fetch(url.to_owned())).to_vec();
+        let closing = "Read.".to_owned();
+        let model = ModelServer::start(Script { steps, closing }, 0).unwrap();
+        let world = World::new(&model);
+        let run = place.claudebox(["run", "--no-monitor", "--allow", "page.example"]);
+        let run = run.args(["claude", "--", "-p", "Read the pages."]);
+        with(run, agent::world_environment(&place, &world)).run().code(0).says("Read.");
+        let results = model.tool_results();
+        assert_eq!(results.len(), 2, "{results:?}");
+        assert_eq!(results[0], "Read.", "the page went to the model, which says this of all");
+        assert!(results[1].contains("ENOTFOUND"), "{results:?}");
+        let bodies: Vec<String> =
+            model.requests().iter().map(|request| request.body.to_string()).collect();
+        assert!(bodies.iter().any(|body| body.contains(PAGE_TEXT)));
+        assert_eq!(world.asked(), ["api.anthropic.com:443", "page.example:443"]);
+        let refused: Vec<String> =
+            Log::latest(&place).refused().map(|refused| refused.host.clone()).collect();
+        assert!(refused.iter().all(|host| host == "other.example"), "{refused:?}");
+        assert!(!refused.is_empty());
+    }
 }
 
 #[test]

@@ -39,32 +39,46 @@ fn message(body: &Value, script: &Script) -> Value {
         let tools = body["tools"].as_array();
         tools.is_some_and(|tools| tools.iter().any(|offered| offered["name"] == json!(tool)))
     };
-    let done = result_blocks(body).len();
-    let call = script.steps.get(done).map(|step| match step {
+    let (searched, done): (Vec<Value>, Vec<Value>) =
+        result_blocks(body).into_iter().partition(|block| block["tool_use_id"] == json!(SEARCH));
+    let call = script.steps.get(done.len()).map(|step| match step {
         Step::Shell(command) => {
             ("Bash", json!({"command": command, "description": "Do the next step"}))
         }
         Step::Fetch(url) => ("WebFetch", json!({"url": url, "prompt": "Say what it says."})),
     });
+    let id = format!("toolu_fake_{}", done.len());
+    let order = |id: &str, tool: &str, input: Value| {
+        (json!({"type": "tool_use", "id": id, "name": tool, "input": input}), "tool_use")
+    };
     let (content, stop) = match call {
-        Some((tool, input)) if has(tool) => (
-            json!({"type": "tool_use", "id": format!("toolu_fake_{done}"), "name": tool,
-                "input": input}),
-            "tool_use",
-        ),
+        Some((tool, input)) if has(tool) => order(&id, tool, input),
+        // Tools that are not offered at first have to be asked for.
+        Some((tool, input)) if has("ToolSearch") => {
+            if searched.is_empty() {
+                order(SEARCH, "ToolSearch", json!({"query": format!("select:{tool}")}))
+            } else {
+                order(&id, tool, input)
+            }
+        }
         _ => (json!({"type": "text", "text": script.closing}), "end_turn"),
     };
     json!({
-        "id": format!("msg_fake_{done}"), "type": "message", "role": "assistant",
+        "id": format!("msg_fake_{}", done.len()), "type": "message", "role": "assistant",
         "model": body["model"], "content": [content],
         "stop_reason": stop, "stop_sequence": null,
         "usage": {"input_tokens": 9, "output_tokens": 9},
     })
 }
 
+/// Whose result says that a tool is there now.
+const SEARCH: &str = "toolu_search";
+
 /// The texts of the tool results in a conversation.
 pub(super) fn results(body: &Value) -> Vec<String> {
-    result_blocks(body).iter().map(|block| text(&block["content"])).collect()
+    let blocks = result_blocks(body);
+    let steps = blocks.iter().filter(|block| block["tool_use_id"] != json!(SEARCH));
+    steps.map(|block| text(&block["content"])).collect()
 }
 
 fn result_blocks(body: &Value) -> Vec<Value> {
