@@ -34,7 +34,18 @@ fn every_promise_of_the_default_profile_holds() {
             let held = format!("held  {promise} ");
             assert!(report.contains(&held), "{promise}: {report}");
         }
-        assert!(line(&report, "connect to a service of the host").starts_with("held"));
+        for what in [
+            "connect to a service of the host ",
+            "connect to a service of the host by the gateway",
+            "connect to a host that no rule names",
+            "connect to an address that no rule names",
+            "connect to the cloud's metadata service",
+            "connect to the metadata service by name",
+            "send a secret out as a name",
+            "send a secret to a name server elsewhere",
+        ] {
+            assert!(line(&report, what).starts_with("held"), "{what}: {report}");
+        }
         assert_eq!(left(&place.home()), [""; 0]);
     }
 }
@@ -82,6 +93,29 @@ fn what_a_profile_gives_away_is_lost() {
         }
         assert_eq!(fs::read(&notes).unwrap(), b"");
         assert_eq!(fs::read_dir(place.home().join("notes")).unwrap().count(), 1);
+    }
+}
+
+/// With none nothing is reached, and nothing is told of it; with a rule it is not promised.
+#[test]
+fn the_network_is_judged_by_the_profiles_own_rules() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let network =
+            "[network]\nallow = [\"192.0.2.0/24:443\", \"metadata.google.internal:80\"]\n";
+        for (name, network) in [("none", "network.mode = \"none\"\n"), ("some", network)] {
+            let path = format!(".config/claudebox/profiles/{name}.toml");
+            place.home_file(path, format!("extends = [\"default\"]\n{network}"));
+        }
+        let attack = |name| place.claudebox(["doctor", "--attack", "--profile", name]);
+        let none = attack("none").run().code(0).says(" 0 lost,").stdout;
+        assert!(line(&none, "connect to an address of the internet").starts_with("held"));
+        assert!(line(&none, "send a secret to a name server").starts_with("held"));
+        let some = attack("some").run().code(0).says(" 0 lost,").stdout;
+        assert!(line(&some, "connect to an address that no rule").starts_with("open"), "{some}");
+        assert!(line(&some, "connect to the metadata service by name").starts_with("open"));
+        assert!(line(&some, "connect to the cloud's metadata").starts_with("held"));
     }
 }
 

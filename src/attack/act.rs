@@ -2,6 +2,8 @@
 //! inside. Pure.
 #![forbid(unsafe_code)]
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
@@ -21,6 +23,13 @@ pub(super) enum Act {
     Variable(String),
     /// To connect to `HOST:PORT`.
     Connect(String),
+    /// To be answered by a name server.
+    Query {
+        /// Where it is asked.
+        server: SocketAddr,
+        /// What is asked for.
+        name: String,
+    },
     /// To connect to an abstract unix socket.
     Abstract(String),
     /// To end pid 1.

@@ -4,10 +4,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -16,6 +16,7 @@ use std::time::Duration;
 use caps::CapSet;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
 
 use super::act::{Act, Answer, CODE, ORDERS};
 use crate::error::{Error, Result, Tried as _};
@@ -87,8 +88,9 @@ fn attempt(act: &Act) -> io::Result<Got> {
             }
             Err(last)
         }
+        Act::Query { server, name } => query(*server, name),
         Act::Abstract(name) => {
-            UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+            UnixStream::connect_addr(&UnixAddr::from_abstract_name(name)?)?;
             got("connected")
         }
         Act::EndInit => {
@@ -111,6 +113,27 @@ fn attempt(act: &Act) -> io::Result<Got> {
             got(&format!("process {}", child.id()))
         }
         Act::Call(call) => attempt::call(*call).and_then(|()| got("done")),
+    }
+}
+
+/// Asks a name server for the text at a name.
+fn query(server: SocketAddr, name: &str) -> io::Result<Got> {
+    let name = Name::new_unchecked(name).into_owned();
+    let question = Question::new(name, TYPE::TXT.into(), CLASS::IN.into(), false);
+    let mut packet = Packet::new_query(1);
+    packet.set_flags(PacketFlag::RECURSION_DESIRED);
+    packet.questions.push(question);
+    let packet = packet.build_bytes_vec().map_err(io::Error::other)?;
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(server)?;
+    socket.send(&packet)?;
+    let mut answer = [0; 512];
+    let length = socket.recv(&mut answer)?;
+    let answer = Packet::parse(&answer[..length]).map_err(io::Error::other)?;
+    match (answer.rcode(), answer.answers.len()) {
+        (RCODE::NoError, 1..) => Ok(("answered".to_owned(), None)),
+        (code, _) => Err(io::Error::other(format!("no answer ({code:?})"))),
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) trait Outside {
     fn identity(&self, path: &Path) -> Option<(u64, u64)>;
     /// An exec of this `sleep` is in the log.
     fn is_logged(&self, seconds: u32) -> bool;
+    /// The log tells that this host was refused.
+    fn is_told(&self, host: &str) -> bool;
     /// It runs.
     fn lives(&self, seconds: u32) -> bool;
 }
@@ -37,11 +39,14 @@ pub(super) fn judge(attempt: &Attempt, answer: Option<&Answer>, outside: &dyn Ou
     let says = answer.says.clone();
     match &attempt.holds {
         Holds::NotPromised(why) => Open(why),
-        Holds::Refused if answer.done => Broken(says),
+        Holds::Refused | Holds::Told(_) if answer.done => Broken(says),
+        Holds::Told(host) if !outside.is_told(host) => {
+            Broken(format!("the log does not tell of it; inside: {says}"))
+        }
         Holds::NotThere(path) if outside.is_there(path) => Broken("it is there".to_owned()),
         Holds::NotThere(_) if answer.done => Held("not there outside".to_owned()),
         Holds::Done | Holds::SameFile(_) if !answer.done => Broken(says),
-        Holds::Refused | Holds::NotThere(_) | Holds::Done => Held(says),
+        Holds::Refused | Holds::Told(_) | Holds::NotThere(_) | Holds::Done => Held(says),
         Holds::SameFile(path) if answer.file.is_some() && answer.file == outside.identity(path) => {
             Held(says)
         }
@@ -74,6 +79,9 @@ mod tests {
         fn is_logged(&self, _: u32) -> bool {
             true
         }
+        fn is_told(&self, _: &str) -> bool {
+            true
+        }
         fn lives(&self, _: u32) -> bool {
             false
         }
@@ -91,6 +99,9 @@ mod tests {
         fn is_logged(&self, _: u32) -> bool {
             false
         }
+        fn is_told(&self, _: &str) -> bool {
+            false
+        }
         fn lives(&self, _: u32) -> bool {
             true
         }
@@ -103,7 +114,7 @@ mod tests {
     #[test]
     fn every_attempt_can_be_held_and_can_be_lost() {
         for attempt in attempts(&scene()) {
-            let right = !matches!(attempt.holds, Holds::Refused);
+            let right = !matches!(attempt.holds, Holds::Refused | Holds::Told(_));
             let held = judge(&attempt, Some(&answer(right)), &Nothing);
             assert!(matches!(held, Verdict::Held(_)), "{attempt:?}");
             let lost = judge(&attempt, Some(&answer(!right)), &Everything);
@@ -111,6 +122,15 @@ mod tests {
             let unanswered = judge(&attempt, None, &Nothing);
             assert!(matches!(unanswered, Verdict::Broken(_)), "{attempt:?}");
         }
+    }
+
+    #[test]
+    fn what_failed_and_is_not_told_of_was_not_refused() {
+        let list = attempts(&scene());
+        let told = list.iter().filter(|attempt| matches!(attempt.holds, Holds::Told(_)));
+        let verdicts = told.map(|attempt| judge(attempt, Some(&answer(false)), &Everything));
+        assert!(verdicts.clone().count() > 3);
+        assert!(verdicts.into_iter().all(|verdict| matches!(verdict, Verdict::Broken(_))));
     }
 
     #[test]

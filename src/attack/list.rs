@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::act::{Act, Call, ORDERS};
+use super::network;
 use crate::bytes::Bytes;
+use crate::network::plan::Network;
 
 /// What the judge has laid out, and what the profile promises.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +21,8 @@ pub(super) struct Scene {
     pub(super) name: String,
     /// Where the judge listens on the host's loopback.
     pub(super) endpoint: String,
-    /// The network namespace is the sandbox's own.
-    pub(super) own_network: bool,
+    /// What may be reached.
+    pub(super) network: Network,
     /// Abstract sockets of the host are out of reach, also in its network namespace.
     pub(super) scoped: bool,
     /// Every exec is to be logged.
@@ -69,6 +71,8 @@ impl Attempt {
 pub(super) enum Holds {
     /// The attacker was refused.
     Refused,
+    /// The same, and the log says so of this host.
+    Told(String),
     /// This is not on the host afterwards, whatever the attacker says.
     NotThere(PathBuf),
     /// The attacker was not refused, and it was the host's own file.
@@ -91,17 +95,23 @@ pub(super) fn attempts(scene: &Scene) -> Vec<Attempt> {
     list.execs(scene);
     list.git(scene);
     list.host_files(scene);
-    list.network(scene);
+    network::attempts(&mut list, scene);
     list.identity();
     list.system_calls(scene);
     list.assertions(scene);
     list.0
 }
 
-struct List(Vec<Attempt>);
+pub(super) struct List(Vec<Attempt>);
 
 impl List {
-    fn add(&mut self, promise: &'static str, what: impl Into<String>, act: Act, holds: Holds) {
+    pub(super) fn add(
+        &mut self,
+        promise: &'static str,
+        what: impl Into<String>,
+        act: Act,
+        holds: Holds,
+    ) {
         self.0.push(Attempt { promise, what: what.into(), act, holds });
     }
 
@@ -190,20 +200,6 @@ impl List {
         }
     }
 
-    fn network(&mut self, scene: &Scene) {
-        let open = Holds::NotPromised("the network is the host's");
-        let loopback = if scene.own_network { Holds::Refused } else { open.clone() };
-        let endpoint = Act::Connect(scene.endpoint.clone());
-        self.add("N", "connect to a service of the host", endpoint, loopback);
-        let scoped = if scene.own_network || scene.scoped { Holds::Refused } else { open };
-        let socket = Act::Abstract(scene.name.clone());
-        self.add("N", "connect to an abstract socket of the host", socket, scoped);
-        if scene.own_network {
-            let metadata = Act::Connect("169.254.169.254:80".to_owned());
-            self.add("N", "connect to the cloud's metadata service", metadata, Holds::Refused);
-        }
-    }
-
     fn identity(&mut self) {
         self.add("I", "have a capability", Act::Capability, Holds::Refused);
         let gain = Act::Call(Call::GainPrivileges);
@@ -267,6 +263,10 @@ pub(super) fn remains(scene: &Scene) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::network::plan::Allow;
+    use crate::network::rule::Rules;
+    use crate::network::{parse, pool};
+    use crate::profile::schema::Demand;
 
     pub(in super::super) fn scene() -> Scene {
         Scene {
@@ -275,7 +275,7 @@ pub(super) mod tests {
             secret: "/home/u/s/secret".into(),
             name: "n".into(),
             endpoint: "127.0.0.1:1".into(),
-            own_network: true,
+            network: allowing(&["example.com", "10.0.0.0/8:22"]),
             scoped: true,
             logged: true,
             set_aside: true,
@@ -285,10 +285,24 @@ pub(super) mod tests {
         }
     }
 
+    /// With these rules.
+    pub(in super::super) fn allowing(rules: &[&str]) -> Network {
+        let allow = rules.iter().map(|rule| parse::allow(rule, "test").unwrap());
+        Network::Allow(Box::new(Allow {
+            rules: Rules { allow: allow.collect(), deny: Vec::new() },
+            pool: pool::DEFAULT,
+            host_ports: Vec::new(),
+            publish: Vec::new(),
+            proxy: None,
+            upstream: None,
+            transparent: Demand::BestEffort,
+        }))
+    }
+
     #[test]
     fn what_a_profile_does_not_promise_is_said() {
         let open =
-            Scene { own_network: false, scoped: false, nested: true, logged: false, ..scene() };
+            Scene { network: Network::Host, scoped: false, nested: true, logged: false, ..scene() };
         let open: Vec<&str> = attempts(&open)
             .iter()
             .filter(|attempt| matches!(attempt.holds, Holds::NotPromised(_)))

@@ -8,6 +8,7 @@ mod act;
 mod inside;
 mod judge;
 mod list;
+mod network;
 mod outside;
 mod report;
 

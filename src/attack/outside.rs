@@ -2,7 +2,7 @@
 //! would, and looks at the host afterwards. All that it makes goes away again.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ use crate::error::{Result, Tried as _};
 use crate::host::Host;
 use crate::log::event::{Confined, Event};
 use crate::log::reader::{Entry, Reader};
-use crate::network::plan::Network;
+use crate::network::gateway::LESSER;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::paths::Variables;
 use crate::profile::config::Config;
@@ -143,7 +143,7 @@ impl Stage {
             secret: self.secret_file(),
             name: self.name.clone(),
             endpoint: address.to_string(),
-            own_network: policy.network.value != Network::Host,
+            network: policy.network.value.clone(),
             scoped: false,
             logged: policy.exec_log.value == ExecLog::Required,
             nested: policy.nested_userns.value,
@@ -196,6 +196,10 @@ impl Stage {
                 Event::Confined(Confined { landlock, landlock_abi, .. }) => {
                     seen.scoped = landlock == "fully" && landlock_abi >= ABI_SCOPES;
                 }
+                Event::Notice(notice) if notice.kind == LESSER => seen.lesser = true,
+                Event::Refused(refused) => {
+                    seen.refused.insert(refused.host.to_ascii_lowercase());
+                }
                 Event::Exec(exec) => {
                     let words = exec.argv.iter();
                     seen.words
@@ -222,6 +226,10 @@ fn names_apart(outer: &TempDir, secret: &TempDir) -> String {
 struct Seen {
     /// All words of all commands.
     words: Vec<String>,
+    /// Hosts that were refused.
+    refused: BTreeSet<String>,
+    /// There is no gateway that sees whatever is tried.
+    lesser: bool,
     /// Landlock keeps the host's abstract sockets out of reach.
     scoped: bool,
 }
@@ -238,6 +246,10 @@ impl Outside for Seen {
 
     fn is_logged(&self, seconds: u32) -> bool {
         self.words.contains(&seconds.to_string())
+    }
+
+    fn is_told(&self, host: &str) -> bool {
+        self.lesser || self.refused.contains(&host.to_ascii_lowercase())
     }
 
     fn lives(&self, seconds: u32) -> bool {

@@ -223,9 +223,9 @@ mod tests {
                 let secret = ["KEY", "TOKEN", "SECRET", "PASS", "AUTH", "PROXY", "AWS", "GH_"]
                     .iter()
                     .any(|word| pass.value.contains(word) && !pass.value.contains("MAX_"));
-                let own = match name.to_str() {
-                    Some("claude") => pass.value == "CLAUDE_CODE_OAUTH_TOKEN",
-                    Some("gemini") => ["GEMINI_API_KEY", "GOOGLE_API_KEY"].contains(&&*pass.value),
+                let own = match &*name {
+                    "claude" => pass.value == "CLAUDE_CODE_OAUTH_TOKEN",
+                    "gemini" => ["GEMINI_API_KEY", "GOOGLE_API_KEY"].contains(&&*pass.value),
                     _ => false,
                 };
                 assert!(!secret || own, "{name} passes {}", pass.value);
@@ -262,6 +262,7 @@ mod tests {
         claude   agent  built in        Claude Code, logged in as on the host, without permission prompts
         default         built in, user  any command: the project writable, all else hidden or read-only
         demo     agent  built in        a scripted agent that shows what claudebox is, in half a minute
+        gemini   agent  built in        Gemini CLI, logged in as on the host, without permission prompts
         shell    agent  built in        an interactive shell, to look around in the sandbox
         ");
     }
@@ -296,7 +297,7 @@ mod tests {
         fixture.user("one", "x = 1\n").user("two", "extends = [\"nix\"]\n").user("three", "");
         let mut out = Vec::new();
         let error = check(&fixture.library, Path::new("/"), &[], &mut out).unwrap_err();
-        assert_eq!(error.to_string(), "3 of 8 profiles are wrong");
+        assert_eq!(error.to_string(), "3 of 9 profiles are wrong");
         let out = String::from_utf8(out).unwrap();
         for expected in ["shell: ok", "one.toml:1:1", "two.toml:1:12", "nothing of the system"] {
             assert!(out.contains(expected), "{expected} in {out}");

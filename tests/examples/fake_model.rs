@@ -8,19 +8,20 @@ mod model_server;
 
 use std::time::Duration;
 
-use model_server::{ModelServer, Script, Step};
+use model_server::{ModelServer, Request, Script, Step};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let port = arguments.next().map_or(Ok(0), |port| port.parse())?;
-    let steps = arguments.map(Step::Shell).collect();
+    let steps = arguments.map(step).collect();
     let server = ModelServer::start(Script { steps, closing: "All done.".to_owned() }, port)?;
     println!("ANTHROPIC_BASE_URL={}", server.url());
     let mut shown = 0;
     let mut results = 0;
     loop {
         for request in server.requests().iter().skip(shown) {
-            println!("{} {} stream={}", request.method, request.path, request.body["stream"]);
+            let Request { method, host, path, body } = request;
+            println!("{method} {host}{path} stream={}", body["stream"]);
             shown += 1;
         }
         for result in server.tool_results().iter().skip(results) {
@@ -29,4 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// An address is to be read, all else executed.
+fn step(argument: String) -> Step {
+    if argument.starts_with("http") { Step::Fetch(argument) } else { Step::Shell(argument) }
 }

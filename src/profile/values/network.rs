@@ -154,8 +154,7 @@ pub fn parse_publish(text: &str) -> Result<Publish, String> {
 
 /// Addresses that names get inside. At least 256 of them, and none that has a meaning of its own.
 pub fn parse_pool(text: &str) -> Result<Ipv4Net, String> {
-    const HINT: &str =
-        "write a net between /8 and /24 that you reach nothing in: \"198.18.0.0/15\"";
+    const HINT: &str = "write a net between /8 and /24 that you reach nothing in: \"25.96.0.0/15\"";
     let net: Ipv4Net = text
         .parse()
         .map_err(|_| format!("{} is not a net of IPv4 addresses\n{HINT}", quote(text)))?;
