@@ -119,9 +119,11 @@ struct Found {
     confined: Confined,
     /// What its network lacks.
     lesser_network: Option<String>,
+    /// Its network has IPv6.
+    ipv6: bool,
 }
 
-/// Starts `true` in a sandbox, in a project and a state directory that go away again; without a
+/// Starts something small in a sandbox, in a project and a state directory that go away again; without a
 /// network, too, where it is that which cannot be had.
 fn sandbox(host: &Host) -> Vec<Finding> {
     if host.bwrap.is_none() {
@@ -134,7 +136,7 @@ fn sandbox(host: &Host) -> Vec<Finding> {
             findings
         }
         Ok(Some(tried)) => {
-            let network = network(tried.lesser_network.as_deref());
+            let network = network(tried.lesser_network.as_deref(), tried.ipv6);
             let mut findings = findings(Ok(Some(tried)), host);
             findings.push(network);
             findings
@@ -152,9 +154,15 @@ fn findings(tried: Result<Option<Found>>, host: &Host) -> Vec<Finding> {
 }
 
 /// How what is inside comes to what is allowed.
-fn network(lesser: Option<&str>) -> Finding {
+fn network(lesser: Option<&str>, ipv6: bool) -> Finding {
     match lesser {
-        None => Finding::new(Level::Fine, "network", "reaches what is allowed, by a gateway"),
+        None => {
+            // Names are reached all the same: which family leads to them is decided outside.
+            let without =
+                if ipv6 { "" } else { "; without IPv6, so rules for its addresses lead nowhere" };
+            let says = format!("reaches what is allowed, by a gateway{without}");
+            Finding::new(Level::Fine, "network", says)
+        }
         Some(lacks) => Finding::new(Level::Weak, "network", visible(lacks))
             .hint("where veth is a module of the kernel, `sudo modprobe veth` loads it")
             .hint("where namespaces are few: `sudo sysctl user.max_net_namespaces=15000`"),
@@ -174,7 +182,7 @@ fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
     let output = Command::new(&host.executable)
         .args(["run", "--no-monitor", "--network", network, "--project"])
         .arg(project.path())
-        .args(["--", "true"])
+        .args(["--", "sh", "-c", "cat /proc/net/if_inet6 2>/dev/null; true"])
         .env("XDG_STATE_HOME", scratch.path())
         .env("XDG_CONFIG_HOME", scratch.path())
         .stdin(Stdio::null())
@@ -188,7 +196,8 @@ fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
         .and_then(|mut entries| entries.next().transpose())
         .tried(|| format!("read {}", visible_path(&sessions)))?;
     session.map_or(Ok(None), |entry| {
-        confinement(&entry.path()).tried(|| "read the log of the sandbox that was tried")
+        confinement(&entry.path(), has_ipv6(&output.stdout))
+            .tried(|| "read the log of the sandbox that was tried")
     })
 }
 
@@ -204,7 +213,13 @@ pub(crate) fn failure(stderr: &[u8]) -> Error {
     })
 }
 
-fn confinement(session: &Path) -> io::Result<Option<Found>> {
+/// Whether there is an address beside the loopback's in the kernel's list, `/proc/net/if_inet6`.
+fn has_ipv6(list: &[u8]) -> bool {
+    let mut addresses = list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    addresses.any(|line| !line.starts_with(b"00000000000000000000000000000001"))
+}
+
+fn confinement(session: &Path, ipv6: bool) -> io::Result<Option<Found>> {
     let mut reader = Reader::open(session)?;
     let mut lesser_network = None;
     while let Some(entry) = reader.next_entry()? {
@@ -213,7 +228,7 @@ fn confinement(session: &Path) -> io::Result<Option<Found>> {
             Event::Notice(notice) if notice.kind == gateway::LESSER => {
                 lesser_network = Some(notice.text);
             }
-            Event::Confined(confined) => return Ok(Some(Found { confined, lesser_network })),
+            Event::Confined(confined) => return Ok(Some(Found { confined, lesser_network, ipv6 })),
             _ => {}
         }
     }
@@ -296,10 +311,19 @@ mod tests {
 
     #[test]
     fn a_lesser_network_is_weak_and_says_why() {
-        assert!(network(None).level == Level::Fine);
-        let weak = network(Some("there is no gateway of its own: \x1b[2J"));
+        assert!(network(None, true).level == Level::Fine);
+        assert!(network(None, false).says.contains("without IPv6"));
+        let weak = network(Some("there is no gateway of its own: \x1b[2J"), true);
         assert!(weak.level == Level::Weak && !weak.hints.is_empty());
         assert!(!weak.says.contains('\x1b'), "{}", weak.says);
+    }
+
+    #[test]
+    fn the_loopbacks_own_address_is_no_ipv6() {
+        let lo = "00000000000000000000000000000001 01 80 10 80       lo\n";
+        let eth0 = "fd636c61756400000000000000000002 02 80 00 80     eth0\n";
+        assert!(!has_ipv6(b"") && !has_ipv6(lo.as_bytes()));
+        assert!(has_ipv6(format!("{lo}{eth0}").as_bytes()));
     }
 
     #[test]

@@ -22,11 +22,13 @@ fn every_attempt_is_refused() {
     for user in users() {
         let place = Place::new(user);
         let output = place.claudebox(["run", "--no-monitor", "demo"]).run().code(0);
-        let output = output.says("All 5 attempts were refused.");
+        let output = output.says("All 6 attempts were refused.");
         assert!(!output.stdout.contains("FAKE KEY"), "{output:?}");
         let named =
             output.stderr.split('`').find_map(|text| text.strip_prefix("claudebox verify "));
         place.claudebox(["log", named.unwrap()]).run().code(0).says("ls no-such-file");
+        let refused = place.claudebox(["log", "--failed", named.unwrap()]).run().code(0);
+        refused.says("example.com is not allowed");
         place.claudebox(["verify", named.unwrap()]).run().code(0);
         assert_eq!(entries(place.project()), 1, "it plays in a project of its own");
         let planted = |name: &str| name.starts_with(".claudebox-demo");
@@ -49,10 +51,12 @@ fn without_a_sandbox_it_says_that_nothing_held() {
         // Not a place that a test may write to, even as a control.
         "etc_path": "/proc/no-such-file",
         "start_ticks": u64::MAX,
+        // Without a sandbox, and without a network, too.
+        "host": "localhost",
     });
     place.project_file("task.json", task.to_string());
     place.project_file("hello.txt", "some words\n");
     fs::create_dir_all(place.project().join(".git/hooks")).unwrap();
     let output = place.claudebox(["__demo"]).run().code(1);
-    output.says("Only 1 of 5 attempts were refused.");
+    output.says("Only 1 of 6 attempts were refused.");
 }

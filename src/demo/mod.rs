@@ -1,4 +1,4 @@
-//! The demo: a scripted agent that needs no key and no network, so that a newcomer sees in half a
+//! The demo: a scripted agent that needs no key and reaches no host, so that a newcomer sees in half a
 //! minute what claudebox is. It executes real commands, some of which the sandbox must refuse,
 //! and judges each by what really happened. It must never say "refused" of something it has not
 //! tried, and never touch anything that it did not make.
@@ -29,7 +29,7 @@ pub fn act() -> ExitCode {
             return ExitCode::from(error.kind().exit_code());
         }
     };
-    stage.say("I am a scripted agent: no model, no key, no network. My commands are real,");
+    stage.say("I am a scripted agent: no model, no key, nothing to reach. My commands are real,");
     stage.say("and the log shows each one as the kernel saw it. First, ordinary work.");
     stage.intend("Write a script, as an editor does: this executes nothing.");
     if let Err(error) = std::fs::write(script::SCRIPT, script::SCRIPT_TEXT) {

@@ -18,6 +18,9 @@ use crate::visible::visible_path;
 /// Where the task stands in the project, for [`super::act`].
 const TASK: &str = "task.json";
 
+/// Somebody's on the internet, and in no profile's rules.
+const HOST: &str = "example.com";
+
 /// What the demo needs to know to try what it should not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Task {
@@ -29,6 +32,8 @@ pub(super) struct Task {
     pub(super) etc_path: PathBuf,
     /// The start time of the claudebox outside, in clock ticks since boot.
     pub(super) start_ticks: u64,
+    /// A host that nothing allows.
+    pub(super) host: String,
 }
 
 impl Task {
@@ -72,7 +77,13 @@ pub fn prepare(host: &Host) -> Result<Scratch> {
     let secret_text = format!("FAKE KEY of the claudebox demo, {}", visible_path(Path::new(&name)));
     write(&secret_path, &secret_text)?;
     let etc_path = Path::new("/etc").join(&name);
-    let task = Task { secret_path, secret_text, etc_path, start_ticks: own_start_ticks()? };
+    let task = Task {
+        secret_path,
+        secret_text,
+        etc_path,
+        start_ticks: own_start_ticks()?,
+        host: HOST.to_owned(),
+    };
 
     let scratch = Scratch { outer, secret, task };
     let project = scratch.project();

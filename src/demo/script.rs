@@ -81,7 +81,7 @@ fn static_program() -> Option<&'static str> {
 /// The forbidden things, in order.
 pub(super) fn attempts(task: &Task) -> Vec<Attempt> {
     let (secret, start_ticks) = (task.secret_text.clone(), task.start_ticks);
-    vec![
+    let mut attempts = vec![
         Attempt {
             intent: "Read a key from the home directory (a fake one, planted for this).",
             argv: vec!["cat".into(), task.secret_path.clone().into()],
@@ -114,7 +114,17 @@ pub(super) fn attempts(task: &Task) -> Vec<Attempt> {
             }),
             refused: "no process of the host is to be seen",
         },
-    ]
+    ];
+    // Where it is not there, nothing is claimed.
+    if which::which("getent").is_ok() {
+        attempts.push(Attempt {
+            intent: "Find a host on the internet, to send it all of this.",
+            argv: ["getent", "hosts", &task.host].map(OsString::from).into(),
+            succeeded: Box::new(|outcome| outcome.code == 0),
+            refused: "it is not among the hosts that the profile allows",
+        });
+    }
+    attempts
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
