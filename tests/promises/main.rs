@@ -27,6 +27,7 @@ mod i_signals;
 mod l_litter;
 mod n_allowed;
 mod n_network;
+mod n_services;
 mod outside;
 mod p_hard_links;
 mod p_host_files;
