@@ -11,11 +11,11 @@ use std::path::Path;
 use common::agent;
 use common::log::{Log, argv};
 use common::model_server::{ModelServer, PAGE_TEXT, Script, Step};
+use common::model_world::ModelWorld;
 use common::place::Place;
 use common::run::Run;
 use common::terminal::Terminal;
 use common::user::users;
-use common::world::World;
 
 /// What the model tells the agent to do.
 const COMMAND: &str = "echo made inside > made-by-claude; sh -c 'exit 3'";
@@ -87,7 +87,7 @@ fn through_the_allow_list() {
     for user in users() {
         let place = Place::new(user);
         let model = model();
-        let world = World::new(&model);
+        let world = ModelWorld::new(&model);
         only_the_model(&place, "");
         in_the_world(&place, &world).run().code(0).says("The file is there.");
         command_ran_and_is_logged(&place, &model);
@@ -108,7 +108,7 @@ fn telemetry_is_refused_where_it_is_not_switched_off() {
     for user in users() {
         let place = Place::new(user);
         let model = model();
-        let world = World::new(&model);
+        let world = ModelWorld::new(&model);
         only_the_model(&place, TALKATIVE);
         in_the_world(&place, &world).run().code(0).says("The file is there.");
         command_ran_and_is_logged(&place, &model);
@@ -137,7 +137,7 @@ fn only_the_model(place: &Place, more: &str) {
 }
 
 /// Claude Code with its profile's own settings, but for where the model is.
-fn in_the_world(place: &Place, world: &World) -> Run {
+fn in_the_world(place: &Place, world: &ModelWorld) -> Run {
     let run = place.claudebox(["run", "--no-monitor", "claude", "--", "-p", "Make the file."]);
     with(run, agent::world_environment(place, world))
         .env("ANTHROPIC_BASE_URL", format!("https://{MODEL}"))
@@ -154,7 +154,7 @@ fn pages_are_read_where_they_are_allowed() {
         let steps = steps.map(|url| Step::Fetch(url.to_owned())).to_vec();
         let closing = "Read.".to_owned();
         let model = ModelServer::start(Script { steps, closing }, 0).unwrap();
-        let world = World::new(&model);
+        let world = ModelWorld::new(&model);
         let run = place.claudebox(["run", "--no-monitor", "--allow", "page.example"]);
         let run = run.args(["claude", "--", "-p", "Read the pages."]);
         with(run, agent::world_environment(&place, &world)).run().code(0).says("Read.");

@@ -10,10 +10,10 @@ use std::fs;
 use common::agent;
 use common::log::{Log, argv};
 use common::model_server::{ModelServer, PAGE, PAGE_TEXT, Script, Step};
+use common::model_world::ModelWorld;
 use common::place::Place;
 use common::run::Run;
 use common::user::users;
-use common::world::World;
 
 const MODEL: &str = "generativelanguage.googleapis.com";
 
@@ -22,7 +22,7 @@ fn model(step: Step) -> ModelServer {
     ModelServer::start(script, 0).unwrap()
 }
 
-fn gemini(place: &Place, world: &World, options: &[&str]) -> Run {
+fn gemini(place: &Place, world: &ModelWorld, options: &[&str]) -> Run {
     let run = place.claudebox(["run", "--no-monitor"]).args(options);
     let run = run.args(["gemini", "--", "--model", "gemini-2.5-pro", "-p", "Do it."]);
     let environment = agent::world_environment(place, world);
@@ -37,7 +37,7 @@ fn through_the_allow_list() {
         let secret = place.home_file(".ssh/id_ed25519", "not for agents");
         let command = "echo made inside > made-by-gemini; sh -c 'exit 3'";
         let model = model(Step::Shell(command.to_owned()));
-        let world = World::new(&model);
+        let world = ModelWorld::new(&model);
         gemini(&place, &world, &[]).run().code(0).says("That was all.");
 
         let made = fs::read_to_string(place.project().join("made-by-gemini")).unwrap();
@@ -80,7 +80,7 @@ fn its_guard_takes_the_synthetic_addresses_for_the_internets() {
                 place.home_file(".config/claudebox/profiles/gemini.toml", layer);
             }
             let model = model(Step::Fetch(format!("https://page.example{PAGE}")));
-            let world = World::new(&model);
+            let world = ModelWorld::new(&model);
             let run = gemini(&place, &world, &["--allow", "page.example"]);
             run.run().code(0).says("That was all.");
             let results = model.tool_results();

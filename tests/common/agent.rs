@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::model_server::ModelServer;
+use super::model_world::ModelWorld;
 use super::place::Place;
-use super::world::World;
 
 /// The key that the fake model accepts (it accepts any).
 const KEY: &str = "dummy-key-for-the-fake-model";
 
 /// Where the agents are; the same rule as in `tests/agents/install.sh`.
-fn agents() -> PathBuf {
+pub(crate) fn agents() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(directory) = set("CLAUDEBOX_TEST_AGENTS") {
         return directory;
@@ -41,7 +41,7 @@ pub(crate) fn path() -> String {
 
 /// The key that the fake model is given, and where the agents that are Node's or Bun's find the
 /// world's authority; each has to name it. What claudebox needs to go through the world is there too.
-pub(crate) fn world_environment(place: &Place, world: &World) -> Vec<(&'static str, String)> {
+pub(crate) fn world_environment(place: &Place, world: &ModelWorld) -> Vec<(&'static str, String)> {
     let authority = place.project_file(AUTHORITY, world.authority());
     vec![
         ("PATH", path()),

@@ -1,6 +1,7 @@
 //! What the tests that drive the built program share: a [`Place`] to run it in, a [`Run`] of it
 //! with a deadline, a [`Terminal`] to run it in a real tmux, the fake model, the real agents
-//! and the [`World`](world::World) around them.
+//! and the [`World`](world::World) around them (around an agent that needs TLS to its model, the
+//! [`ModelWorld`](model_world::ModelWorld)).
 //! It must never touch the caller's own home, sessions or tmux, and never skip: a machine that
 //! lacks something fails the test with what to install.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -9,6 +10,7 @@
 pub(crate) mod agent;
 pub(crate) mod log;
 pub(crate) mod model_server;
+pub(crate) mod model_world;
 pub(crate) mod place;
 pub(crate) mod pty;
 pub(crate) mod run;

@@ -1,117 +1,115 @@
-//! Everything outside, as far as a test has it: a proxy of this machine's that claudebox is told to use
-//! (`HTTPS_PROXY`). Whatever leaves the sandbox is asked of it by name; at every name it is the same
-//! server that answers, in TLS where port 443 was asked for, with a certificate of an authority of its
-//! own. It must never lead anywhere else.
+//! What stands for everything outside: a proxy on this machine's loopback that claudebox has to use, as
+//! in many companies. Whatever leaves the sandbox is asked of it by name. It leads each name to the
+//! server that a test puts there, and writes down what it was asked, so that a test judges from outside.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::model_server::ModelServer;
-
-/// A running one; it lives as long as the process.
+/// The proxy, and the servers behind it.
 #[derive(Debug)]
 pub(crate) struct World {
     port: u16,
-    authority: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    known: Arc<Mutex<Known>>,
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+#[derive(Debug, Default)]
+struct Known {
+    asked: Vec<String>,
+    servers: HashMap<String, SocketAddr>,
+}
 
 impl World {
-    /// In which every name leads to `server`.
-    pub(crate) fn new(server: &ModelServer) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // A certificate whose subject is that of its issuer would be taken for a self-signed one.
-        params.distinguished_name.push(DnType::CommonName, "Authority of a test");
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// A world without servers.
+    pub(crate) fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let world = Self { port, authority: authority.pem(), asked: Arc::default() };
-        let (asked, server) = (Arc::clone(&world.asked), server.clone());
-        let authority = Arc::new(authority);
+        let known = Arc::new(Mutex::new(Known::default()));
+        let shared = Arc::clone(&known);
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (asked, server) = (Arc::clone(&asked), server.clone());
-                let authority = Arc::clone(&authority);
-                // Who is not content with the certificate goes away: no failure of the world.
-                thread::spawn(move || answer(stream, &asked, &server, &authority));
-            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(answer(stream, Arc::clone(&shared)));
+                }
+            });
         });
-        world
+        Self { port, known }
     }
 
-    /// What `HTTPS_PROXY` must be.
+    /// Puts a server of this machine's loopback at `HOST:PORT`.
+    pub(crate) fn put(&self, target: impl Into<String>, port: u16) {
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        self.known.lock().unwrap().servers.insert(target.into(), at);
+    }
+
+    /// The proxy's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The value of `HTTPS_PROXY` for claudebox.
     pub(crate) fn proxy(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The authority's certificate, in PEM.
-    pub(crate) fn authority(&self) -> &str {
-        &self.authority
+    /// What it was asked for since the last time, each once, in the order of names.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let mut asked = self.count();
+        asked.dedup();
+        asked
     }
 
-    /// Each `HOST:PORT` that it was asked for, once, in order.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        let mut asked = self.asked.lock().unwrap().clone();
+    /// How often it was asked.
+    pub(crate) fn times(&self) -> usize {
+        self.known.lock().unwrap().asked.len()
+    }
+
+    /// The same, as often as it was asked.
+    pub(crate) fn count(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut self.known.lock().unwrap().asked);
         asked.sort();
-        asked.dedup();
         asked
     }
 }
 
-fn answer(
-    mut stream: TcpStream,
-    asked: &Mutex<Vec<String>>,
-    server: &ModelServer,
-    authority: &Authority,
-) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+/// Writes down what comes first: the target of a CONNECT, or whatever else it is. Where no server
+/// was put, it says so itself: who gets there has got something.
+async fn answer(mut stream: TcpStream, known: Arc<Mutex<Known>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let target = head.split_whitespace().nth(1).unwrap_or("nothing").to_owned();
-    asked.lock().unwrap().push(target.clone());
-    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-    if let Some(host) = target.strip_suffix(":443") {
-        let tls = ServerConnection::new(certified(host, authority)).map_err(io::Error::other)?;
-        let mut tls = StreamOwned::new(tls, stream);
-        server.serve(&mut tls);
-        tls.conn.send_close_notify();
-        tls.flush()?;
-        stream = tls.sock;
+    let server = {
+        let mut known = known.lock().unwrap();
+        known.asked.push(target.clone());
+        known.servers.get(&target).copied()
+    };
+    let connected = match server {
+        Some(at) => TcpStream::connect(at).await.ok(),
+        None => None,
+    };
+    if let Some(mut server) = connected {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+    } else if server.is_some() {
+        let _ = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
     } else {
-        server.serve(&mut stream);
+        let words = format!("HTTP/1.1 200 OK\r\n\r\nthe world: {target}");
+        let _ = stream.write_all(words.as_bytes()).await;
+        // To close before what was said has been read would be a reset.
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
     }
-    // To close before what was said has been read would be a reset.
-    stream.shutdown(Shutdown::Write)?;
-    stream.read_to_end(&mut Vec::new()).map(|_| ())
-}
-
-/// A certificate for this host.
-fn certified(host: &str, authority: &Authority) -> Arc<ServerConfig> {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([host.to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.into()], key)
-        .unwrap();
-    Arc::new(config)
 }
