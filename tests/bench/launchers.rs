@@ -74,9 +74,13 @@ impl Launcher {
     }
 }
 
-/// claudebox as it ships.
+/// The host's network, which bwrap and most peers give too. What the allow-list costs is measured by
+/// itself ([`crate::network`]).
+const NETWORK: [&str; 2] = ["--network", "host"];
+
+/// claudebox as it ships, but for its network.
 pub(crate) fn claudebox(place: &Place) -> Launcher {
-    claudebox_with("claudebox", place, &[])
+    claudebox_with("claudebox", place, &NETWORK)
 }
 
 /// claudebox with the log, but argv taken as the caller showed it; see [`crate::unverified`].
@@ -88,7 +92,8 @@ pub(crate) fn claudebox_unverified(place: &Place) -> Result<Launcher, String> {
 
 /// claudebox without the log.
 pub(crate) fn claudebox_without_log(place: &Place) -> Launcher {
-    claudebox_with("claudebox `--no-exec-log`", place, &["--no-exec-log"])
+    let options = [&NETWORK[..], &["--no-exec-log"]].concat();
+    claudebox_with("claudebox `--no-exec-log`", place, &options)
 }
 
 /// claudebox with more options.
@@ -103,7 +108,8 @@ pub(crate) fn claudebox_with(name: &str, place: &Place, options: &[&str]) -> Lau
 /// bwrap with the argv that claudebox gives it; the command stands where its inner stage would.
 /// Descriptors, which only the supervisor can open, are given as the paths they are opened on.
 pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
-    let explained = place.claudebox(["explain", "--bwrap", "--", "true"]).run();
+    let explained =
+        place.claudebox(["explain", "--bwrap"]).args(NETWORK).args(["--", "true"]).run();
     // A continued line begins an empty word with shlex; with a shell it does not.
     let line = succeeded(explained)?.stdout.replace("\\\n", "");
     let words = shlex::bytes::split(line.trim().as_bytes()).ok_or("explain: not shell syntax")?;
