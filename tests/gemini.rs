@@ -72,7 +72,12 @@ fn its_guard_takes_the_synthetic_addresses_for_the_internets() {
     common::must_have_sandbox();
     let settings = r#"{"experimental": {"directWebFetch": true}}"#;
     for user in users() {
-        for (pool, wanted) in [(None, PAGE_TEXT), (Some("198.18.0.0/15"), "private host")] {
+        for (pool, wanted) in [
+            (None, PAGE_TEXT),
+            (Some("198.18.0.0/15"), "private host"),
+            (Some("10.9.0.0/16"), "private host"),
+            (Some("100.64.0.0/10"), "private host"),
+        ] {
             let place = Place::new(user);
             place.home_file(".gemini/settings.json", settings);
             if let Some(pool) = pool {

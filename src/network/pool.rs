@@ -13,9 +13,10 @@ use super::name::Name;
 /// The addresses of a session whose profile says nothing of it.
 ///
 /// They have to look like any address of the internet: guards against SSRF in the agents' own tools
-/// refuse what is set apart for special use, 198.18.0.0/15 too, which is made for the purpose
-/// (Python's `is_private`, `ipaddr.js`; openclaw#25215, hermes-agent#87106, picoclaw#3085). These
-/// belong to a ministry that announces them to nobody. They are seen inside and go nowhere else.
+/// refuse what is set apart for special use, 198.18.0.0/15 too, which is made for the purpose (seen of
+/// Gemini CLI's `web_fetch`; Python's `is_private`, `ipaddr.js`; openclaw#25215, hermes-agent#87106,
+/// picoclaw#3085). These belong to a ministry that announces them to nobody. They are seen inside and
+/// go nowhere else.
 pub const DEFAULT: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(25, 64, 0, 0), 15);
 
 /// Of the first addresses: the network's own, the gateway's, the sandbox's.
