@@ -14,6 +14,10 @@ run=(bwrap:bubblewrap tmux:tmux git:git)
 build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
     nix-instantiate:nix-bin)
+# The clients of tests/clients, and what they need of the system.
+test+=(curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
+    javac:default-jdk-headless /usr/lib/python3/dist-packages/pip:python3-pip
+    /usr/share/doc/libwrap0:libwrap0)
 # 32-bit programs have system calls of their own.
 [ "$(uname -m)" != x86_64 ] || test+=(/usr/lib32/crt1.o:gcc-multilib)
 
@@ -74,6 +78,7 @@ test)
     install_packages "${build[@]}" "${run[@]}" "${test[@]}"
     test_user
     tests/agents/install.sh
+    tests/clients/install-sshd.sh
     ;;
 *)
     say "usage: tests/setup.sh run|test"

@@ -12,7 +12,7 @@ use super::place::Place;
 const KEY: &str = "dummy-key-for-the-fake-model";
 
 /// Where the agents are; the same rule as in `tests/agents/install.sh`.
-fn agents() -> PathBuf {
+pub(crate) fn agents() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(directory) = set("CLAUDEBOX_TEST_AGENTS") {
         return directory;

@@ -13,6 +13,7 @@ pub(crate) mod pty;
 pub(crate) mod run;
 pub(crate) mod terminal;
 pub(crate) mod user;
+pub(crate) mod world;
 
 use std::path::PathBuf;
 use std::process::Command;

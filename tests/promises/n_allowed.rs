@@ -2,65 +2,12 @@
 //! proxy of this machine's, which claudebox has to use: whatever leaves the sandbox is asked of it by
 //! name, and it writes down what it is asked.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use claudebox::log::event::{Event, Refused};
 
 use crate::common::log::Log;
 use crate::common::place::Place;
+use crate::common::world::World;
 use crate::common::{must_have, must_have_sandbox, user::users};
-
-/// What stands for everything outside.
-struct World {
-    port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl World {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&asked);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let all = Arc::clone(&all);
-                thread::spawn(move || answer(stream.unwrap(), &all));
-            }
-        });
-        Self { port, asked }
-    }
-
-    /// What it was asked for since the last time, in the order of names.
-    fn asked(&self) -> Vec<String> {
-        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
-        asked.sort();
-        asked
-    }
-}
-
-/// Writes down what comes first: the target of a CONNECT, or whatever else it is. Then says so.
-fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        match stream.read(&mut byte) {
-            Ok(1) => head.extend(byte),
-            _ => break,
-        }
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let target = head.split_whitespace().nth(1).unwrap_or("nothing").to_owned();
-    asked.lock().unwrap().push(target.clone());
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-    let _ = stream.write_all(format!("the world: {target}").as_bytes());
-    // To close before what was said has been read would be a reset.
-    let _ = stream.shutdown(Shutdown::Write);
-    let _ = stream.read_to_end(&mut Vec::new());
-}
 
 /// What a program inside tries, one name after the other, each with what is left of it afterwards:
 /// what it heard, or how it failed. `HOST` is a port of this machine.
@@ -120,12 +67,12 @@ for name, attempt in tries.items():
 /// Runs the attacker; gives back what got something.
 fn attack(place: &Place, world: &World, options: &[&str]) -> Vec<String> {
     place.project_file("attack.py", ATTACKER);
-    let port = world.port;
+    let port = world.port();
     let output = place
         .claudebox(["run", "--no-monitor", "--env", &format!("ATTACK_PORT={port}")])
         .args(options)
         .args(["--", "python3", "attack.py"])
-        .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
+        .env("HTTPS_PROXY", world.proxy())
         .run()
         .code(0);
     assert!(output.stdout.contains("in-the-clear "), "{output:?}");
@@ -145,7 +92,7 @@ fn promise_n_what_no_rule_names_is_not_reached() {
         let got = attack(&place, &world, &RULES);
         assert_eq!(got, ["allowed", "allowed-tls"]);
         // Judged from outside: nothing else was asked for, and nobody came to the host's port.
-        assert_eq!(world.asked(), ["good.example:80", "tls.example:443"]);
+        assert_eq!(world.count(), ["good.example:80", "tls.example:443"]);
         is_told(&Log::latest(&place));
     }
 }
@@ -203,7 +150,7 @@ fn promise_n_each_attack_succeeds_where_a_rule_lets_it() {
             assert!(got.iter().any(|got| got == name), "{name}: {got:?}");
         }
 
-        let port = world.port.to_string();
+        let port = world.port().to_string();
         world.asked();
         let got = attack(&place, &world, &[&RULES[..], &["--host-port", &port]].concat());
         assert!(got.iter().any(|got| got == "host"), "{got:?}");
