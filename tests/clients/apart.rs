@@ -61,9 +61,37 @@ fn two_sandboxes_at_once_each_have_their_own_rules() {
         // Control: with both rules each gets both.
         let place = &places[0];
         let rules = ["www.example:80", "git.example:80"];
-        let lines = "exec python3 both.py www.example git.example 7000 7000";
+        let lines = "exec python3 both.py www.example git.example 7001 7000";
         let output = script(place, &world, &rules, &[], lines).run().code(0);
         assert_eq!(output.stdout.matches("hello from www.example").count(), 3, "{output:?}");
         world.count();
+    }
+}
+
+#[test]
+fn what_is_allowed_meanwhile_is_reached_by_the_session_that_it_was_said_to() {
+    must_have_sandbox();
+    must_have(&["curl"]);
+    let (site, world) = (Site::new(), World::new());
+    site.put(&world);
+    for user in users() {
+        let places = [Place::new(user), Place::new(user)];
+        // A program that goes on trying, as they do, and one that looks once.
+        let lines = "touch up; until curl -s http://www.example/hello; do sleep 0.05; done
+            while test -e hold; do sleep 0.05; done
+            curl -s http://www.example/hello";
+        let holds = places.each_ref().map(|place| place.project_file("hold", ""));
+        let sessions =
+            places.each_ref().map(|place| script(place, &world, &[], &[], lines).start());
+        let up = |place: &Place| place.project().join("up").exists();
+        until("both are up", || places.iter().all(up));
+        assert!(world.asked().is_empty());
+        places[0].claudebox(["allow", "www.example:80"]).run().code(0);
+        until("the one gets there", || world.times() > 0);
+        let [allowed, other] = sessions;
+        std::fs::remove_file(&holds[0]).unwrap();
+        allowed.wait().code(0).says(&"hello from www.example\n".repeat(2));
+        assert_eq!(world.count().len(), 2, "the other one gets nowhere");
+        drop(other);
     }
 }

@@ -1,6 +1,7 @@
 //! Single ports between the two loopbacks: a dev server inside, a service of this machine, and the
 //! notice of what begins to listen.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -37,37 +38,39 @@ fn a_dev_server_inside_is_there_on_the_host_and_told_of() {
     must_have(&["python3"]);
     let world = World::new();
     for user in users() {
-        // As vite and as most others do.
-        for address in ["127.0.0.1", "::1", "0.0.0.0"] {
-            let place = Place::new(user);
-            place.project_file("page", "a page\n");
-            let hold = place.project_file("hold", "");
-            let outside = free_port();
-            let publish = ["--publish".to_owned(), format!("3000:{outside}")];
-            let lines = format!(
-                "python3 -m http.server --bind {address} 3000 2>/dev/null &
-                 python3 -m http.server --bind 127.0.0.1 3001 2>/dev/null &
-                 while test -e hold; do sleep 0.05; done"
-            );
-            let session = script(&place, &world, &[], &publish, &lines).start();
+        let place = Place::new(user);
+        place.project_file("page", "a page\n");
+        let hold = place.project_file("hold", "");
+        // As some, as vite, and as others do; the last one is not published.
+        let servers = [("127.0.0.1", 3000), ("::1", 3001), ("0.0.0.0", 3002), ("127.0.0.1", 3003)];
+        let outside = [free_port(), free_port(), free_port()];
+        let publish: Vec<String> = (servers.iter().zip(outside))
+            .flat_map(|((_, inside), outside)| ["--publish".into(), format!("{inside}:{outside}")])
+            .collect();
+        let serve = servers
+            .map(|(at, port)| format!("python3 -m http.server --bind {at} {port} 2>/dev/null &\n"));
+        let lines = format!("{}while test -e hold; do sleep 0.05; done", serve.concat());
+        let session = script(&place, &world, &[], &publish, &lines).start();
+        for port in outside {
             until("the dev server is there", || {
-                browse(outside).is_some_and(|said| said.ends_with("a page\n"))
+                browse(port).is_some_and(|said| said.ends_with("a page\n"))
             });
-            // Control: the other one, which is not published.
-            assert!(browse(3000).is_none() && browse(3001).is_none());
-            until("both are told of", || listening(&place).len() >= 2);
-            std::fs::remove_file(hold).unwrap();
-            session.wait();
-            let mut told = listening(&place);
-            told.sort_by_key(|listen| listen.port);
-            let told: Vec<_> = told
-                .iter()
-                .map(|listen| (&*listen.address, listen.port, listen.published))
-                .collect();
-            assert_eq!(told, [(address, 3000, Some(outside)), ("127.0.0.1", 3001, None)]);
-            assert!(browse(outside).is_none(), "the port ends with the session");
-            assert!(world.asked().is_empty());
         }
+        // Control.
+        assert!(browse(3003).is_none());
+        until("all are told of", || listening(&place).len() >= servers.len());
+        fs::remove_file(hold).unwrap();
+        session.wait();
+        let mut told = listening(&place);
+        told.sort_by_key(|listen| listen.port);
+        let told: Vec<_> =
+            told.iter().map(|listen| (&*listen.address, listen.port, listen.published)).collect();
+        let published = outside.into_iter().map(Some).chain([None]);
+        let expected: Vec<_> =
+            servers.into_iter().zip(published).map(|((at, port), out)| (at, port, out)).collect();
+        assert_eq!(told, expected);
+        assert!(browse(outside[0]).is_none(), "the port ends with the session");
+        assert!(world.asked().is_empty());
     }
 }
 

@@ -66,6 +66,11 @@ impl World {
         asked
     }
 
+    /// How often it was asked.
+    pub(crate) fn times(&self) -> usize {
+        self.known.lock().unwrap().asked.len()
+    }
+
     /// The same, as often as it was asked.
     pub(crate) fn count(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut self.known.lock().unwrap().asked);

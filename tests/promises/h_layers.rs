@@ -65,7 +65,7 @@ fn promise_h_landlock_alone_hides_what_a_mount_shows_by_mistake() {
     }
 }
 
-/// Abstract sockets belong to the network namespace: `none` hides them, and with the host's network
+/// Abstract sockets belong to the network namespace: `none` and `allow` hide them, and with the host's network
 /// Landlock does.
 #[test]
 fn promise_h_abstract_sockets_of_the_host_are_out_of_reach() {
@@ -93,6 +93,7 @@ fn promise_h_abstract_sockets_of_the_host_are_out_of_reach() {
             listener.accept().is_ok()
         };
         assert!(!reached(NetworkMode::None, Demand::Off), "the network namespace alone");
+        assert!(!reached(NetworkMode::Allow, Demand::Off), "the same, with rules");
         assert!(!reached(NetworkMode::Host, Demand::Required), "Landlock alone");
         // Control: with neither, somebody connects.
         assert!(reached(NetworkMode::Host, Demand::Off));

@@ -28,6 +28,7 @@ mod l_litter;
 mod n_allowed;
 mod n_led;
 mod n_network;
+mod n_services;
 mod outside;
 mod p_hard_links;
 mod p_host_files;
