@@ -109,7 +109,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def body(self):
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        content = b""
+        content = bytearray()
         while size := int(self.rfile.readline(), 16):
             content += self.rfile.read(size)
             self.rfile.readline()
