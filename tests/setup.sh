@@ -15,7 +15,7 @@ build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
     nix-instantiate:nix-bin)
 # The clients of tests/clients, and what they need of the system.
-test+=(curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
+test+=(ip:iproute2 curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
     javac:default-jdk-headless /usr/lib/python3/dist-packages/pip:python3-pip
     /usr/share/doc/libwrap0:libwrap0)
 # 32-bit programs have system calls of their own.

@@ -10,6 +10,8 @@ mod apart;
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(test)]
+mod fallback;
+#[cfg(test)]
 mod fetch;
 #[cfg(test)]
 mod git;

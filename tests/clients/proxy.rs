@@ -47,6 +47,47 @@ print(urllib.request.urlopen("https://www.example/hello").read().decode(), end="
     }
 }
 
+/// The password of the host's own proxy: nothing inside gets it, and it is written nowhere.
+#[test]
+fn the_password_of_the_hosts_proxy_stays_outside() {
+    must_have_sandbox();
+    must_have(&["curl"]);
+    let (site, world) = (Site::new(), World::new());
+    site.put(&world);
+    let proxy = format!("http://me:s3cr%65t-w0rd@127.0.0.1:{}", world.port());
+    for user in users() {
+        let place = Place::new(user);
+        let hold = place.project_file("hold", "");
+        let lines = "curl -sS http://www.example/hello; env
+            cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'
+            grep -ra 's3cr' ~ /tmp /run /etc $PWD 2>/dev/null || true
+            touch up; while test -e hold; do sleep 0.05; done";
+        let run = script(&place, &world, &["www.example:80"], &[], lines);
+        let session = run.env("HTTPS_PROXY", &proxy).env("https_proxy", &proxy).start();
+        let up = place.project().join("up");
+        crate::until("it has looked", || up.exists());
+        // While it runs: in no file, and in no command line, which everybody may read.
+        let words = "grep -rlaE 's3cr(%65|e)t' \"$1\"; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' |
+            grep -aoE '.{9}s3cr(%65|e)t-w0rd'";
+        let root = place.root().to_str().unwrap();
+        let find = || place.command("sh").args(["-c", words, "sh", root]).run().stdout;
+        assert_eq!(find(), "");
+        std::fs::remove_file(hold).unwrap();
+        let output = session.wait().code(0).says("hello from www.example");
+        assert!(!output.stdout.contains("t-w0rd"), "{}", output.stdout);
+        let net = place.claudebox(["net"]).run().code(0);
+        assert!(net.stdout.contains("www.example") && !net.stdout.contains("t-w0rd"), "{net:?}");
+        let explain = place.claudebox(["explain", "--", "true"]).env("HTTPS_PROXY", &proxy);
+        let explained = explain.run().code(0);
+        assert!(!explained.stdout.contains("t-w0rd"), "{}", explained.stdout);
+        // Control: the proxy was told of it, and a file that has it is found.
+        let told = "Proxy-Authorization: Basic bWU6czNjcmV0LXcwcmQ=\r\n";
+        assert!(world.last().contains(told), "{}", world.last());
+        place.project_file("leak", &proxy);
+        assert!(find().ends_with("/project/leak\n"));
+    }
+}
+
 /// Says each of these to the proxy, and prints what it got.
 const HOSTILE: &str = r#"
 import os, socket, struct

@@ -20,6 +20,7 @@ pub(crate) struct World {
 #[derive(Debug, Default)]
 struct Known {
     asked: Vec<String>,
+    last: String,
     servers: HashMap<String, SocketAddr>,
 }
 
@@ -66,6 +67,11 @@ impl World {
         asked
     }
 
+    /// The whole of the last request to it.
+    pub(crate) fn last(&self) -> String {
+        self.known.lock().unwrap().last.clone()
+    }
+
     /// How often it was asked.
     pub(crate) fn times(&self) -> usize {
         self.known.lock().unwrap().asked.len()
@@ -94,6 +100,7 @@ async fn answer(mut stream: TcpStream, known: Arc<Mutex<Known>>) {
     let server = {
         let mut known = known.lock().unwrap();
         known.asked.push(target.clone());
+        known.last = head;
         known.servers.get(&target).copied()
     };
     let connected = match server {

@@ -26,6 +26,7 @@ mod i_identity;
 mod i_signals;
 mod l_litter;
 mod n_allowed;
+mod n_direct;
 mod n_led;
 mod n_network;
 mod n_services;
