@@ -1,5 +1,6 @@
 //! The network of a session: the gateway process, started with bwrap and waited for before the
-//! agent starts, and the broker that answers there. It must never let the agent start without what the plan asks for.
+//! agent starts, and the broker that answers there. It must never let the agent start without what the plan
+//! asks for.
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
@@ -30,7 +31,7 @@ pub(super) fn ready(starting: Option<Starting>, patience: Duration) -> Result<Op
 pub(super) fn broker(
     plan: &Plan,
     gateway: Option<Started>,
-    note: impl Fn(Event) + Send + 'static,
+    note: impl Fn(Event) + Send + Sync + 'static,
     init: i32,
 ) -> Result<Option<Broker>> {
     let (Network::Allow(allow), Some(gateway)) = (&plan.network, gateway) else { return Ok(None) };

@@ -20,7 +20,9 @@ mod state;
 mod stub;
 mod upstream;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,7 +37,8 @@ use super::plan::Allow;
 use super::rule::Rule;
 use super::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _};
-use crate::log::event::Event;
+use crate::log::clock::now;
+use crate::log::event::{Event, Notice};
 
 pub use self::outside::Outside;
 pub use super::live::{Connected, Status};
@@ -46,6 +49,9 @@ const LOOKUPS: usize = 8;
 const KEPT: Duration = Duration::from_secs(2);
 /// How long the broker may take to answer the supervisor. Only one that hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The notice of a broker that broke.
+const STOPPED: &str = "network-stopped";
 
 /// A running broker. When it is dropped, every connection ends.
 #[derive(Debug)]
@@ -71,7 +77,7 @@ impl Broker {
     pub fn start(
         plan: &Allow,
         sockets: Box<dyn Sockets>,
-        note: impl Fn(Event) + Send + 'static,
+        note: impl Fn(Event) + Send + Sync + 'static,
         init: i32,
     ) -> Result<Self> {
         Self::start_in(Outside::host(), plan, sockets, note, Some(init))
@@ -85,15 +91,22 @@ impl Broker {
         outside: Outside,
         plan: &Allow,
         sockets: Box<dyn Sockets>,
-        note: impl Fn(Event) + Send + 'static,
+        note: impl Fn(Event) + Send + Sync + 'static,
         init: Option<i32>,
     ) -> Result<Self> {
         let (sender, commands) = unbounded_channel();
         let (ready, started) = sync_channel(1);
         let plan = plan.clone();
+        let note = Arc::new(note);
+        let last_word = Arc::clone(&note);
         let run = move || {
-            let state = move || State::new(outside, &plan, sockets, Box::new(note), init);
-            run(state, commands, &ready);
+            let note = Box::new(move |event| note(event));
+            let state = move || State::new(outside, &plan, sockets, note, init);
+            // Its sockets go with it: nothing answers any more. A person shall know why.
+            if catch_unwind(AssertUnwindSafe(|| run(state, commands, &ready))).is_err() {
+                let text = "the network stopped, and reaches nothing: a defect in claudebox".to_owned();
+                last_word(Event::Notice(Notice { t: now(), kind: STOPPED.to_owned(), text }));
+            }
         };
         let thread = std::thread::Builder::new().name("network".to_owned()).spawn(run);
         let thread = thread.tried(|| "start the network's thread")?;

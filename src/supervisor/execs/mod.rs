@@ -152,7 +152,7 @@ impl Execs {
     }
 
     /// The same for another thread.
-    pub fn notes(&self) -> impl Fn(Event) + Send + 'static {
+    pub fn notes(&self) -> impl Fn(Event) + Send + Sync + 'static {
         let queue = Arc::clone(&self.queue);
         move |event| queue.push(Seen::Noted(Box::new(event)))
     }
