@@ -15,12 +15,14 @@ mod execs;
 mod launchers;
 mod machine;
 mod memory;
+mod network;
 mod pairs;
 mod reading;
 mod report;
 mod start;
 mod unverified;
 mod workbench;
+mod world;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Section {
     Execs,
     /// make and git.
     Work,
+    /// Bytes and connections through the allow-list.
+    Network,
     /// The supervisor's memory over very many execs.
     Memory,
     /// The first screen of a long log, and following a quiet one.
@@ -78,6 +82,9 @@ pub(crate) struct Size {
     pub(crate) spawns: u32,
     /// The same beside a tracer.
     pub(crate) traced_spawns: u32,
+    /// Bytes that go over the network in one run, and connections that are made.
+    pub(crate) bytes: u64,
+    pub(crate) connections: u32,
     /// After how many execs the supervisor's memory is looked at.
     pub(crate) execs: &'static [u32],
     /// The length of the long log.
@@ -90,6 +97,8 @@ const QUICK: Size = Size {
     traced_pairs: 1,
     spawns: 300,
     traced_spawns: 50,
+    bytes: 100_000_000,
+    connections: 500,
     execs: &[1_000, 5_000],
     events: 100_000,
 };
@@ -100,6 +109,8 @@ const USUAL: Size = Size {
     traced_pairs: 5,
     spawns: 5_000,
     traced_spawns: 500,
+    bytes: 2_000_000_000,
+    connections: 5_000,
     execs: &[10_000, 100_000, 350_000],
     events: 1_000_000,
 };
@@ -110,6 +121,8 @@ const FULL: Size = Size {
     traced_pairs: 9,
     spawns: 5_000,
     traced_spawns: 1_000,
+    bytes: 4_000_000_000,
+    connections: 10_000,
     execs: &[10_000, 100_000, 1_000_000],
     events: 1_000_000,
 };
@@ -153,6 +166,9 @@ fn measure(options: &Options, size: Size) -> Result<Report, String> {
     }
     if want(Section::Work) {
         execs::work(&bench, &mut report);
+    }
+    if want(Section::Network) {
+        network::measure(&bench, &mut report)?;
     }
     if want(Section::Memory) {
         memory::measure(&bench, &mut report)?;

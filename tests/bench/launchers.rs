@@ -35,13 +35,22 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    fn new(name: impl Into<String>, prefix: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        prefix: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
         Self { name: name.into(), prefix: prefix.into_iter().map(Into::into).collect() }
     }
 
     /// The same under another name.
     pub(crate) fn named(&self, name: &str) -> Self {
         Self { name: name.to_owned(), prefix: self.prefix.clone() }
+    }
+
+    /// The same, started by what other words start.
+    pub(crate) fn behind(&self, mut words: Vec<OsString>) -> Self {
+        words.extend(self.prefix.iter().cloned());
+        Self { name: self.name.clone(), prefix: words }
     }
 
     /// The command, to be run this way.
@@ -67,7 +76,7 @@ impl Launcher {
 
 /// claudebox as it ships.
 pub(crate) fn claudebox(place: &Place) -> Launcher {
-    run("claudebox", place, &[])
+    claudebox_with("claudebox", place, &[])
 }
 
 /// claudebox with the log, but argv taken as the caller showed it; see [`crate::unverified`].
@@ -79,10 +88,11 @@ pub(crate) fn claudebox_unverified(place: &Place) -> Result<Launcher, String> {
 
 /// claudebox without the log.
 pub(crate) fn claudebox_without_log(place: &Place) -> Launcher {
-    run("claudebox `--no-exec-log`", place, &["--no-exec-log"])
+    claudebox_with("claudebox `--no-exec-log`", place, &["--no-exec-log"])
 }
 
-fn run(name: &str, place: &Place, options: &[&str]) -> Launcher {
+/// claudebox with more options.
+pub(crate) fn claudebox_with(name: &str, place: &Place, options: &[&str]) -> Launcher {
     let mut words = vec![place.executable().as_os_str().to_owned()];
     words.extend(["run", "--no-monitor"].map(OsString::from));
     words.extend(options.iter().map(OsString::from));
@@ -141,6 +151,18 @@ pub(crate) fn peers(place: &Place) -> Vec<Result<Launcher, Row>> {
         ("sandbox-runtime", &["srt"]),
     ];
     all.into_iter().map(|(name, words)| installed(name, words)).collect()
+}
+
+/// The peer that lets through what goes to a host by its name, by a proxy.
+pub(crate) fn peer_that_allows(place: &Place, host: &str) -> Result<Launcher, Row> {
+    let settings = format!(
+        r#"{{"network":{{"allowedDomains":["{host}"],"deniedDomains":[]}},
+            "filesystem":{{"denyRead":[],"allowWrite":["."],"denyWrite":[]}}}}"#
+    );
+    let settings = place.home_file("srt-network.json", settings);
+    let mut peer = installed("sandbox-runtime", &["srt"])?;
+    peer.prefix.extend(["--settings".into(), settings.into_os_string()]);
+    Ok(peer)
 }
 
 /// Tracers in front of bwrap: they follow everything inside, from outside.

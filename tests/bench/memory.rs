@@ -66,12 +66,12 @@ pub(crate) fn measure(bench: &Workbench, report: &mut Report) -> Result<(), Stri
     Ok(())
 }
 
-fn megabytes(name: &str, value: f64, target: Option<f64>) -> Fact {
+pub(crate) fn megabytes(name: &str, value: f64, target: Option<f64>) -> Fact {
     Fact { name: name.to_owned(), value, unit: "MB", target }
 }
 
 /// `pid` or the one below it that started bwrap.
-fn parent_of_bwrap(pid: i32) -> Option<i32> {
+pub(crate) fn parent_of_bwrap(pid: i32) -> Option<i32> {
     let children = children(pid);
     let is_bwrap = |pid: &i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "bwrap")
@@ -94,7 +94,7 @@ fn children(pid: i32) -> Vec<i32> {
 }
 
 /// A line of `/proc/PID/status` that is in KiB, in megabytes.
-fn status(pid: i32, key: &str) -> Result<f64, String> {
+pub(crate) fn status(pid: i32, key: &str) -> Result<f64, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|err| err.to_string())?;
     let line = text.lines().find(|line| line.starts_with(key));
     let kib: Option<f64> = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());

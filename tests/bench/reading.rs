@@ -62,7 +62,7 @@ pub(crate) fn measure(bench: &Workbench, report: &mut Report) -> Result<(), Stri
         let slowest = times.into_iter().fold(0.0, f64::max);
         facts.push(Fact {
             name: format!("{name}, first screen of {events} events, the slowest"),
-            value: slowest / MILLISECONDS.nanoseconds,
+            value: slowest / MILLISECONDS.size,
             unit: "ms",
             target: Some(FIRST_SCREEN),
         });
@@ -72,7 +72,7 @@ pub(crate) fn measure(bench: &Workbench, report: &mut Report) -> Result<(), Stri
             "`claudebox log --follow`, processor time in {} quiet seconds",
             QUIET.as_secs()
         ),
-        value: idle(&bench.place, &long)? / MILLISECONDS.nanoseconds,
+        value: idle(&bench.place, &long)? / MILLISECONDS.size,
         unit: "ms",
         target: Some(IDLE),
     });

@@ -17,11 +17,12 @@ pub(crate) struct Report {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit {
     pub(crate) name: &'static str,
-    pub(crate) nanoseconds: f64,
+    /// Nanoseconds, or whatever else the figures are in.
+    pub(crate) size: f64,
 }
 
-pub(crate) const MILLISECONDS: Unit = Unit { name: "ms", nanoseconds: 1e6 };
-pub(crate) const MICROSECONDS: Unit = Unit { name: "µs", nanoseconds: 1e3 };
+pub(crate) const MILLISECONDS: Unit = Unit { name: "ms", size: 1e6 };
+pub(crate) const MICROSECONDS: Unit = Unit { name: "µs", size: 1e3 };
 
 /// What the project promises itself; always of a median, or of a single figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,12 +31,14 @@ pub(crate) enum Target {
     None,
     /// The ratio, at most.
     Ratio(f64),
+    /// The ratio, at least: of rates.
+    AtLeast(f64),
     /// The difference, at most, in the unit of the table.
     Added(f64),
 }
 
 /// One comparison.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     /// What it is compared with.
@@ -84,7 +87,7 @@ impl Report {
             }
             Ok(pairs) => {
                 let ratio = pairs.ratio();
-                let added = pairs.added().divided_by(unit.nanoseconds);
+                let added = pairs.added().divided_by(unit.size);
                 let (limit, met) = judge(*target, unit, ratio, added);
                 writeln!(
                     self.text,
@@ -122,6 +125,7 @@ fn judge(target: Target, unit: Unit, ratio: Spread, added: Spread) -> (String, &
     match target {
         Target::None => (String::new(), ""),
         Target::Ratio(limit) => (format!("≤ {limit:.2}"), answer(ratio.median <= limit)),
+        Target::AtLeast(limit) => (format!("≥ {limit:.2}"), answer(ratio.median >= limit)),
         Target::Added(limit) => {
             (format!("≤ +{limit} {}", unit.name), answer(added.median <= limit))
         }

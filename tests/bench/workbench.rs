@@ -32,7 +32,7 @@ impl Workbench {
         crate::common::must_have_sandbox();
         // The kernel maps a file that was copied in larger pieces than one that a linker wrote.
         let place = Place::new(User::Caller).installed();
-        let program = compile(&place)?;
+        let program = compile(&place, "workload", include_str!("workload.c"))?;
         let claudebox = launchers::claudebox(&place);
         // The first run makes the private home, which bwrap alone would miss.
         succeeded(claudebox.run(&place, &["true"]).run())?;
@@ -92,15 +92,15 @@ pub(crate) fn succeeded(output: Output) -> Result<Output, String> {
 }
 
 /// The number that the program inside printed last.
-fn number(output: &Output) -> Figure {
+pub(crate) fn number(output: &Output) -> Figure {
     let last = output.stdout.lines().next_back().unwrap_or_default();
     last.trim().parse().map_err(|_| format!("not a number: {last:?}"))
 }
 
-/// Compiles the program into the project, where every launcher shows it.
-fn compile(place: &Place) -> Result<String, String> {
-    let source = place.project_file("workload.c", include_str!("workload.c"));
-    let program = place.project().join("workload");
+/// Compiles a program into the project, where every launcher shows it.
+pub(crate) fn compile(place: &Place, name: &str, text: &str) -> Result<String, String> {
+    let source = place.project_file(format!("{name}.c"), text);
+    let program = place.project().join(name);
     let options = ["-O2", "-static", "-o"].map(Path::new);
     succeeded(place.command("cc").args(options).args([&program, &source]).run())?;
     program.into_os_string().into_string().map_err(|path| format!("not UTF-8: {}", path.display()))
