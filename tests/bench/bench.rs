@@ -110,7 +110,7 @@ const USUAL: Size = Size {
     spawns: 5_000,
     traced_spawns: 500,
     bytes: 2_000_000_000,
-    connections: 5_000,
+    connections: 3_000,
     execs: &[10_000, 100_000, 350_000],
     events: 1_000_000,
 };
@@ -122,7 +122,7 @@ const FULL: Size = Size {
     spawns: 5_000,
     traced_spawns: 1_000,
     bytes: 4_000_000_000,
-    connections: 10_000,
+    connections: 3_000,
     execs: &[10_000, 100_000, 1_000_000],
     events: 1_000_000,
 };

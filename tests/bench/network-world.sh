@@ -4,6 +4,9 @@
 set -e
 program=$1 hosts=$2 name=$3 address=$4 port=$5 ready=$6
 ip link set lo up
+# Ports that thousands of connections have used are free again after a second, as on the loopback.
+echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse
+echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range
 printf '127.0.0.1 localhost\n%s %s\n' "$address" "$name" >"$hosts"
 mount --bind "$hosts" /etc/hosts
 "$program" serve 127.0.0.1 "$port" &

@@ -180,8 +180,8 @@ fn pairs_of(
 }
 
 /// What the client measured that was started one way.
-fn run(bench: &Workbench, world: &World, way: &Way, job: &str, rest: &str) -> Figure {
-    let mut command = vec![world.program.as_str(), job, way.to, PORT];
+fn run(bench: &Workbench, world: &World, way: &Way, what: &str, rest: &str) -> Figure {
+    let mut command = vec![world.program.as_str(), what, way.to, PORT];
     command.extend(rest.split(' '));
     let run = way.launcher.run(&bench.place, &command);
     number(&succeeded(run.deadline(Duration::from_secs(600)).run())?)

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
@@ -77,7 +77,7 @@ pub(super) async fn route(
     let found = lookup(state, name.as_str().to_owned(), port).await.map_err(NoRoute::Failed)?;
     let mut refused = None;
     let mut addresses = Vec::new();
-    for at in found.into_iter().take(ADDRESSES) {
+    for at in found {
         match guard(at.ip(), granted.private) {
             Ok(()) => addresses.push(at),
             Err(never) => refused = refused.or(Some((at.ip(), never))),
@@ -90,16 +90,24 @@ pub(super) async fn route(
     }
 }
 
-/// Looks a name up as the host does.
+/// Looks a name up as the host does, unless that was done just now.
 pub(super) async fn lookup(
     state: &State,
     name: String,
     port: u16,
 ) -> Result<Vec<SocketAddr>, String> {
+    if let Some(found) = state.lookups.find(&name, port, Instant::now()) {
+        return Ok(found);
+    }
     let look = state.outside.lookup.clone();
-    let looked = spawn_blocking(move || look(&name, port));
+    let asked = name.clone();
+    let looked = spawn_blocking(move || look(&asked, port));
     match timeout(LOOKUP, looked).await {
-        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Ok(mut found))) => {
+            found.truncate(ADDRESSES);
+            state.lookups.keep(name, port, &found, Instant::now());
+            Ok(found)
+        }
         Ok(Ok(Err(err))) => Err(format!("cannot look it up: {err}")),
         Ok(Err(_)) => Err("cannot look it up".to_owned()),
         Err(_) => Err("looking it up takes too long".to_owned()),

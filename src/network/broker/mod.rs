@@ -12,6 +12,7 @@ mod dial;
 mod inside;
 mod lead;
 mod limits;
+mod lookups;
 mod outside;
 mod proxy;
 mod refuse;

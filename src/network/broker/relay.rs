@@ -100,8 +100,9 @@ pub(super) async fn both(
     inside: End<'_>,
     outside: End<'_>,
 ) -> Result<(), (Side, io::Error)> {
-    let mut out = pin!(one(buffers, inside, outside));
-    let mut back = pin!(one(buffers, outside, inside));
+    let ended = Cell::new(false);
+    let mut out = pin!(one(buffers, inside, outside, &ended));
+    let mut back = pin!(one(buffers, outside, inside, &ended));
     tokio::select! {
         done = &mut out => {
             done?;
@@ -129,8 +130,14 @@ async fn rest<F: Future<Output = Result<(), (Side, io::Error)>>>(
     }
 }
 
-/// One direction, until its source has ended; then its target is told.
-async fn one(buffers: &Buffers, from: End<'_>, to: End<'_>) -> Result<(), (Side, io::Error)> {
+/// One direction, until its source has ended; then its target is told, unless the other direction has
+/// `ended` too: then both are about to be closed.
+async fn one(
+    buffers: &Buffers,
+    from: End<'_>,
+    to: End<'_>,
+    ended: &Cell<bool>,
+) -> Result<(), (Side, io::Error)> {
     loop {
         from.stream.readable().await.map_err(|err| (from.side, err))?;
         let moved = buffers.read(from.stream, CHUNK, |bytes| {
@@ -141,8 +148,10 @@ async fn one(buffers: &Buffers, from: End<'_>, to: End<'_>) -> Result<(), (Side,
         match moved.map_err(|err| (from.side, err))? {
             None => {}
             Some((true, _)) => {
-                // Fails where the other end is gone, which its own direction sees.
-                let _ = shutdown(to.stream, Shutdown::Write);
+                if !ended.replace(true) {
+                    // Fails where the other end is gone, which its own direction sees.
+                    let _ = shutdown(to.stream, Shutdown::Write);
+                }
                 return Ok(());
             }
             Some((false, passed)) => {

@@ -17,6 +17,7 @@ use tokio::task::spawn_local;
 use super::accept;
 use super::connection::Traffic;
 use super::limits::{Limits, Places};
+use super::lookups::Lookups;
 use super::outside::Outside;
 use super::relay::Buffers;
 use super::{Connected, Status};
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
     pub(super) buffers: Buffers,
+    pub(super) lookups: Lookups,
     /// What is published, with the ports it got.
     pub(super) published: RefCell<Vec<Publish>>,
     limits: Limits,
@@ -113,6 +115,7 @@ impl State {
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
             buffers: Buffers::default(),
+            lookups: Lookups::default(),
             published: RefCell::default(),
             limits,
             net: plan.pool,
