@@ -138,11 +138,12 @@ fn main() -> ExitCode {
         (_, true) => FULL,
         _ => USUAL,
     };
-    match measure(&options, size) {
-        Ok(report) => {
-            println!("{}", report.text());
-            ExitCode::SUCCESS
-        }
+    // What was measured before something failed took its time, and is shown.
+    let mut report = Report::default();
+    let measured = measure(&options, size, &mut report);
+    println!("{}", report.text());
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("bench: {reason}");
             ExitCode::FAILURE
@@ -150,31 +151,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(options: &Options, size: Size) -> Result<Report, String> {
+fn measure(options: &Options, size: Size, report: &mut Report) -> Result<(), String> {
     let want = |section| options.sections.is_empty() || options.sections.contains(&section);
-    let mut report = Report::default();
     report.paragraph(&machine::describe());
     let bench = Workbench::new(size)?;
     if want(Section::Noise) {
-        execs::noise(&bench, &mut report);
+        execs::noise(&bench, report);
     }
     if want(Section::Start) {
-        start::measure(&bench, &mut report);
+        start::measure(&bench, report);
     }
     if want(Section::Execs) {
-        execs::spawns(&bench, &mut report);
+        execs::spawns(&bench, report);
     }
     if want(Section::Work) {
-        execs::work(&bench, &mut report);
+        execs::work(&bench, report);
     }
     if want(Section::Network) {
-        network::measure(&bench, &mut report)?;
+        network::measure(&bench, report)?;
     }
     if want(Section::Memory) {
-        memory::measure(&bench, &mut report)?;
+        memory::measure(&bench, report)?;
     }
     if want(Section::Reading) {
-        reading::measure(&bench, &mut report)?;
+        reading::measure(&bench, report)?;
     }
     if options.write {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
@@ -182,5 +182,5 @@ fn measure(options: &Options, size: Size) -> Result<Report, String> {
         let new = report::replaced(&document, report.text()).ok_or("no markers in the document")?;
         std::fs::write(&path, new).map_err(|err| err.to_string())?;
     }
-    Ok(report)
+    Ok(())
 }

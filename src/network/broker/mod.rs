@@ -105,7 +105,8 @@ impl Broker {
             let state = move || State::new(outside, &plan, sockets, note, init);
             // Its sockets go with it: nothing answers any more. A person shall know why.
             if catch_unwind(AssertUnwindSafe(|| run(state, commands, &ready))).is_err() {
-                let text = "the network stopped, and reaches nothing: a defect in claudebox".to_owned();
+                let text =
+                    "the network stopped, and reaches nothing: a defect in claudebox".to_owned();
                 last_word(Event::Notice(Notice { t: now(), kind: STOPPED.to_owned(), text }));
             }
         };
