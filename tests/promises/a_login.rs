@@ -64,7 +64,11 @@ impl Scene {
 
     /// Claude Code in the sandbox, with the profile as it is built in.
     fn inside(&self) -> Run {
-        let arguments = ["run", "--no-monitor", "claude", "--", "-p", "Go on."];
+        self.inside_as("claude")
+    }
+
+    fn inside_as(&self, profile: &str) -> Run {
+        let arguments = ["run", "--no-monitor", profile, "--", "-p", "Go on."];
         self.with_world(self.place.claudebox(arguments))
     }
 
@@ -180,11 +184,24 @@ fn promise_a_a_token_that_the_agent_renews_is_the_hosts() {
         assert_eq!(scene.renewals(), renewed);
         assert_eq!(scene.bearers(), [access_token(2)]);
 
-        // Control: had the host kept what it had, it would be logged out.
+        // Control: where the login is only given, the host keeps what is worth nothing any more.
+        let scene = Scene::new(user, "true");
+        scene.place.home_file(".config/claudebox/profiles/given.toml", given());
         scene.log_in(1, LONG_AGO);
+        scene.inside_as("given").run().code(0).says("Done.");
+        assert_eq!((scene.bearers(), scene.tokens()), (vec![access_token(2)], tokens(1)));
         let output = scene.outside(&["-p", "Go on."]).run();
         assert!(output.code != 0 && !output.stdout.contains("Done."), "{output:?}");
     }
+}
+
+/// The built-in profile, but for that the login is copied at the start, and not kept in step.
+fn given() -> String {
+    let login = "\"~/.claude/.credentials.json\" = [\"claudeAiOauth\"]\n";
+    let profile = include_str!("../../profiles/claude.toml");
+    let without = profile.replace(&format!("[state-sync]\n{login}"), "");
+    assert_ne!(without, profile);
+    without.replace("[state-copy]\n", &format!("[state-copy]\n{login}"))
 }
 
 #[test]
