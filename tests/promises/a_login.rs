@@ -72,6 +72,13 @@ impl Scene {
         self.with_world(self.place.claudebox(arguments))
     }
 
+    /// The same in another project.
+    fn inside_other(&self, other: &Path) -> Run {
+        let authority = other.join(AUTHORITY);
+        fs::write(&authority, self.world.authority()).unwrap();
+        self.inside().env("NODE_EXTRA_CA_CERTS", authority).directory(other)
+    }
+
     /// Any of its commands in the sandbox, and others.
     fn script_inside(&self, script: &str) -> Run {
         let program = claude_directory();
@@ -176,10 +183,7 @@ fn promise_a_a_token_that_the_agent_renews_is_the_hosts() {
 
         // The host, and a session in another project, go on with it, and need no other.
         scene.outside(&["-p", "Go on."]).run().code(0).says("Done.");
-        let authority = other.join(AUTHORITY);
-        fs::write(&authority, scene.world.authority()).unwrap();
-        let run = scene.inside().env("NODE_EXTRA_CA_CERTS", authority).directory(&other);
-        run.run().code(0).says("Done.");
+        scene.inside_other(&other).run().code(0).says("Done.");
         assert_eq!(fs::read(other.join("made")).unwrap(), b"made inside\n");
         assert_eq!(scene.renewals(), renewed);
         assert_eq!(scene.bearers(), [access_token(2)]);
@@ -260,5 +264,25 @@ fn promise_a_a_logout_inside_is_for_the_session_only() {
         assert_eq!(scene.tokens(), [Value::Null, Value::Null]);
         assert_ne!(scene.inside().run().code, 0);
         assert!(scene.renewals().is_empty());
+    }
+}
+
+/// What docs/agent-state.md says of another login: it is taken, and nothing that stands beside it.
+#[test]
+fn promise_a_a_login_of_somebody_else_brings_nothing_along() {
+    for user in users() {
+        let scene = Scene::new(user, "true");
+        scene.log_in(1, not_soon());
+        scene.model.login().renew();
+        let expires = not_soon();
+        let mut planted = login(2, expires);
+        planted["mcpOAuth"] = json!({"host": "planted"});
+        planted["apiKeyHelper"] = json!("touch planted");
+        scene.place.project_file("planted.json", planted.to_string());
+        let plant = "cp planted.json ~/.claude/.credentials.json";
+        scene.script_inside(plant).run().code(0);
+        assert_eq!(json_of(&scene.credentials()), login(2, expires));
+        scene.outside(&["-p", "Go on."]).run().code(0).says("Done.");
+        assert_eq!((scene.bearers(), scene.renewals().len()), (vec![access_token(2)], 0));
     }
 }
