@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "it is run by hand")]
 
 #[path = "../common/model_server/mod.rs"]
+#[expect(dead_code, reason = "whoever tries it by hand has no login")]
 mod model_server;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut results = 0;
     loop {
         for request in server.requests().iter().skip(shown) {
-            let Request { method, host, path, body } = request;
+            let Request { method, host, path, body, .. } = request;
             println!("{method} {host}{path} stream={}", body["stream"]);
             shown += 1;
         }

@@ -9,6 +9,7 @@
 )]
 
 mod a_agent_state;
+mod a_login;
 mod built;
 #[path = "../common/mod.rs"]
 mod common;

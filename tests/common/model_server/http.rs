@@ -32,7 +32,8 @@ pub(super) fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Reque
     let (Some(method), Some(path)) = (words.next(), words.next()) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let (mut length, mut chunked, mut host) = (0, false, String::new());
+    let (mut length, mut chunked) = (0, false);
+    let (mut host, mut bearer) = (String::new(), String::new());
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
@@ -41,6 +42,9 @@ pub(super) fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Reque
         let (name, value) = header.split_once(':').unwrap_or((&header, ""));
         match (name.to_ascii_lowercase().as_str(), value.trim()) {
             ("host", value) => value.clone_into(&mut host),
+            ("authorization", value) => {
+                value.strip_prefix("Bearer ").unwrap_or_default().clone_into(&mut bearer);
+            }
             ("content-length", value) => length = value.parse().unwrap_or(0),
             ("transfer-encoding", value) => chunked = value.eq_ignore_ascii_case("chunked"),
             ("expect", _) => reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
@@ -49,7 +53,7 @@ pub(super) fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Reque
     }
     let body = if chunked { read_chunks(&mut reader)? } else { read_exactly(&mut reader, length)? };
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Ok(Request { method, host, path, body })
+    Ok(Request { method, host, path, bearer, body })
 }
 
 fn read_exactly(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {

@@ -1,10 +1,11 @@
 //! A fake model: as much of the agents' own protocols as they use, so that the real agents run without
-//! a key and without the network. It answers from a script: each step in turn as a call of the agent's
-//! own tool, then a closing text. It must never reach out itself, and keeps every request for the test
-//! to read.
+//! a key and without the network; where a test demands one, with a [`Login`]. It answers from a script:
+//! each step in turn as a call of the agent's own tool, then a closing text. It must never reach out
+//! itself, and keeps every request for the test to read.
 
 mod gemini;
 mod http;
+pub(crate) mod login;
 mod messages;
 
 use std::io::{self, Read, Write};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::http::Answer;
+use self::login::Login;
 
 /// What the model will do.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub(crate) struct Request {
     /// The `Host` it was meant for.
     pub(crate) host: String,
     pub(crate) path: String,
+    /// The token that it came with, empty where it had none.
+    pub(crate) bearer: String,
     /// The parsed body, `null` where there is none.
     pub(crate) body: Value,
 }
@@ -57,6 +61,7 @@ pub(crate) const PAGE_TEXT: &str = "The kettle is on the second shelf.";
 pub(crate) struct ModelServer {
     address: SocketAddr,
     script: Arc<Script>,
+    login: Login,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
@@ -65,7 +70,8 @@ impl ModelServer {
     pub(crate) fn start(script: Script, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let address = listener.local_addr()?;
-        let server = Self { address, script: Arc::new(script), requests: Arc::default() };
+        let (script, login) = (Arc::new(script), Login::default());
+        let server = Self { address, script, login, requests: Arc::default() };
         let serving = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -82,6 +88,11 @@ impl ModelServer {
     /// What `ANTHROPIC_BASE_URL` must be.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The login that it demands, or none.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Every request so far.
@@ -106,21 +117,23 @@ impl ModelServer {
     /// Serves one connection: one request, one answer, closed.
     pub(crate) fn serve(&self, mut stream: impl Read + Write) {
         let Ok(request) = http::read_request(&mut stream) else { return };
-        let answer = answer(&request, &self.script);
+        let answer = answer(&request, &self.script, &self.login);
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         // An agent that has gone away is no failure of the server.
         let _ = http::write_answer(&mut stream, &answer);
     }
 }
 
-fn answer(request: &Request, script: &Script) -> Answer {
+fn answer(request: &Request, script: &Script, login: &Login) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
     let text =
         |body: &str| Answer { status: "200 OK", content_type: "text/plain", body: body.to_owned() };
     match (request.method.as_str(), path) {
         ("HEAD", _) => text(""),
         ("GET", PAGE) => text(PAGE_TEXT),
-        _ => messages::answer(&request.method, path, &request.body, script)
+        _ => login
+            .answer(request, path)
+            .or_else(|| messages::answer(&request.method, path, &request.body, script))
             .or_else(|| gemini::answer(&request.method, path, &request.body, script))
             .unwrap_or_else(|| {
                 let error = json!({"type": "not_found_error", "message": "not faked"});
