@@ -17,14 +17,14 @@ use crate::common::model_server::{ModelServer, Script, Step};
 use crate::common::place::Place;
 use crate::common::run::Run;
 use crate::common::user::{User, users};
-use crate::common::world::World;
+use crate::common::model_world::ModelWorld;
 use crate::common::{DEADLINE, must_have, must_have_sandbox};
 
 /// A host that is logged in, and all of Anthropic's that its Claude Code talks to.
 struct Scene {
     place: Place,
     model: ModelServer,
-    world: World,
+    world: ModelWorld,
 }
 
 impl Scene {
@@ -35,7 +35,7 @@ impl Scene {
         let steps = vec![Step::Shell(command.to_owned())];
         let model = ModelServer::start(Script { steps, closing: "Done.".into() }, 0).unwrap();
         model.login().renew();
-        let world = World::new(&model);
+        let world = ModelWorld::new(&model);
         Self { place: Place::new(user), model, world }
     }
 
