@@ -14,10 +14,10 @@ use crate::common::agent::{AUTHORITY, claude_directory, world_environment};
 use crate::common::log::Log;
 use crate::common::model_server::login::{RENEWAL, access_token, refresh_token};
 use crate::common::model_server::{ModelServer, Script, Step};
+use crate::common::model_world::ModelWorld;
 use crate::common::place::Place;
 use crate::common::run::Run;
 use crate::common::user::{User, users};
-use crate::common::model_world::ModelWorld;
 use crate::common::{DEADLINE, must_have, must_have_sandbox};
 
 /// A host that is logged in, and all of Anthropic's that its Claude Code talks to.
