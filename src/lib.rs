@@ -24,6 +24,7 @@ mod nofollow;
 pub mod policy;
 mod proc_stat;
 pub mod profile;
+mod ready;
 pub mod sandbox;
 pub mod session;
 pub mod supervisor;

@@ -58,6 +58,27 @@ struct Life {
     _writing: OwnedFd,
 }
 
+/// A pipe on which bwrap says who its child is. bwrap gets both ends: if we die, it must still be able
+/// to say it, or it ends and leaves its child.
+#[derive(Debug)]
+struct InfoPipe {
+    reading: OwnedFd,
+    writing: OwnedFd,
+}
+
+impl InfoPipe {
+    /// Asks for it, by this option among bwrap's words.
+    fn asked(option: &str, words: &mut Vec<u8>) -> Result<Self> {
+        let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
+        words.extend_from_slice(format!("{option}\0{}\0", fds::number(&writing)).as_bytes());
+        Ok(Self { reading, writing })
+    }
+
+    fn ends(&self) -> [BorrowedFd<'_>; 2] {
+        [self.reading.as_fd(), self.writing.as_fd()]
+    }
+}
+
 impl Sandbox {
     /// Spawns bwrap, and begins to have it moved into its scope if it has one. The caller's process must
     /// have no other child when it is reaped: it adopts what bwrap leaves. `foreground`: see
@@ -80,37 +101,29 @@ impl Sandbox {
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
         let Arguments { mut words, opened, mounts } = Arguments::open(&plan.args)?;
         let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
-        let (info, theirs_of_info) = match plan.network {
-            Network::Allow(_) => {
-                let (info, theirs) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
-                words.extend_from_slice(b"--info-fd\0");
-                words.extend_from_slice(fds::number(&theirs).as_bytes());
-                words.push(0);
-                (Some(info), Some(theirs))
-            }
-            Network::None | Network::Host => (None, None),
-        };
-        let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
-
-        let mut args: Vec<OsString> = vec!["--args".into(), fds::number(&words).into()];
-        let scope = cgroup.scope.take();
-        let scope =
-            scope.map(|scope| pipe_with(PipeFlags::CLOEXEC).map(|info| (scope, info))).transpose();
-        let scope = scope.tried(|| "make a pipe")?;
+        let gateway = matches!(plan.network, Network::Allow(_));
+        let info = gateway.then(|| InfoPipe::asked("--info-fd", &mut words)).transpose()?;
         // The same as by --info-fd, which bwrap takes once. Its child closes it before it executes
         // anything; bwrap keeps it, and says there how its child ended.
-        if let Some((_, (_, theirs))) = &scope {
-            args.extend(["--json-status-fd".into(), fds::number(theirs).into()]);
-        }
-        args.extend(["--".into(), inner::PROGRAM.into(), "__inner".into()]);
-        args.extend([fds::number(&theirs).into(), fds::number(&orders).into()]);
+        let status = cgroup.scope.is_some();
+        let status = status.then(|| InfoPipe::asked("--json-status-fd", &mut words)).transpose()?;
+        let words = fds::sealed("bwrap-args", &words).tried(|| "make a memory file")?;
+
+        let args: [OsString; 7] = [
+            "--args".into(),
+            fds::number(&words).into(),
+            "--".into(),
+            inner::PROGRAM.into(),
+            "__inner".into(),
+            fds::number(&theirs).into(),
+            fds::number(&orders).into(),
+        ];
         let handed = [&agents_stderr, &orders, &reading, &words].map(AsFd::as_fd);
         let inherit: Vec<BorrowedFd<'_>> = handed
             .into_iter()
             .chain([theirs.as_fd()])
-            // Both ends: if we die, bwrap must still be able to say it, or it ends and leaves its child.
-            .chain(opened.iter().chain(&theirs_of_info).chain(&info).map(AsFd::as_fd))
-            .chain(scope.iter().flat_map(|(_, (ours, theirs))| [ours.as_fd(), theirs.as_fd()]))
+            .chain(opened.iter().map(AsFd::as_fd))
+            .chain(info.iter().chain(&status).flat_map(InfoPipe::ends))
             .collect();
         let child = spawn(plan.bwrap.as_path(), &args, &cgroup, &inherit, stderr.as_fd())?;
         let pidfd = match pidfd::open(child.pid().as_raw()) {
@@ -120,8 +133,11 @@ impl Sandbox {
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
         };
-        let joining = scope.map(|(scope, (ours, _))| scope.join(child.pid().as_raw(), ours));
+        let joining = cgroup.scope.take().zip(status);
+        let joining =
+            joining.map(|(scope, status)| scope.join(child.pid().as_raw(), status.reading));
         let life = Life { reading, _writing: writing };
+        let info = info.map(|info| info.reading);
         let sandbox = Self { inner, child, pidfd, life, stderr, info, _cgroup: cgroup };
         Ok((sandbox, joining))
     }

@@ -6,10 +6,12 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::ready::ready_by;
 
 /// Where exit statuses come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,15 +36,8 @@ pub fn open(pid: i32) -> rustix::io::Result<OwnedFd> {
 /// # Errors
 /// When the kernel has no memory to wait with.
 pub fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
-            Err(Errno::INTR) => {}
-            other => return Ok(other? > 0),
-        }
-    }
+    let ended = PollFd::from_borrowed_fd(pidfd, PollFlags::IN);
+    ready_by(&mut [ended], Instant::now() + patience)
 }
 
 /// What a pidfd tells about its process.

@@ -9,13 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
 use super::seccomp::{self, Instruction, Receiver};
+use crate::ready::ready_by;
 
 /// How long the child's exec may take to arrive. Where it does not, notifications are accepted and
 /// never delivered.
@@ -73,7 +74,7 @@ impl Trial {
         let mut receiver = Receiver::new(listener)?;
         let mut either =
             [PollFd::new(&receiver, PollFlags::IN), PollFd::new(&self.child, PollFlags::IN)];
-        wait(&mut either, deadline)?;
+        ready_by(&mut either, deadline)?;
         let arrived = either[0].revents().contains(PollFlags::IN);
         if arrived {
             let call = receiver.receive()?;
@@ -91,7 +92,7 @@ impl Trial {
 
     /// What the child says next; nothing, if it says nothing in time.
     fn next(&self, deadline: Instant) -> io::Result<(Option<OwnedFd>, Option<i32>)> {
-        if !wait(&mut [PollFd::new(&self.child, PollFlags::IN)], deadline)? {
+        if !ready_by(&mut [PollFd::new(&self.child, PollFlags::IN)], deadline)? {
             return Ok((None, None));
         }
         let mut bytes = [0; 4];
@@ -123,17 +124,6 @@ impl Trial {
 impl Drop for Trial {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(fds, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return Ok(other? > 0),
-        }
     }
 }
 

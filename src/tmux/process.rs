@@ -7,9 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::ready::ready_by;
 
 /// Runs a program to its end and collects what it says; one that takes longer is killed and is an
 /// error of kind [`io::ErrorKind::TimedOut`].
@@ -40,19 +41,10 @@ pub fn pidfd(child: &Child) -> io::Result<OwnedFd> {
 
 /// Waits until one of the descriptors is readable; answers with its place, `None` after `limit`.
 pub fn wait_for_any(fds: &[BorrowedFd<'_>], limit: Duration) -> io::Result<Option<usize>> {
-    let end = Instant::now() + limit;
-    loop {
-        let mut polled: Vec<_> =
-            fds.iter().map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let left = end.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut polled, Some(&timeout)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => return Ok(polled.iter().position(|fd| !fd.revents().is_empty())),
-            Err(Errno::INTR) => {}
-            Err(err) => return Err(err.into()),
-        }
-    }
+    let mut polled: Vec<_> =
+        fds.iter().map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let ready = ready_by(&mut polled, Instant::now() + limit)?;
+    Ok(polled.iter().position(|fd| ready && !fd.revents().is_empty()))
 }
 
 type Collector = thread::JoinHandle<io::Result<Vec<u8>>>;

@@ -24,6 +24,7 @@ use super::{Connected, Status};
 use crate::error::{Error, Result};
 use crate::log::clock::now;
 use crate::log::event::{self, ConnectionId, Event, Refused, RuleSaid};
+use crate::network::live::{Meets, meets};
 use crate::network::name::Name;
 use crate::network::plan::{Allow, Publish, Upstream};
 use crate::network::pool::Pool;
@@ -273,7 +274,7 @@ impl State {
 
     /// Takes over one more rule.
     pub(super) fn allow(self: &Rc<Self>, rule: Rule) -> Result<()> {
-        if let Some(denial) = self.forbids(&rule) {
+        if let Meets::Denial(denial) = meets(&self.rules.borrow(), &rule) {
             let error = Error::launcher(format!(
                 "{} is forbidden by `{}` ({}), which no rule lifts",
                 crate::visible::visible(&rule.text),
@@ -287,23 +288,6 @@ impl State {
         self.rules.borrow_mut().allow.push(rule);
         self.note(Event::Allow(event::Allow { t: now(), rule: rule_said }));
         Ok(())
-    }
-
-    /// The denial that leaves nothing of an allowance.
-    fn forbids(&self, rule: &Rule) -> Option<RuleSaid> {
-        let port = rule.port?;
-        let covers = |denial: &&Rule| {
-            denial.port.is_none_or(|own| own == port)
-                && match (&denial.to, &rule.to) {
-                    (To::All, _) => true,
-                    (To::Name(own), To::Name(name)) => own == name,
-                    (To::Below(above), To::Name(name)) => name.is_below(above),
-                    (To::Below(above), To::Below(name)) => name == above || name.is_below(above),
-                    (To::Net(own), To::Net(net)) => own.contains(net),
-                    _ => false,
-                }
-        };
-        self.rules.borrow().deny.iter().find(covers).map(said)
     }
 
     /// A number for a connection, under which its bytes are counted.

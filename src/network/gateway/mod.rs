@@ -25,13 +25,14 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use self::talk::{Made, Report, Wanted};
 use super::plan::Allow;
 use super::sockets::{Gateway, Sockets, Way};
 use crate::error::{Error, Result, Tried as _};
 use crate::profile::schema::Demand;
+use crate::ready::ready_by;
 use crate::sys::channel::{self, Channel};
 use crate::sys::process::SingleThreaded;
 
@@ -108,7 +109,9 @@ impl Starting {
     /// When it cannot be set up in any way that will do.
     pub fn ready(self, patience: Duration) -> Result<Started> {
         let until = Instant::now() + patience;
-        if !readable(&self.channel, until).tried(|| "wait for the gateway process")? {
+        if !ready_by(&mut [PollFd::new(&self.channel, PollFlags::IN)], until)
+            .tried(|| "wait for the gateway process")?
+        {
             return Err(Error::launcher(format!("{CANNOT_SET_UP} in time")));
         }
         let report = self.channel.receive().tried(|| "hear from the gateway process")?;
@@ -135,17 +138,6 @@ impl Starting {
             error
         };
         error.hint("`--network none` starts without a network, `--network host` with the host's")
-    }
-}
-
-fn readable(channel: &Channel, until: Instant) -> io::Result<bool> {
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(channel, PollFlags::IN)], Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return Ok(other? > 0),
-        }
     }
 }
 
@@ -181,7 +173,7 @@ impl Client {
     /// The outer error is of the way to the gateway process, the inner one its answer.
     fn ask(&self, wanted: Wanted) -> io::Result<io::Result<OwnedFd>> {
         self.channel.send(&wanted, &[])?;
-        if !readable(&self.channel, Instant::now() + SOCKET)? {
+        if !ready_by(&mut [PollFd::new(&self.channel, PollFlags::IN)], Instant::now() + SOCKET)? {
             return Err(lost("the gateway process does not answer"));
         }
         let made = self.channel.receive::<Made>()?;

@@ -10,11 +10,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
+
+use crate::ready::ready_by;
 
 /// `lo` in every network namespace (`LOOPBACK_IFINDEX`).
 pub(super) const LOOPBACK: u32 = 1;
@@ -376,13 +378,9 @@ impl Links {
         asked.link(index, 0);
         self.0.send(asked, 0)?;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.0.socket, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Err(rustix::io::Errno::INTR) => continue,
-                other => other?,
-            };
+            if !ready_by(&mut [PollFd::new(&self.0.socket, PollFlags::IN)], until)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let is_it = |told: Told| matches!(told, Told::Link(link) if link.index == index && is_so(&link));
             if self.0.receive()?.into_iter().any(is_it) {
                 return Ok(());
