@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::refusal;
 use crate::error::{Error, Result, Tried as _};
+use crate::sandbox::info::{Heard, Info, Said};
 use crate::sandbox::limits::Group;
 use crate::sys::fds::Captured;
 use crate::sys::pidfd::{self, ends_within};
@@ -27,8 +26,6 @@ const ANSWERS: Duration = Duration::from_secs(10);
 const MOVES: Duration = Duration::from_secs(3);
 /// Nothing tells that a process was moved: `/proc` is asked again after this time.
 const PAUSE: Duration = Duration::from_micros(500);
-/// What bwrap says at most (`--info-fd`).
-const INFO_MAX: usize = 4096;
 
 /// A scope that is to be made.
 #[derive(Debug)]
@@ -55,7 +52,7 @@ pub(super) struct Joining {
 #[derive(Debug)]
 enum State {
     /// bwrap is about to say, here, who its child is. It has said this so far.
-    Born(File, Vec<u8>),
+    Born(File, Said),
     /// bwrap ended, or said nothing.
     Untold,
     /// systemd is asked to take this child.
@@ -73,7 +70,7 @@ impl Scope {
 
     /// Begins to have `bwrap` moved into it; `info` is where bwrap says who its child is.
     pub(super) fn join(self, bwrap: i32, info: OwnedFd) -> Joining {
-        let state = State::Born(info.into(), Vec::new());
+        let state = State::Born(info.into(), Said::default());
         Joining { scope: self, bwrap, until: Instant::now() + ANSWERS, state }
     }
 
@@ -129,13 +126,14 @@ impl Joining {
             return Err(self.scope.refused("it took too long"));
         }
         match &mut self.state {
-            State::Born(info, said) => match child(info, said).tried(|| "read what bwrap says")? {
-                Told::Nothing => self.state = State::Untold,
-                Told::Part => {}
+            State::Born(info, said) => match hear(info, said).tried(|| "read what bwrap says")? {
+                Heard::Ended | Heard::TooMuch => self.state = State::Untold,
+                Heard::Part => {}
                 // bwrap's number is its own until we reap it. Its child's is free if that dies now; the
                 // kernel gives numbers out in turn, and has not come round when systemd looks.
-                Told::Child(child) => {
-                    self.state = State::Asking(self.scope.ask([self.bwrap, child])?, child);
+                Heard::Info(Info { child_pid, .. }) => {
+                    let asked = self.scope.ask([self.bwrap, child_pid])?;
+                    self.state = State::Asking(asked, child_pid);
                 }
             },
             State::Asking(asked, child) => {
@@ -175,31 +173,11 @@ impl Joining {
     }
 }
 
-/// What bwrap has said.
-enum Told {
-    /// And will say no more.
-    Nothing,
-    Part,
-    Child(i32),
-}
-
-/// What bwrap writes, among other things.
-#[derive(Deserialize)]
-struct Info {
-    #[serde(rename = "child-pid")]
-    child: i32,
-}
-
-/// Reads on. bwrap is trusted, and has started nothing foreign yet.
-fn child(info: &mut File, said: &mut Vec<u8>) -> io::Result<Told> {
-    let mut bytes = [0; INFO_MAX];
+/// Hears on.
+fn hear(info: &mut File, said: &mut Said) -> io::Result<Heard> {
+    let mut bytes = [0; 4096];
     let count = info.read(&mut bytes)?;
-    said.extend_from_slice(&bytes[..count]);
-    Ok(match serde_json::from_slice(said) {
-        Ok(Info { child }) => Told::Child(child),
-        Err(_) if count == 0 || said.len() > INFO_MAX => Told::Nothing,
-        Err(_) => Told::Part,
-    })
+    Ok(said.hear(&bytes[..count]))
 }
 
 fn is_member(pid: i32, scope: &str) -> bool {
@@ -288,12 +266,14 @@ mod tests {
     #[test]
     fn bwraps_child_is_read_in_parts() {
         let (reading, writing) = pipe().unwrap();
-        let (mut info, mut writing, mut said) = (File::from(reading), File::from(writing), vec![]);
+        let (mut info, mut writing) = (File::from(reading), File::from(writing));
+        let mut said = Said::default();
         writing.write_all(b"{\n    \"child-pid\": 12").unwrap();
-        assert!(matches!(child(&mut info, &mut said).unwrap(), Told::Part));
+        assert_eq!(hear(&mut info, &mut said).unwrap(), Heard::Part);
         writing.write_all(b"34,\n    \"pid-namespace\": 5\n}\n").unwrap();
-        assert!(matches!(child(&mut info, &mut said).unwrap(), Told::Child(1234)));
+        let child = Info { child_pid: 1234, net_namespace: None };
+        assert_eq!(hear(&mut info, &mut said).unwrap(), Heard::Info(child));
         drop(writing);
-        assert!(matches!(child(&mut info, &mut Vec::new()).unwrap(), Told::Nothing));
+        assert_eq!(hear(&mut info, &mut Said::default()).unwrap(), Heard::Ended);
     }
 }

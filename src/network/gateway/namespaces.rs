@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::failure::{Doing as _, Failure};
-use super::info::Info;
+use super::info;
 use crate::sys::netns;
 
 /// One of the two.
@@ -34,10 +34,10 @@ pub(super) struct Namespaces {
 impl Namespaces {
     /// Enters the sandbox's namespaces, user and network, with every capability there. That is
     /// granted to whoever made the user namespace (`user_namespaces(7)`), and to nobody inside.
-    pub(super) fn enter(info: OwnedFd) -> Result<Self, Failure> {
-        let said = Info::read(&info).doing("hear from bwrap which sandbox it made")?;
-        drop(info);
-        let inside = said.network().doing("find the sandbox's network namespace")?;
+    pub(super) fn enter(from: OwnedFd) -> Result<Self, Failure> {
+        let said = info::read(&from).doing("hear from bwrap which sandbox it made")?;
+        drop(from);
+        let inside = info::network(&said).doing("find the sandbox's network namespace")?;
         let owner = netns::owner(inside.as_fd()).doing("find whose network namespace it is")?;
         setns(owner, CloneFlags::CLONE_NEWUSER).doing("enter the sandbox's user namespace")?;
         setns(&inside, CloneFlags::CLONE_NEWNET).doing("enter the sandbox's network namespace")?;
