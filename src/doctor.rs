@@ -11,8 +11,8 @@ use crate::host::Host;
 use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
 use crate::log::reader::{Entry, Reader};
 use crate::network::gateway;
+use crate::plan::limits::{FILE_SIZE, NOT_ENFORCED, OPEN_FILES};
 use crate::policy::limits::remedy;
-use crate::sandbox::limits::{FILE_SIZE, NOT_ENFORCED, OPEN_FILES};
 use crate::tmux;
 use crate::visible::{visible, visible_path};
 

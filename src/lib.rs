@@ -21,6 +21,7 @@ mod json_file;
 pub mod log;
 pub mod network;
 mod nofollow;
+pub mod plan;
 pub mod policy;
 mod proc_stat;
 pub mod profile;
@@ -40,12 +41,12 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use error::Result;
 use host::{Disk, Host};
+use plan::Plan;
 use policy::Policy;
 use policy::invocation::Invocation;
 use policy::project;
 use profile::config::Config;
 use profile::settings::Settings;
-use sandbox::plan::Plan;
 
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -14,8 +14,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use claudebox::log::event::Event;
+use claudebox::plan::{Demand, Plan};
 use claudebox::sandbox::inner::PROGRAM;
-use claudebox::sandbox::plan::{Demand, Plan};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

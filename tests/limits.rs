@@ -18,8 +18,8 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use claudebox::log::event::{Event, Limit};
-use claudebox::sandbox::limits::{Group, Limits, Maker};
-use claudebox::sandbox::plan::Plan;
+use claudebox::plan::Plan;
+use claudebox::plan::limits::{Group, Limits, Maker};
 
 use supervised::{PATIENCE, Room, User, eventually, plan, processes, users};
 

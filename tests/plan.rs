@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use claudebox::bytes::Bytes;
 use claudebox::host::{Dirs, Disk, Host};
+use claudebox::plan::{Arg, FdSource, Plan, Prepare};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::mount::{Access, Class, Mount};
 use claudebox::policy::project;
@@ -20,7 +21,6 @@ use claudebox::policy::{Policy, resolve};
 use claudebox::profile::schema::{Git, NetworkMode};
 use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
 use claudebox::sandbox::compile;
-use claudebox::sandbox::plan::{Arg, FdSource, Plan, Prepare};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 /// A home with a project and things that are nobody's business.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use claudebox::bytes::Bytes;
 use claudebox::log::event::{Event, ExecLogStatus};
-use claudebox::sandbox::plan::{Arg, Demand, ErrnoFilter, ExecLog, FdSource, Plan, Prepare};
+use claudebox::plan::{Arg, Demand, ErrnoFilter, ExecLog, FdSource, Plan, Prepare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};

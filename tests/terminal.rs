@@ -20,7 +20,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use claudebox::log::event::Event;
-use claudebox::sandbox::plan::{Arg, Plan};
+use claudebox::plan::{Arg, Plan};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -17,7 +17,7 @@ use crate::log::clock::now;
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::log::writer::{Limits, Writer};
-use crate::sandbox::plan::Plan;
+use crate::plan::Plan;
 use crate::session::id::Id;
 use crate::session::record::{RECORD_VERSION, Status};
 use crate::session::{Locks, Session, Sessions, handover, lock};

@@ -16,8 +16,8 @@ use super::project::Project;
 use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
 use crate::host::{Facts, Host};
+use crate::plan::{Mirror, Prepare};
 use crate::profile::settings::{Origin, Settings};
-use crate::sandbox::plan::{Mirror, Prepare};
 use crate::visible::visible_path;
 
 /// See the module.

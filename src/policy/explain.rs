@@ -17,10 +17,10 @@ use super::environment::{From as Comes, Variable};
 use super::mount::{Access, Class, Mount, Step};
 use super::paths::place;
 use crate::bytes::Bytes;
+use crate::plan::limits;
+use crate::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
 use crate::profile::schema::{ExecLog, Git, HostFiles};
 use crate::profile::settings::{Origin, Settled};
-use crate::sandbox::limits;
-use crate::sandbox::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
 use crate::visible::{is_invisible, visible, visible_path};
 
 /// The policy for a person.

@@ -10,7 +10,7 @@ use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::place;
 use crate::error::{Error, Result};
-use crate::sandbox::plan::Prepare;
+use crate::plan::Prepare;
 use crate::visible::visible_path;
 
 /// What shells, editors and debuggers run or obey without being asked; relative to the home.

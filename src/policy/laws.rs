@@ -11,8 +11,8 @@ use super::invocation::BindArgument;
 use super::mount::{Access, Class, Mount, View};
 use super::*;
 use crate::cases::cases;
+use crate::plan::{Arg, FdSource};
 use crate::sandbox::compile;
-use crate::sandbox::plan::{Arg, FdSource};
 
 /// What there is in each place of [`machine`], so that rules meet each other often.
 const NAMES: [&str; 10] =

@@ -14,8 +14,8 @@ use super::paths::{is_below, place};
 use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
+use crate::plan::Prepare;
 use crate::profile::settings::{LayerKind, Settled};
-use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
 /// Puts everything into its final order.

@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::host::cgroup::{Cgroups, Controller};
 use crate::log::event::Limit;
-use crate::profile::amounts::Limit as Amount;
-use crate::profile::schema::Demand;
-use crate::profile::settings::{LimitSettings, Origin, Settings, Settled};
-use crate::sandbox::limits::{
+use crate::plan::limits::{
     self, CPU, FILE_SIZE, Group, MEMORY, Maker, NOT_ENFORCED, OPEN_FILES, PROCESSES, RLIMIT,
     Rlimits,
 };
+use crate::profile::amounts::Limit as Amount;
+use crate::profile::schema::Demand;
+use crate::profile::settings::{LimitSettings, Origin, Settings, Settled};
 
 /// Since this kernel `RLIMIT_NPROC` counts the processes of a user namespace; before, all that the
 /// user runs.

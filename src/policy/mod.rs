@@ -41,9 +41,9 @@ use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
 use crate::network::plan::Network;
 use crate::network::pool;
+use crate::plan::{Landlock, Mirror, Prepare};
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
-use crate::sandbox::plan::{Landlock, Mirror, Prepare};
 use crate::visible::visible;
 
 use draft::Draft;

@@ -11,9 +11,9 @@ use super::mount::{Access, Class, Mount, Step};
 use super::paths::clean;
 use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
+use crate::plan::Prepare;
 use crate::profile::schema::NetworkMode;
 use crate::profile::settings::{LayerKind, Origin, Settled};
-use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
 /// A socket that can be turned on.

@@ -13,8 +13,8 @@ use super::system::EMPTY_SIZE;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
+use crate::plan::Prepare;
 use crate::profile::settings::Settled;
-use crate::sandbox::plan::Prepare;
 use crate::visible::visible_path;
 
 /// What is emptied, then `state`, then what in it is not shared, then single files.

@@ -9,9 +9,9 @@ use super::draft::Draft;
 use super::home;
 use super::paths::{below_home, place};
 use crate::error::Result;
+use crate::plan::{Mirror, Prepare};
 use crate::profile::settings::Settled;
 use crate::profile::state_copy;
-use crate::sandbox::plan::{Mirror, Prepare};
 use crate::visible::visible_path;
 
 /// Agents read and write small JSON; a file above this is not taken for one.

@@ -5,8 +5,8 @@
 use super::draft::Draft;
 use super::project::GitEntry;
 use super::{Choices, Limits};
+use crate::plan::Landlock;
 use crate::profile::schema::{Demand, ExecLog, Git, NetworkMode};
-use crate::sandbox::plan::Landlock;
 
 /// The Landlock whose every right is used: the scopes for signals and abstract sockets begin with
 /// this ABI (Linux 6.12).

@@ -14,7 +14,7 @@ use super::values::{
     AllowRule, Argv, DenyRule, Endpoint, EntryName, HiddenPath, HomePath, HostPath, JsonKey, Pool,
     Port, ProfileRef, ProgramName, PublishedPort, Size, VariableName, VariablePattern,
 };
-pub use crate::sandbox::plan::{Demand, ExecLog, HostFiles};
+pub use crate::plan::{Demand, ExecLog, HostFiles};
 
 /// One profile file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

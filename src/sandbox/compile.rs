@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use super::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Bwrap, Host};
 use crate::network::plan::Network;
+use crate::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
 use crate::policy::Policy;
 use crate::policy::mount::{Access, Mount, Source};
 use crate::visible::visible_path;

@@ -3,6 +3,4 @@
 pub mod compile;
 pub mod info;
 pub mod inner;
-pub mod limits;
-pub mod plan;
 pub mod prepare;

@@ -16,9 +16,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::plan::Prepare;
 use crate::error::{Error, Result, Tried as _};
 use crate::nofollow::{DIRECTORY, entries, kind, open_directory, remove};
+use crate::plan::Prepare;
 use crate::visible::visible_path;
 
 const PRIVATE: Mode = Mode::RWXU;

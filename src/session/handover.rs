@@ -19,7 +19,7 @@ use rustix::net::{
 
 use super::{Locks, Session, lock};
 use crate::error::{Error, Result, Tried as _};
-use crate::sandbox::plan::{PLAN_VERSION, Plan};
+use crate::plan::{PLAN_VERSION, Plan};
 use crate::visible::visible_path;
 
 /// No plan is larger.
@@ -153,8 +153,8 @@ fn receive(stream: &UnixStream) -> Result<(Plan, Locks)> {
 mod tests {
     use super::*;
     use crate::network::plan::Network;
-    use crate::sandbox::limits::{Limits, Rlimits};
-    use crate::sandbox::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
+    use crate::plan::limits::{Limits, Rlimits};
+    use crate::plan::{ErrnoFilter, ExecLog, InnerPlan, Landlock, Summary};
     use crate::session::tests::{dirs, draft};
     use crate::session::{Sessions, State};
 

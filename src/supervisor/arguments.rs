@@ -9,8 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::nofollow;
+use crate::plan::{Arg, FdSource};
 use crate::sandbox::inner::handshake::Mounted;
-use crate::sandbox::plan::{Arg, FdSource};
 use crate::sys::fds;
 use crate::visible::{visible, visible_path};
 

@@ -21,9 +21,9 @@ use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
+use crate::plan::{self, ExecLog, Plan};
 use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
-use crate::sandbox::plan::{ExecLog, Plan};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
@@ -34,7 +34,7 @@ pub(super) struct Begun {
     pub(super) init: Init,
     ready: Ready,
     /// What is limited, and by what.
-    limits: sandbox::limits::Limits,
+    limits: plan::limits::Limits,
     kernel: Option<Kernel>,
     /// What came with [`Ready`] if execs are observed.
     observing: Option<Observing>,
@@ -85,7 +85,7 @@ pub(super) fn begin(
 /// Starts the sandbox in the group of these limits.
 fn begin_in(
     plan: &Plan,
-    limits: &sandbox::limits::Limits,
+    limits: &plan::limits::Limits,
     signals: &Signals,
     foreground: bool,
 ) -> Result<Begun, Failed> {

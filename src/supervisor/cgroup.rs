@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use super::scope::Scope;
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
+use crate::plan::limits::{Group, Maker, Setting};
 use crate::proc_stat::started;
-use crate::sandbox::limits::{Group, Maker, Setting};
 use crate::visible::visible_path;
 
 /// The names of our groups: this, our process id, and when it started. A group whose maker is dead

@@ -9,8 +9,8 @@ use crate::error::{Error, exit};
 use crate::hex::hexadecimal;
 use crate::log::clock::now;
 use crate::log::event::{End, Event, FORMAT_VERSION, Notice, Start};
+use crate::plan::Plan;
 use crate::sandbox::inner::handshake::Status;
-use crate::sandbox::plan::Plan;
 
 /// Reasons of [`End::reason`].
 const AGENT_EXITED: &str = "agent-exited";

@@ -37,7 +37,7 @@ use crate::error::{Error, Kind, Result, Tried as _};
 use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::network::live::Live;
-use crate::sandbox::plan::{ExecLog, PLAN_VERSION, Plan};
+use crate::plan::{ExecLog, PLAN_VERSION, Plan};
 use crate::session::inside;
 use crate::sys::fds;
 

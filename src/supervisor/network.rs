@@ -11,7 +11,7 @@ use crate::log::event::Event;
 use crate::network::broker::Broker;
 use crate::network::gateway::{self, Asked, Started, Starting};
 use crate::network::plan::Network;
-use crate::sandbox::plan::Plan;
+use crate::plan::Plan;
 use crate::sys::process::SingleThreaded;
 
 /// Starts the gateway process of a plan that wants one. `info` is what bwrap says of the sandbox. To

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::refusal;
 use crate::error::{Error, Result, Tried as _};
+use crate::plan::limits::Group;
 use crate::sandbox::info::{Heard, Info, Said};
-use crate::sandbox::limits::Group;
 use crate::sys::fds::Captured;
 use crate::sys::pidfd::{self, ends_within};
 use crate::visible::visible_path;

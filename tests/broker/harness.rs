@@ -17,7 +17,7 @@ use claudebox::network::guard;
 use claudebox::network::plan::Allow;
 use claudebox::network::rule::{Rule, Rules, To};
 use claudebox::network::sockets::{Gateway, Sockets, Way};
-use claudebox::sandbox::plan::Demand;
+use claudebox::plan::Demand;
 use nix::sys::socket::{setsockopt, sockopt as options};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use simple_dns::{CLASS, Name, Packet, Question, RCODE, TYPE, rdata::RData};

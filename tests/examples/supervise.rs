@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use claudebox::error::{Error, Result, Tried as _};
 use claudebox::log::event::Event;
 use claudebox::log::sink::Sink;
-use claudebox::sandbox::plan::Plan;
+use claudebox::plan::Plan;
 use claudebox::supervisor::{Session, Terminal, run, shell};
 
 struct Lines(File);

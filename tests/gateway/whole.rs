@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use claudebox::log::event::Event;
 use claudebox::network::plan::{Allow, Network};
 use claudebox::network::rule::Rules;
-use claudebox::sandbox::plan::{Demand, Plan};
+use claudebox::plan::{Demand, Plan};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -176,7 +176,7 @@ fn a_bwrap_that_fails_is_the_error_and_not_the_gateway() {
     for user in users() {
         let mut plan = allow(&["/bin/true"]);
         let words = ["--ro-bind", "/nonexistent", "/x"];
-        let arg = |word: &str| claudebox::sandbox::plan::Arg::Literal(word.into());
+        let arg = |word: &str| claudebox::plan::Arg::Literal(word.into());
         plan.args.splice(0..0, words.map(arg));
         let output = Room::new(&plan, *user).output();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

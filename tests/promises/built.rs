@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use claudebox::host::{Dirs, Disk, Host};
+use claudebox::plan::{Arg, Plan};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::{Policy, project, resolve};
 use claudebox::profile::schema::NetworkMode;
 use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
 use claudebox::sandbox::compile;
-use claudebox::sandbox::plan::{Arg, Plan};
 
 use crate::common::place::Place;
 use crate::common::run::{Output, Run};

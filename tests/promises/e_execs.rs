@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use claudebox::log::event::Event;
-use claudebox::sandbox::plan::{Arg, ErrnoFilter};
+use claudebox::plan::{Arg, ErrnoFilter};
 
 use crate::common::log::Log;
 use crate::common::place::Place;

@@ -8,10 +8,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
+use claudebox::plan::{Arg, Demand, Plan};
 use claudebox::policy::Policy;
 use claudebox::profile::schema::NetworkMode;
 use claudebox::profile::settings::{LayerKind, Origin, Settled};
-use claudebox::sandbox::plan::{Arg, Demand, Plan};
 
 use crate::built::Built;
 use crate::common::place::Place;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use claudebox::bytes::Bytes;
-use claudebox::sandbox::plan::{Arg, ErrnoFilter, Plan};
+use claudebox::plan::{Arg, ErrnoFilter, Plan};
 
 use crate::common::must_have;
 use crate::common::place::Place;

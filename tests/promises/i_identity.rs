@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use claudebox::sandbox::plan::ErrnoFilter;
+use claudebox::plan::ErrnoFilter;
 use nix::sys::signal::Signal;
 
 use crate::common::must_have_sandbox;

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
 use claudebox::bytes::Bytes;
-use claudebox::sandbox::plan::{Arg, Demand, ErrnoFilter, ExecLog, Plan};
+use claudebox::plan::{Arg, Demand, ErrnoFilter, ExecLog, Plan};
 
 use crate::common::must_have_sandbox;
 use crate::hostile::Hostile;

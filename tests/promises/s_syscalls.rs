@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use claudebox::sandbox::plan::ErrnoFilter;
+use claudebox::plan::ErrnoFilter;
 
 use crate::common::place::Place;
 use crate::common::{must_have_sandbox, user::users};

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use claudebox::sandbox::plan::Demand;
+use claudebox::plan::Demand;
 
 use crate::built::{Built, writable};
 use crate::common::place::Place;

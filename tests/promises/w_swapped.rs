@@ -5,8 +5,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use claudebox::plan::{Arg, FdSource, Plan};
 use claudebox::policy::invocation::BindArgument;
-use claudebox::sandbox::plan::{Arg, FdSource, Plan};
 
 use crate::built::Built;
 use crate::common::place::Place;

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use claudebox::bytes::Bytes;
 use claudebox::log::event::Event;
-use claudebox::sandbox::inner::PROGRAM;
-use claudebox::sandbox::limits::{Limits, Rlimits};
-use claudebox::sandbox::plan::{
+use claudebox::plan::limits::{Limits, Rlimits};
+use claudebox::plan::{
     Arg, Demand, ErrnoFilter, ExecLog, InnerPlan, Landlock, PLAN_VERSION, Plan, Summary,
 };
+use claudebox::sandbox::inner::PROGRAM;
 
 /// How long anything may take on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

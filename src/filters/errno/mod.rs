@@ -23,7 +23,7 @@ use crate::filters::bpf::{
     ARCH, NR, answer, argument, if_any_bit, if_at_least, if_equal, load, skip,
 };
 use crate::filters::calls::{AARCH64, ARM, I386, X32, X86_64};
-use crate::sandbox::plan::ErrnoFilter;
+use crate::plan::ErrnoFilter;
 use crate::sys::seccomp::{ALLOW, Instruction, refuse};
 
 /// A calling convention: its number in linux/audit.h, and its column in the table.

@@ -142,7 +142,7 @@ fn any_bytes_in_the_project_path_survive() {
     let policy = case.policy().unwrap();
     let plan = compile::plan(&policy, &case.host).unwrap();
     assert_eq!(plan.inner.cwd, Bytes::from(&*root));
-    assert!(plan.args.contains(&crate::sandbox::plan::Arg::Literal(Bytes::from(&*root))));
+    assert!(plan.args.contains(&crate::plan::Arg::Literal(Bytes::from(&*root))));
     let shown = explain::bwrap(&plan);
     assert!(shown.contains(r#"$'/home/u/a b\x0a\'"\xff$(x)'"#), "{shown}");
     let invisible = |ch: char| ch != '\n' && crate::visible::is_invisible(ch);

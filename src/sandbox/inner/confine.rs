@@ -13,8 +13,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::errno;
-use crate::sandbox::limits::Rlimits;
-use crate::sandbox::plan::{Demand, ErrnoFilter, Landlock};
+use crate::plan::limits::Rlimits;
+use crate::plan::{Demand, ErrnoFilter, Landlock};
 use crate::sys::process::leave_session_keyring;
 use crate::sys::seccomp;
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::filters::notify::Stops;
-use crate::sandbox::plan::InnerPlan;
+use crate::plan::InnerPlan;
 
 /// What the inner stage is started with, in its sealed memory file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

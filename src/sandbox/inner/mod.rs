@@ -23,7 +23,7 @@ use self::handshake::{Order, Orders, Ready, Report};
 use self::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::filters::errno;
-use crate::sandbox::plan::{InnerPlan, PLAN_VERSION};
+use crate::plan::{InnerPlan, PLAN_VERSION};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds;
 use crate::sys::process::SingleThreaded;

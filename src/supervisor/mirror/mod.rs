@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use self::exchange::{Keys, Seen};
 use self::place::Place;
 use crate::error::{Error, Result, Tried as _};
-use crate::sandbox::plan::{Mirror, Plan};
+use crate::plan::{Mirror, Plan};
 
 /// How long a session lasts before anything is watched: closing an inotify takes the kernel ten
 /// milliseconds, more than a short command.

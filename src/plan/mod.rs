@@ -3,10 +3,12 @@
 //! in it, so it must never be written to a file or to an argv.
 #![forbid(unsafe_code)]
 
+pub mod limits;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{Limits, Rlimits};
+use self::limits::{Limits, Rlimits};
 use crate::bytes::Bytes;
 use crate::network::plan::Network;
 
