@@ -14,6 +14,7 @@ pub mod error;
 pub mod filters;
 pub mod front;
 pub mod generated;
+pub mod git;
 mod hex;
 pub mod host;
 pub mod host_files;
