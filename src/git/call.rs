@@ -192,7 +192,8 @@ impl Call {
     /// When it cannot be started, or takes or says too much.
     pub fn outcome(self) -> Result<Outcome> {
         let mut command = Command::new(&self.program);
-        command.env_clear();
+        // The directory we are in may be gone, or an agent's.
+        command.env_clear().current_dir("/");
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(SAID).envs(self.environment);
         let count = self.configuration.len();

@@ -13,4 +13,7 @@
 //! ```
 
 pub mod call;
+pub mod names;
+pub mod oid;
+pub mod outside;
 pub mod record;

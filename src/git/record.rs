@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::oid::Oid;
 use crate::bytes::Bytes;
 use crate::json_file;
 
@@ -63,16 +64,15 @@ pub struct Store {
 pub struct Base {
     /// What `HEAD` says.
     pub head: Head,
-    /// Every ref below `refs/`, by its full name; symbolic refs and `refs/claudebox` left out. The
-    /// values are object ids in hexadecimal.
-    pub refs: BTreeMap<Bytes, String>,
+    /// Every ref below `refs/`, by its full name; symbolic refs and `refs/claudebox` left out.
+    pub refs: BTreeMap<Bytes, Oid>,
     /// SHA-256, hexadecimal, of what `git ls-files --stage -z` prints: of the entries without what
     /// `stat(2)` said of the files. Absent where it is not known, which counts as changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<String>,
     /// The stashes' commits, the latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stashes: Vec<String>,
+    pub stashes: Vec<Oid>,
 }
 
 /// What `HEAD` says.
@@ -81,8 +81,8 @@ pub struct Base {
 pub enum Head {
     /// The full name of the branch it names, which need not exist yet.
     Branch(Bytes),
-    /// An object id, in hexadecimal: no branch is checked out.
-    Detached(String),
+    /// No branch is checked out, but this commit.
+    Detached(Oid),
 }
 
 impl Default for Head {
@@ -118,13 +118,14 @@ mod tests {
     fn a_record_survives_with_every_byte() {
         let directory = tempfile::tempdir().unwrap();
         let odd = Bytes(b"/p/caf\xe9\n".to_vec());
+        let oid = Oid::parse("1".repeat(40).as_bytes()).unwrap();
         let record = Record {
             version: VERSION,
             work_tree: odd.clone(),
             objects: vec![Store { host: odd.clone(), inside: "/o".into() }],
             base: Base {
-                head: Head::Detached("0".repeat(40)),
-                refs: BTreeMap::from([("refs/heads/a".into(), "1".repeat(40))]),
+                head: Head::Detached(oid.clone()),
+                refs: BTreeMap::from([("refs/heads/a".into(), oid)]),
                 ..Base::default()
             },
             submodules: vec![Record { version: VERSION, git_dir: odd, ..Record::default() }],
