@@ -12,8 +12,12 @@
 //! .git/refs/claudebox/SESSION/pin/*      what P borrows from the host, so that no gc takes it
 //! ```
 
+pub mod boxed;
 pub mod call;
+pub mod checkout;
+pub mod inside;
 pub mod names;
 pub mod oid;
 pub mod outside;
 pub mod record;
+pub mod rules;

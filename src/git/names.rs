@@ -77,8 +77,7 @@ fn means_something_else(name: &[u8]) -> bool {
     let all = |test: fn(&u8) -> bool| name.iter().all(test);
     let capitals = all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
     let id = matches!(name.len(), 40 | 64) && all(u8::is_ascii_hexdigit);
-    let longer: [&[u8]; 6] =
-        [b"refs/", b"heads/", b"tags/", b"remotes/", b"notes/", b"claudebox/"];
+    let longer: [&[u8]; 4] = [b"refs/", b"heads/", b"tags/", b"remotes/"];
     (capitals && name.ends_with(b"HEAD"))
         || id
         || name == b"@"
@@ -108,7 +107,7 @@ impl Taken {
 
     /// What a new ref of this full name would stand in the way of: a ref whose name is the beginning
     /// of it, or begins with it; one that differs in case only, which is the same file on some disks;
-    /// or one that its short name means today (gitrevisions(7): a tag before a branch before a remote's).
+    /// or one that its short name means too (gitrevisions(7): `refs/x`, a tag, a branch, a remote's).
     pub fn in_the_way(&self, name: &[u8]) -> bool {
         let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let above = slashes.map(|(at, _)| &name[..at]).any(|above| self.names.contains(above));
@@ -127,8 +126,10 @@ impl Taken {
             self.names.contains([prefix.as_bytes(), short].concat().as_slice())
         };
         match (short(TAGS), short(HEADS)) {
-            (Some(short), _) => has(HEADS, short) || has(REMOTES, short),
-            (_, Some(short)) => has(REMOTES, short) || has(TAGS, short),
+            (Some(short), _) => {
+                has("refs/", short) || has(HEADS, short) || has(REMOTES, short)
+            }
+            (_, Some(short)) => has("refs/", short) || has(REMOTES, short) || has(TAGS, short),
             _ => false,
         }
     }
