@@ -75,7 +75,11 @@ impl<'a> Boxed<'a> {
     pub fn script(&self, what: &str, script: &str, access: Access) -> Result<Outcome> {
         let mut command = Command::new(self.record.bwrap.as_path());
         command.env_clear().current_dir("/").args(self.arguments(access));
-        command.args(["/bin/sh", "-c", &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags())]);
+        command.args([
+            "/bin/sh",
+            "-c",
+            &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags()),
+        ]);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
         call::run(command, what, b"", limits)
     }
@@ -124,6 +128,7 @@ impl<'a> Boxed<'a> {
         put(&["--dev".as_ref(), "/dev".as_ref()]);
         let size = SCRATCH.to_string();
         put(&["--size".as_ref(), size.as_ref(), "--tmpfs".as_ref(), "/tmp".as_ref()]);
+        put(&["--dir".as_ref(), "/tmp/objects".as_ref()]);
         let bind = match access {
             Access::Read => "--ro-bind",
             Access::Write => "--bind",

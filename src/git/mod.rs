@@ -12,12 +12,20 @@
 //! .git/refs/claudebox/SESSION/pin/*      what P borrows from the host, so that no gc takes it
 //! ```
 
+pub mod apply;
 pub mod boxed;
 pub mod call;
 pub mod checkout;
+pub mod decide;
+pub mod import;
 pub mod inside;
+pub mod journal;
+pub mod limits;
 pub mod names;
 pub mod oid;
 pub mod outside;
+pub mod quarantine;
 pub mod record;
+pub mod report;
 pub mod rules;
+pub mod sync;
