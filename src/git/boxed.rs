@@ -75,7 +75,11 @@ impl<'a> Boxed<'a> {
     pub fn script(&self, what: &str, script: &str, access: Access) -> Result<Outcome> {
         let mut command = Command::new(self.record.bwrap.as_path());
         command.env_clear().current_dir("/").args(self.arguments(access));
-        command.args(["/bin/sh", "-c", &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags())]);
+        command.args([
+            "/bin/sh",
+            "-c",
+            &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags()),
+        ]);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
         call::run(command, what, b"", limits)
     }

@@ -236,9 +236,9 @@ pub(super) fn run(
     process::signal_at_our_end(&mut command, Signal::SIGKILL);
     process::limit(&mut command, limits.file_size, limits.memory);
     let program = visible(command.get_program().as_encoded_bytes());
-    let mut child = command
-        .spawn()
-        .map_err(|err| Error::launcher(format!("cannot {what}: cannot execute {program}: {err}")))?;
+    let mut child = command.spawn().map_err(|err| {
+        Error::launcher(format!("cannot {what}: cannot execute {program}: {err}"))
+    })?;
     let said = converse(&mut child, input, limits.output, end);
     let ended = match &said {
         Ok(_) => ends_by(&child, end),

@@ -77,7 +77,8 @@ pub fn checkout(three: &Three<'_>) -> Checkout {
 }
 
 fn blocker(three: &Three<'_>, switches: bool) -> Option<Why> {
-    let Three { base: (base_head, _), agent, host, current, target, index_held, unfinished } = *three;
+    let Three { base: (base_head, _), agent, host, current, target, index_held, unfinished } =
+        *three;
     if let Some(why) = unfinished {
         return Some(why.clone());
     }
@@ -151,7 +152,10 @@ mod tests {
         checkout(&Three {
             base: (&base.0, base.1),
             agent: Stand {
-                head: &agent.0, commit: Some(&agent_commit), index: agent.2, clean: agent.3,
+                head: &agent.0,
+                commit: Some(&agent_commit),
+                index: agent.2,
+                clean: agent.3,
             },
             host: Stand { head: &host.0, commit: Some(&host_commit), index: host.2, clean: host.3 },
             current,
@@ -223,7 +227,9 @@ mod tests {
     fn place() -> impl Strategy<Value = Place> {
         let index = prop_oneof![Just(None), Just(Some("a")), Just(Some("b")), Just(Some("c"))];
         let head = prop_oneof![
-            Just(on("main")), Just(on("other")), (1_u8..4).prop_map(|it| Head::Detached(oid(it)))
+            Just(on("main")),
+            Just(on("other")),
+            (1_u8..4).prop_map(|it| Head::Detached(oid(it)))
         ];
         (head, 1_u8..4, index, any::<bool>())
     }

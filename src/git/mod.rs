@@ -13,11 +13,21 @@
 //! ```
 
 pub mod boxed;
+pub mod build;
 pub mod call;
 pub mod checkout;
+pub mod config;
+mod copy;
 pub mod inside;
+pub mod layout;
 pub mod names;
 pub mod oid;
 pub mod outside;
+pub mod programs;
 pub mod record;
+pub mod refuse;
+pub mod repository;
 pub mod rules;
+pub mod setting;
+pub mod survey;
+pub mod url;

@@ -63,9 +63,8 @@ pub fn check(name: &[u8]) -> Result<(), Refused> {
 
 /// The rules of git-check-ref-format(1) that the characters leave open.
 fn is_well_formed(name: &[u8]) -> bool {
-    let component = |part: &[u8]| {
-        !part.is_empty() && !part.starts_with(b".") && !part.ends_with(b".lock")
-    };
+    let component =
+        |part: &[u8]| !part.is_empty() && !part.starts_with(b".") && !part.ends_with(b".lock");
     name.split(|byte| *byte == b'/').all(component)
         && !name.ends_with(b".")
         && !name.windows(2).any(|pair| pair == b"..")
@@ -126,9 +125,7 @@ impl Taken {
             self.names.contains([prefix.as_bytes(), short].concat().as_slice())
         };
         match (short(TAGS), short(HEADS)) {
-            (Some(short), _) => {
-                has("refs/", short) || has(HEADS, short) || has(REMOTES, short)
-            }
+            (Some(short), _) => has("refs/", short) || has(HEADS, short) || has(REMOTES, short),
             (_, Some(short)) => has("refs/", short) || has(REMOTES, short) || has(TAGS, short),
             _ => false,
         }
@@ -149,8 +146,30 @@ mod tests {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         for bad in [
-            "", "-x", "a$(id)", "a b", "a\nb", "é", "a..b", ".a", "a/.b", "a.lock", "a/b.lock/c", "a/",
-            "/a", "a//b", "a.", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a{b", "@{u}",
+            "",
+            "-x",
+            "a$(id)",
+            "a b",
+            "a\nb",
+            "é",
+            "a..b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a/b.lock/c",
+            "a/",
+            "/a",
+            "a//b",
+            "a.",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[",
+            "a\\b",
+            "a{b",
+            "@{u}",
         ] {
             assert_eq!(check(bad.as_bytes()), Err(Refused::Characters), "{bad}");
         }
@@ -167,7 +186,11 @@ mod tests {
         let names = names.map(Bytes::from);
         let taken = Taken::new(&names);
         for bad in [
-            "refs/heads/a", "refs/heads/c/d", "refs/heads/C", "refs/heads/origin/main", "refs/tags/c",
+            "refs/heads/a",
+            "refs/heads/c/d",
+            "refs/heads/C",
+            "refs/heads/origin/main",
+            "refs/tags/c",
         ] {
             assert!(taken.in_the_way(bad.as_bytes()), "{bad}");
         }

@@ -75,7 +75,10 @@ mod tests {
         let padded = format!("{good}\n");
         assert_eq!(Oid::parse(padded.as_bytes()), None);
         let json = serde_json::to_string(&Oid::parse(good.as_bytes())).unwrap();
-        assert_eq!(serde_json::from_str::<Option<Oid>>(&json).unwrap(), Oid::parse(good.as_bytes()));
+        assert_eq!(
+            serde_json::from_str::<Option<Oid>>(&json).unwrap(),
+            Oid::parse(good.as_bytes())
+        );
         assert!(serde_json::from_str::<Oid>("\"refs/heads/main\"").is_err());
     }
 }

@@ -131,7 +131,8 @@ impl<'a> Repository<'a> {
             if oid.is_empty() {
                 break;
             }
-            let (Some(name), Some(symref), Some(at)) = (fields.next(), fields.next(), fields.next())
+            let (Some(name), Some(symref), Some(at)) =
+                (fields.next(), fields.next(), fields.next())
             else {
                 return Err(self.not_understood(what));
             };
@@ -167,8 +168,7 @@ impl<'a> Repository<'a> {
 
 fn is_at(path: &[u8], work_tree: &Path) -> bool {
     let path: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
-    Path::new(path) == work_tree
-        || std::fs::canonicalize(path).is_ok_and(|path| path == work_tree)
+    Path::new(path) == work_tree || std::fs::canonicalize(path).is_ok_and(|path| path == work_tree)
 }
 
 /// See [`Base::index`]; of what `git ls-files --stage -z` printed.

@@ -191,7 +191,8 @@ pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
 /// that each may ask for, both in bytes (setrlimit(2), `RLIMIT_FSIZE` and `RLIMIT_DATA`).
 pub fn limit(command: &mut Command, file_size: Option<u64>, memory: Option<u64>) {
     let between = move || {
-        for (of, at_most) in [(Resource::RLIMIT_FSIZE, file_size), (Resource::RLIMIT_DATA, memory)] {
+        for (of, at_most) in [(Resource::RLIMIT_FSIZE, file_size), (Resource::RLIMIT_DATA, memory)]
+        {
             if let Some(at_most) = at_most {
                 let (_, hard) = getrlimit(of)?;
                 let at_most = at_most.min(hard);
