@@ -128,6 +128,7 @@ impl<'a> Boxed<'a> {
         put(&["--dev".as_ref(), "/dev".as_ref()]);
         let size = SCRATCH.to_string();
         put(&["--size".as_ref(), size.as_ref(), "--tmpfs".as_ref(), "/tmp".as_ref()]);
+        put(&["--dir".as_ref(), "/tmp/objects".as_ref()]);
         let bind = match access {
             Access::Read => "--ro-bind",
             Access::Write => "--bind",

@@ -1,8 +1,8 @@
 //! How the private git directory stands: asked of a git in a box, in one call. Everything in the
-//! answer is the agent's word: names and ids are checked here, and what is not understood is left
-//! out and counted. It must never end in an error that the agent can hide behind: what can be read is.
+//! answer is the agent's word: ids are checked here, and names where they are used. It must never take
+//! half an answer for a whole one: what is missing in it would seem to be deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::boxed::{Access, Boxed};
 use super::names::STASH;
@@ -10,10 +10,10 @@ use super::oid::Oid;
 use super::outside::{UNFINISHED, digest};
 use super::record::{Base, Head};
 use crate::bytes::Bytes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// The most refs that are looked at.
-const MOST_REFS: usize = 20_000;
+/// The most refs that are looked at. Where some were left out they would seem to be deleted.
+const MOST_REFS: usize = 200_000;
 /// The longest that a stash's message is kept, bytes.
 const LONGEST: usize = 200;
 
@@ -32,8 +32,8 @@ pub struct Inside {
     pub messages: BTreeMap<Oid, Vec<u8>>,
     /// What has been begun and not finished.
     pub unfinished: Option<&'static str>,
-    /// Refs that are left out: symbolic, not understood, or too many.
-    pub left_out: usize,
+    /// Symbolic refs.
+    pub symbolic: BTreeSet<Bytes>,
     /// What git said where the index could not be read, ready for a terminal.
     pub words: String,
 }
@@ -67,6 +67,9 @@ pub fn look(boxed: &Boxed<'_>, depth: Depth) -> Result<Inside> {
         return Err(outcome.refusal(what));
     }
     let mut inside = Inside { words: outcome.words, ..Inside::default() };
+    if lines(parts.first().copied().unwrap_or_default()).count() > MOST_REFS {
+        return Err(Error::launcher(format!("cannot {what}: it has more than {MOST_REFS} refs")));
+    }
     for (at, part) in parts.into_iter().enumerate() {
         match at {
             0 => inside.read_refs(part),
@@ -89,7 +92,7 @@ fn end() -> &'static str {
 fn refs(below: &str) -> String {
     // No object is looked at: a ref that leads nowhere says so when it is fetched.
     let format = "%(objectname) %(symref) %(refname)";
-    format!("git for-each-ref --format='{format}' {below} 2>/dev/null\n")
+    format!("git for-each-ref --format='{format}' {below} || exit 3\n")
 }
 
 /// The index is copied, and the copy is what git reads: what is at work inside would find a lock.
@@ -109,10 +112,10 @@ fn all() -> String {
              --no-patch --encoding=UTF-8 --format='%H %gs' {STASH} -- 2>/dev/null || :\n{end}\
          {unfinished}{end}\
          export GIT_INDEX_FILE=/tmp/index\n\
-         if test -e index; then\n\
-             blob=$(GIT_OBJECT_DIRECTORY=/tmp/objects git hash-object -w --stdin <index) &&\n\
-             GIT_OBJECT_DIRECTORY=/tmp/objects git cat-file blob \"$blob\" >/tmp/index || exit 3\n\
-         fi\n\
+         if test -e index || test -L index; then (\n\
+             export GIT_OBJECT_DIRECTORY=/tmp/objects\n\
+             blob=$(git hash-object -w --stdin <index) && git cat-file blob \"$blob\" >/tmp/index\n\
+         ) || exit 3; fi\n\
          name=claudebox mail=claudebox@localhost\n\
          export GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE='0 +0000'\n\
          export GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE='0 +0000'\n\
@@ -148,10 +151,13 @@ impl Inside {
             let mut fields = line.splitn(3, |byte| *byte == b' ');
             let (oid, symref, name) = (fields.next(), fields.next(), fields.next());
             match (oid.and_then(Oid::parse), symref, name) {
-                (Some(oid), Some(b""), Some(name)) if self.now.refs.len() < MOST_REFS => {
+                (Some(oid), Some(b""), Some(name)) => {
                     self.now.refs.insert(name.into(), oid);
                 }
-                _ => self.left_out += 1,
+                (Some(_), Some(_), Some(name)) => {
+                    self.symbolic.insert(name.into());
+                }
+                _ => {}
             }
         }
     }
@@ -214,7 +220,7 @@ mod tests {
             .as_bytes(),
         );
         assert_eq!(inside.now.refs.len(), 2);
-        assert_eq!(inside.left_out, 3);
+        assert_eq!(inside.symbolic, BTreeSet::from(["refs/heads/alias".into()]));
         inside.read_head(format!("refs/heads/main\n\n{two}").as_bytes());
         assert_eq!(inside.now.head, Head::Branch("refs/heads/main".into()));
         assert_eq!(inside.commit, Some(two.clone()));

@@ -12,22 +12,30 @@
 //! .git/refs/claudebox/SESSION/pin/*      what P borrows from the host, so that no gc takes it
 //! ```
 
+pub mod apply;
 pub mod boxed;
 pub mod build;
 pub mod call;
 pub mod checkout;
 pub mod config;
 mod copy;
+pub mod decide;
+pub mod import;
 pub mod inside;
+pub mod journal;
 pub mod layout;
+pub mod limits;
 pub mod names;
 pub mod oid;
 pub mod outside;
 pub mod programs;
+pub mod quarantine;
 pub mod record;
 pub mod refuse;
+pub mod report;
 pub mod repository;
 pub mod rules;
 pub mod setting;
 pub mod survey;
+pub mod sync;
 pub mod url;

@@ -104,6 +104,12 @@ impl Taken {
         Self { names, lower }
     }
 
+    /// This one is taken, too.
+    pub fn insert(&mut self, name: &Bytes) {
+        self.names.insert(name.0.clone());
+        self.lower.insert(name.0.to_ascii_lowercase());
+    }
+
     /// What a new ref of this full name would stand in the way of: a ref whose name is the beginning
     /// of it, or begins with it; one that differs in case only, which is the same file on some disks;
     /// or one that its short name means too (gitrevisions(7): `refs/x`, a tag, a branch, a remote's).

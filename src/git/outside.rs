@@ -106,6 +106,35 @@ impl<'a> Repository<'a> {
         oid.map(Head::Detached).ok_or_else(|| self.not_understood(what))
     }
 
+    /// The commit that `HEAD` leads to; `None` on a branch without one.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn commit(&self) -> Result<Option<Oid>> {
+        let call = self.call("read the HEAD");
+        let said = call.args(["rev-parse", "-q", "--verify", "HEAD^{commit}"]).outcome()?;
+        Ok(Oid::parse(said.output.trim_ascii_end()))
+    }
+
+    /// Whether nothing is staged: the index holds what `HEAD` holds.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn is_clean(&self) -> Result<bool> {
+        let call = self.call_at_work("compare the index");
+        let told = call.args(["diff-index", "--cached", "--quiet", "HEAD", "--"]).outcome()?;
+        Ok(told.status.success())
+    }
+
+    /// Whether the second commit contains the first, both being there.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn contains(&self, old: &Oid, new: &Oid) -> Result<bool> {
+        let call = self.call("compare commits").args(["merge-base", "--is-ancestor"]);
+        Ok(call.args([old.as_str(), new.as_str()]).outcome()?.status.success())
+    }
+
     /// The digest of an index, see [`Base::index`]: the repository's, or of this file.
     ///
     /// # Errors
@@ -118,7 +147,11 @@ impl<'a> Repository<'a> {
         Ok(digest(&call.args(["ls-files", "--stage", "-z"]).run()?))
     }
 
-    fn refs(&self) -> Result<Outside> {
+    /// The refs alone.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn refs(&self) -> Result<Outside> {
         let what = "read the refs";
         let format = "%(objectname)%00%(refname)%00%(symref)%00%(worktreepath)%00";
         let said = self.call(what).args(["for-each-ref", &format!("--format={format}")]).run()?;
