@@ -318,7 +318,8 @@ mod tests {
                 prop_assert!(host.as_ref().is_none_or(kept), "{:?}", action);
                 // Only what the user left alone is rewritten or deleted.
                 prop_assert!(action.backup().is_none() || host == base);
-                prop_assert!(!is_tag || matches!(action, Action::Create { .. }));
+                let creates = matches!(action, Action::Create { .. });
+                prop_assert!(!is_tag || creates);
             }
         }
 

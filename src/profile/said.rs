@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn every_key_of_the_schema_is_listed() {
         let text = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
-            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
             host-files = \"report\"\ntools = [\"/t\"]\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\

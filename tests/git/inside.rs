@@ -289,3 +289,22 @@ fn files_of_another_group_of_the_callers_are_clean() {
     let output = run.args([place.executable()]).args(words).run().code(0);
     assert_eq!(output.stdout, "");
 }
+
+#[test]
+fn files_of_git_lfs_are_read_and_added_inside() {
+    must_have(&["git-lfs"]);
+    let prepare = format!(
+        "{TWO}git lfs install --local >/dev/null; git lfs track '*.bin' >/dev/null; echo one > x.bin
+        git add .; git commit -qm lfs"
+    );
+    same(
+        &prepare,
+        &[
+            "git status --porcelain=v2; git lfs ls-files",
+            "rm x.bin; git checkout x.bin; cat x.bin",
+            "echo two > y.bin; git add y.bin; git commit -qm more; git lfs ls-files; git show HEAD:y.bin",
+            "rm y.bin; git checkout y.bin; cat y.bin; git status --porcelain",
+        ],
+        "git-lfs",
+    );
+}

@@ -94,7 +94,7 @@ fn marks(place: &Place) -> PathBuf {
 /// Where what an attack has executed is: in the project, since only that can be seen inside.
 fn program(place: &Place, name: &str, marks: &Path) -> PathBuf {
     let mark = marks.join(name);
-    let text = format!("#!/bin/sh\n: > '{}'\ncat 2>/dev/null\nexit 0\n", mark.display());
+    let text = format!("#!/bin/sh\n: > '{}'\nexit 0\n", mark.display());
     let path = place.project_file(format!("evil-{name}.sh"), text);
     let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
     fs::set_permissions(&path, open).unwrap();
@@ -150,19 +150,19 @@ fn promise_g_nothing_of_a_private_git_directory_is_executed_by_the_host() {
         script(&place, &options, &attacks).run().code(0);
         assert_eq!(fired(&place, &marks), none);
         assert!(place.project().join(".git").is_dir() && !place.project().join("moved").exists());
+    }
 
-        // Control: on a repository that can be written each of them is executed.
-        for attack in ATTACKS {
-            let place = Place::new(user);
-            prepare(&place);
-            // With hooks elsewhere, those of .git are not run.
-            if attack.0 == "hooks" {
-                place.git(&["config", "--unset", "core.hooksPath"]);
-            }
-            let marks = self::marks(&place);
-            let attacks = lines(&place, &marks, &[attack]);
-            place.command("sh").args(["-c", &attacks]).run();
-            assert_eq!(fired(&place, &marks), [attack.0], "{}", attack.0);
+    // Control: on a repository that can be written each of them is executed.
+    for attack in ATTACKS {
+        let place = Place::new(users()[0]);
+        prepare(&place);
+        // With hooks elsewhere, those of .git are not run.
+        if attack.0 == "hooks" {
+            place.git(&["config", "--unset", "core.hooksPath"]);
         }
+        let marks = marks(&place);
+        let attacks = lines(&place, &marks, &[attack]);
+        place.command("sh").args(["-c", &attacks]).run();
+        assert_eq!(fired(&place, &marks), [attack.0], "{}", attack.0);
     }
 }

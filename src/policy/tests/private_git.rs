@@ -1,7 +1,6 @@
 //! The mounts and the configuration of a private git directory.
 
 use super::super::fixture::{Case, at, bwrap};
-use super::*;
 use crate::git::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use crate::git::setting::tests::local;
 use crate::plan::git::PrivateGit;
@@ -63,10 +62,24 @@ fn a_private_copy_stands_in_the_place_of_the_repository() {
     let mounts = case.mounts();
     let git: Vec<&str> =
         mounts.lines().map(str::trim).filter(|line| line.contains("git")).collect();
-    insta::assert_snapshot!(git.join("\n"), @"");
+    insta::assert_snapshot!(git.join("\n"), @"
+    rw    /home/u/p/.git = <session>/git/private             git works on a private copy; the host's git never reads it
+    ro    /home/u/p/new                                      git outside would look into a repository made here
+    ro    /home/u/p/tools                                    git outside uses it (core.hookspath)
+    ro    /run/claudebox-git/0/objects = /home/u/p/.git/objects the objects of the host's
+    ro    /run/claudebox-git/0/lfs = /home/u/p/.git/lfs      the files of git-lfs that the host has
+    ro    /run/claudebox-git/1/objects = /srv/other/.git/objects objects that it borrows
+    ro    /run/claudebox-git/2/objects = /home/u/p/.git/modules/a/sub/objects the objects of the host's
+    ro    /home/u/p/old/.git                                 the repository of a submodule
+    ro    /home/u/p/a/sub/.git                               git outside follows it to the submodule's repository
+    file  /run/claudebox-git/0/objects/info/alternates       what they borrow is borrowed directly
+    ");
     let policy = case.policy().unwrap();
-    insta::assert_snapshot!(policy.weakened.join("\n"), @"");
-    insta::assert_snapshot!(policy.left_out.join("\n"), @"");
+    insta::assert_snapshot!(policy.weakened.join("\n"), @"
+    git: the directory of the submodule gone is missing: git outside would look into a repository that the agent makes there
+    git: the repository borrows objects from /srv/other/.git/objects: all of them can be read inside
+    ");
+    insta::assert_snapshot!(policy.left_out.join("\n"), @"git: the submodule old holds its own repository, which can only be read (`git submodule absorbgitdirs` moves it into .git)");
     let bwrap_command = case.bwrap();
     assert!(bwrap_command.contains("--bind-fd '<fd: <session>/git/private>' /home/u/p/.git"));
     let old = case.clone().with(|case| case.host.bwrap = Some(bwrap(&[])));
@@ -97,7 +110,12 @@ fn what_is_built_is_in_the_plan() {
 fn what_is_refused_names_the_other_ways() {
     let mut merging = repository();
     merging.main.busy = vec!["MERGE_HEAD".to_owned()];
-    insta::assert_snapshot!(case(merging).error(), @"");
+    insta::assert_snapshot!(case(merging).error(), @"
+    git: no private git directory is made from /home/u/p/.git now: a merge is not finished
+    hint: finish it, or give it up: git merge --abort
+    hint: or let the agent read it only: --git read-only
+    hint: or let the agent work on the repository itself, pinned: --git shared (docs/git.md)
+    ");
     let shared = case(repository()).with(|case| case.invocation.git = Some(Git::Shared));
     assert_eq!(shared.policy().unwrap().private_git, None);
 }
