@@ -31,6 +31,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         host_files,
         tools,
         state,
@@ -56,6 +57,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn every_key_of_the_schema_is_listed() {
         let text = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
-            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
             host-files = \"report\"\ntools = [\"/t\"]\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\

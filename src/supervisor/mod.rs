@@ -113,7 +113,7 @@ fn observed(
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
     let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
-        let begun = begin::begin(plan, signals, tty.as_mut())?;
+        let begun = begin::begin(plan, session, signals, tty.as_mut())?;
         inside::note(session.directory, begun.init.pid)
             .tried(|| "note the sandbox's pid 1")
             .map_err(Verdict::not_started)?;

@@ -1,5 +1,5 @@
-//! The private git directory: what an agent does to git inside, and what comes of it on the host. Each
-//! test is judged from outside, by git, and by what ran; the attacks have a control.
+//! The private git directory: git works inside on a copy, as it does outside on the original; what is
+//! refused; what comes back, and what an agent can make of that. The attacks have a control.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod fixture;
+mod inside;
+mod refused;
 mod sync_attacks;
 mod sync_killed;
 mod sync_rules;
