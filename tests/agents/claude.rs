@@ -22,6 +22,7 @@ static CLAUDE: Drive = Drive {
     shares: &[".claude/projects", ".claude.json"],
     litter: &[],
     model: "api.anthropic.com",
+    besides: &[],
     refused: &[],
     status: "Exit code 3",
 };

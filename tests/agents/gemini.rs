@@ -15,6 +15,7 @@ static GEMINI: Drive = Drive {
     shares: &[],
     litter: &[],
     model: "generativelanguage.googleapis.com",
+    besides: &[],
     // No variable switches its statistics off.
     refused: &["play.googleapis.com"],
     status: "Exit Code: 3",

@@ -7,9 +7,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod claude;
+mod codex;
 #[path = "../common/mod.rs"]
 mod common;
 mod drive;
 mod gemini;
+mod opencode;
 mod record;
 mod table;
