@@ -41,7 +41,11 @@ const STATES: [State; 3] = [
     State {
         profile: "gemini",
         directories: &[".gemini"],
-        obeyed: &[".gemini/settings.json", ".gemini/GEMINI.md", ".gemini/extensions/x/hooks/hooks.json"],
+        obeyed: &[
+            ".gemini/settings.json",
+            ".gemini/GEMINI.md",
+            ".gemini/extensions/x/hooks/hooks.json",
+        ],
         hidden: &[".gemini/tmp/x/chats/y.json", ".gemini/.env"],
     },
     State {
