@@ -15,9 +15,10 @@ static CODEX: Drive = Drive {
     shares: &[".codex/auth.json"],
     litter: &[],
     model: "api.openai.com",
-    besides: &[],
+    // A list of models.
+    besides: &["chatgpt.com"],
     refused: &[],
-    status: "code 3",
+    status: "\"exit_code\":3",
 };
 
 #[test]

@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::common::DEADLINE;
 use crate::common::agent::Agent;
 use crate::common::log::{Log, argv};
-use crate::common::model_server::{ModelServer, Script, Step};
+use crate::common::model_server::{ModelServer, Request, Script, Step};
 use crate::common::model_world::ModelWorld;
 use crate::common::place::Place;
 use crate::common::run::Run;
@@ -95,6 +98,7 @@ impl Drive {
             terminal.type_text("Make the file.");
             terminal.wait_for("Make the file.");
             terminal.press("Enter");
+            scene.wait_for_the_result();
             terminal.wait_for(CLOSING);
             sessions.log_pane_shows(&scene.made());
             leave(&terminal);
@@ -168,16 +172,13 @@ impl Scene {
 
     /// Everything that must hold after the agent has done what it was told, once.
     pub(crate) fn is_as_it_must_be(&self) {
-        let made = fs::read_to_string(self.place.project().join(self.made())).unwrap();
+        let made = fs::read_to_string(self.place.project().join(self.made()));
+        let made =
+            made.unwrap_or_else(|err| panic!("{err}; the model was asked:\n{}", self.story()));
         assert_eq!(made, "made inside\n");
-        let results = self.model.tool_results();
-        assert!(results.iter().any(|result| result.contains(self.drive.status)), "{results:?}");
+        assert!(self.was_told(), "{:?}", self.model.tool_results());
 
         let log = Log::latest(&self.place);
-        let shells = log.execs(|argv| argv.iter().any(|word| word.contains(&self.made())));
-        let statuses: Vec<_> =
-            shells.iter().map(|shell| log.exit(shell).and_then(|exit| exit.status)).collect();
-        assert!(statuses.contains(&Some(3)), "the agent's shell is in the log: {shells:?}");
         let child = log.execs(|argv| argv == ["sh", "-c", "exit 3"]);
         assert_eq!(child.len(), 1, "what it started is in the log once: {child:?}");
         let project = self.place.project();
@@ -186,10 +187,42 @@ impl Scene {
         let exit = log.exit(child[0]).expect("its end is in the log");
         assert_eq!(exit.status, Some(3), "{:?}", argv(child[0]));
         assert!(exit.dur_us > 0, "with its duration");
+        let shells = log.execs(|argv| argv.iter().any(|word| word.contains(&self.made())));
+        let ended = shells.iter().any(|shell| {
+            // A shell executes the last command of a script in its own process.
+            shell.pid == child[0].pid || log.exit(shell).and_then(|exit| exit.status) == Some(3)
+        });
+        assert!(ended, "so is the agent's shell, with its end: {shells:?}");
         self.place.claudebox(["verify"]).run().code(0);
 
         self.nobody_else_was_reached(&log);
         self.nothing_outside_has_changed();
+    }
+
+    /// Whether the agent told its model how the command ended.
+    fn was_told(&self) -> bool {
+        self.model.tool_results().iter().any(|result| result.contains(self.drive.status))
+    }
+
+    fn wait_for_the_result(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !self.was_told() {
+            assert!(Instant::now() < until, "no result; the model was asked:\n{}", self.story());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What the model was asked, and which tools it was offered.
+    fn story(&self) -> String {
+        let mut story = String::new();
+        for Request { method, host, path, body, .. } in self.model.requests() {
+            let tools = body["tools"].as_array().into_iter().flatten();
+            let named =
+                |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
+            let tools: Vec<String> = tools.filter_map(named).collect();
+            let _ = writeln!(story, "{method} {host}{path} tools={tools:?}");
+        }
+        story
     }
 
     fn nobody_else_was_reached(&self, log: &Log) {
@@ -215,8 +248,15 @@ impl Scene {
         let project = drive.litter.iter().map(|name| format!("project/{name}"));
         let home = drive.shares.iter().map(|name| format!("home/{name}"));
         // claudebox's own, and the test's.
-        let others = ["run", "home/.local/state/claudebox", "home/.cache/claudebox", "terminal-0",
-            "terminal-0-status", &format!("project/{}", drive.made())].map(str::to_owned);
+        let others = [
+            "run",
+            "home/.local/state/claudebox",
+            "home/.cache/claudebox",
+            "terminal-0",
+            "terminal-0-status",
+            &format!("project/{}", drive.made()),
+        ]
+        .map(str::to_owned);
         let may: Vec<PathBuf> =
             project.chain(home).chain(others).map(|name| root.join(name)).collect();
         let after = tree(root);
@@ -245,7 +285,12 @@ impl Sessions<'_> {
     }
 
     fn tmux(&self, socket: &Path, arguments: &[&str]) -> String {
-        self.0.command("tmux").args([OsStr::new("-S"), socket.as_os_str()]).args(arguments).run().stdout
+        self.0
+            .command("tmux")
+            .args([OsStr::new("-S"), socket.as_os_str()])
+            .args(arguments)
+            .run()
+            .stdout
     }
 
     /// The pane beside the agent's shows the command that made the file, and what it started.

@@ -28,7 +28,7 @@ fn headless() {
 
 #[test]
 fn headless_failure_arrives_as_the_agents_own_code() {
-    GEMINI.fails(&["--no-such-option"], 1, "no-such-option");
+    GEMINI.fails(&["--no-such-option"], 1, "Unknown arguments: such-option");
 }
 
 #[test]

@@ -4,7 +4,12 @@
 //!
 //! A new agent is a directory `NAME/` with `package.json` and `package-lock.json` (see `install.sh`), a
 //! file `NAME.rs`, and a line here.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod claude;
 mod codex;

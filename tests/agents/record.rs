@@ -61,8 +61,7 @@ pub(crate) fn driven(
     };
     record.version = pinned(name).1;
     record.date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let users =
-        if what == "headless" { &mut record.headless } else { &mut record.interactive };
+    let users = if what == "headless" { &mut record.headless } else { &mut record.interactive };
     users.insert(if user.is_root() { "root" } else { "user" }.to_owned());
     record.reached.extend(reached);
     record.refused.extend(refused);

@@ -11,8 +11,7 @@ use toml::{Table, Value};
 use crate::record::{self, Record};
 
 /// What stands between these lines is made here.
-const MARKS: [&str; 2] =
-    ["<!-- made by `make test-agents` -->\n", "<!-- until here -->\n"];
+const MARKS: [&str; 2] = ["<!-- made by `make test-agents` -->\n", "<!-- until here -->\n"];
 
 #[test]
 fn docs_agents_md_is_what_the_last_run_showed() {
@@ -65,7 +64,10 @@ fn agent(text: &mut String, name: &str, record: &Record) {
     if let Some(why) = &record.not_driven {
         rows.push(("not driven", why.clone()));
     }
-    rows.push(("runs as", code(&[strings(profile.get("agent").and_then(|it| it.get("command"))).join(" ")])));
+    rows.push((
+        "runs as",
+        code(&[strings(profile.get("agent").and_then(|it| it.get("command"))).join(" ")]),
+    ));
     for (key, meaning) in [
         ("state", "shared with the host"),
         ("state-sync", "login, passed both ways"),
@@ -109,7 +111,8 @@ fn code(words: &[String]) -> String {
 }
 
 fn users(users: &BTreeSet<String>) -> String {
-    let named = users.iter().map(|user| if user == "root" { "as root" } else { "as an ordinary user" });
+    let named =
+        users.iter().map(|user| if user == "root" { "as root" } else { "as an ordinary user" });
     named.collect::<Vec<&str>>().join(", ")
 }
 

@@ -149,7 +149,8 @@ fn remove_all_but(name: &str) {
     for entry in fs::read_dir(agents()).unwrap() {
         let directory = entry.unwrap().path();
         // Stopped half-way, it has no mark yet.
-        let installed = ["installed", "package.json"].iter().any(|mark| directory.join(mark).exists());
+        let installed =
+            ["installed", "package.json"].iter().any(|mark| directory.join(mark).exists());
         if installed && !directory.ends_with(name) {
             fs::remove_dir_all(directory).unwrap();
         }
