@@ -20,6 +20,7 @@ mod leads;
 pub mod limits;
 pub mod mount;
 mod network;
+mod note;
 mod parts;
 pub mod paths;
 mod proc;
@@ -152,6 +153,7 @@ pub fn resolve(
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
+    note::file(&mut draft)?;
     if let Network::Allow(allow) = &network.value {
         resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
     }
@@ -302,8 +304,8 @@ const SHELL: &str = "$SHELL";
 /// The agent's command with what was typed behind it; or what was typed.
 fn argv(draft: &Draft<'_>) -> Result<Vec<OsString>> {
     let (settings, invocation) = (draft.settings, draft.invocation);
-    let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
-    let mut command: Vec<OsString> = command.collect();
+    let words = settings.command.iter().flat_map(|command| &command.value);
+    let mut command: Vec<OsString> = words.map(|word| note::filled(word, draft)).collect();
     if let Some(first) = command.first_mut().filter(|first| *first == SHELL) {
         *first = environment::login_shell(draft);
     }

@@ -7,12 +7,14 @@ use std::ffi::OsStr;
 use super::schema::Profile;
 
 /// Name and text, in the order in which `profile list` shows them.
-const ALL: [(&str, &str); 6] = [
+const ALL: [(&str, &str); 8] = [
     ("base", include_str!("../../profiles/base.toml")),
     ("claude", include_str!("../../profiles/claude.toml")),
+    ("codex", include_str!("../../profiles/codex.toml")),
     ("default", include_str!("../../profiles/default.toml")),
     ("demo", include_str!("../../profiles/demo.toml")),
     ("gemini", include_str!("../../profiles/gemini.toml")),
+    ("opencode", include_str!("../../profiles/opencode.toml")),
     ("shell", include_str!("../../profiles/shell.toml")),
 ];
 

@@ -140,8 +140,9 @@ impl All {
     }
 
     fn agent(&mut self, agent: &Agent) {
-        let Agent { command, programs, tool_marker, helpers, shell } = agent;
+        let Agent { command, note, programs, tool_marker, helpers, shell } = agent;
         self.one("agent.command", command.as_ref(), argv);
+        self.one("agent.note", note.as_ref(), |text| quoted(text));
         self.many("agent.programs", programs.as_deref(), |name| quoted(name.as_str()));
         self.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name.as_str()));
         self.many("agent.helpers", helpers.as_deref(), |name| quoted(name.as_str()));

@@ -98,6 +98,8 @@ pub struct Settings {
     pub state_sync: BTreeMap<String, Vec<Settled<String>>>,
     /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
+    /// See [`super::schema::Agent::note`].
+    pub note: Option<Settled<String>>,
     /// See [`super::schema::Agent::tool_marker`].
     pub tool_marker: Option<Settled<String>>,
     /// See [`super::schema::Agent::helpers`].

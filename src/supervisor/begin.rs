@@ -22,7 +22,6 @@ use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
 use crate::plan::{self, ExecLog, Plan};
-use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::Channel;
@@ -212,7 +211,7 @@ pub(super) fn watch(
         exec_log,
         limits: limits.all,
     }));
-    let broker = match network::broker(plan, network, execs.notes(), init.pid) {
+    let broker = match network::broker(plan, network, execs.notes()) {
         Ok(broker) => broker,
         Err(error) => return Err(end_unstarted(error, sandbox, execs)),
     };
