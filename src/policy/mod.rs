@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binds;
+mod closure;
 mod copies;
 mod draft;
 mod environment;
@@ -333,6 +334,7 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     };
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
+        closure::refuse(draft, &need, &program.path)?;
         draft.add_program_part(need)?;
     }
     Ok(program.path)

@@ -64,6 +64,7 @@ impl Saying<'_> {
             git,
             host_files,
             tools,
+            nix_closure,
             state,
             state_readonly,
             state_private,
@@ -87,6 +88,7 @@ impl Saying<'_> {
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
+        self.scalar(&mut to.nix_closure, nix_closure.as_ref(), |path| path.as_str().into());
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_private, state_private.as_deref(), |path| path.as_str().into());

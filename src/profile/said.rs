@@ -33,6 +33,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         git,
         host_files,
         tools,
+        nix_closure,
         state,
         state_readonly,
         state_private,
@@ -58,6 +59,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("git", git.as_ref(), word);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
+    all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path.as_str()));
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
@@ -223,7 +225,7 @@ pub(super) mod tests {
     /// Says each key there is.
     pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
             landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
-            host-files = \"report\"\ntools = [\"/t\"]\n\
+            host-files = \"report\"\ntools = [\"/t\"]\nnix-closure = \"/c\"\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\

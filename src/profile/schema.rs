@@ -45,6 +45,9 @@ pub struct Profile {
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,
+    /// A file that lists paths of a Nix store, one a line: nothing else of that store is visible.
+    #[schemars(with = "Option<String>")]
+    pub nix_closure: Option<Spanned<HostPath>>,
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,

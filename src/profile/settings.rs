@@ -88,6 +88,8 @@ pub struct Settings {
     pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].
     pub tools: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::nix_closure`].
+    pub nix_closure: Option<Settled<String>>,
     /// See [`super::schema::Profile::state`].
     pub state: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_readonly`].
