@@ -27,7 +27,7 @@ fn headless() {
 
 #[test]
 fn headless_failure_arrives_as_the_agents_own_code() {
-    COPILOT.fails(&["-p", "Make the file.", "--no-such-option"], 1, "--no-such-option");
+    COPILOT.fails(&["--no-such-option"], 1, "no-such-option");
 }
 
 #[test]

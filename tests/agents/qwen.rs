@@ -26,7 +26,7 @@ fn headless() {
 
 #[test]
 fn headless_failure_arrives_as_the_agents_own_code() {
-    QWEN.fails(&["-p", "--no-such-option"], 1, "no-such-option");
+    QWEN.fails(&["--no-such-option"], 1, "such-option");
 }
 
 #[test]
