@@ -56,6 +56,9 @@ let
     // extraProfile
     // {
       extends = [ base ] ++ extraProfile.extends or [ ];
+      agent = extraProfile.agent or { } // {
+        command = [ "${package}/bin/${program}" ] ++ args;
+      };
     }
     // (
       if closure then
@@ -75,9 +78,7 @@ pkgs.runCommand name
       export PATH=${
         lib.concatMapStrings (tool: "${lib.makeBinPath [ tool ]}:") tools
       }''${PATH:-/usr/bin:/bin}:${lib.makeBinPath basics}
-      exec ${lib.getExe claudebox} run --profile @out@/share/claudebox/${name}.toml -- ${
-        lib.escapeShellArgs ([ "${package}/bin/${program}" ] ++ args)
-      } "$@"
+      exec ${lib.getExe claudebox} run @out@/share/claudebox/${name}.toml -- "$@"
     '';
     passAsFile = [
       "base"

@@ -146,7 +146,7 @@ pub enum Command {
 /// `claudebox run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
+    /// A profile that names an agent (`claude`, `demo`, `shell`, ...), or its `.toml` file.
     #[arg(value_name = "AGENT", conflicts_with = "profile")]
     pub agent: Option<String>,
     /// With AGENT: arguments for it. Without: the command to run.
