@@ -3,6 +3,7 @@
 //! each step in turn as a call of the agent's own tool, then a closing text. It must never reach out
 //! itself, and keeps every request for the test to read.
 
+mod chat;
 mod gemini;
 mod http;
 pub(crate) mod login;
@@ -106,7 +107,12 @@ impl ModelServer {
         let mut results = Vec::new();
         for request in self.requests() {
             let body = &request.body;
-            let texts = [messages::results(body), gemini::results(body), responses::results(body)];
+            let texts = [
+                chat::results(body),
+                gemini::results(body),
+                messages::results(body),
+                responses::results(body),
+            ];
             for text in texts.concat() {
                 if !results.contains(&text) {
                     results.push(text);
@@ -138,6 +144,7 @@ fn answer(request: &Request, script: &Script, login: &Login) -> Answer {
             .or_else(|| messages::answer(&request.method, path, &request.body, script))
             .or_else(|| gemini::answer(&request.method, path, &request.body, script))
             .or_else(|| responses::answer(&request.method, path, &request.body, script))
+            .or_else(|| chat::answer(&request.method, path, &request.body, script))
             .unwrap_or_else(|| {
                 let error = json!({"type": "not_found_error", "message": "not faked"});
                 Answer::json("404 Not Found", &json!({"type": "error", "error": error}))
