@@ -73,7 +73,8 @@ with_own_nix() {
         fi ;;
         esac
     done
-    mkdir -p "$scratch/nix"
+    # Without the second directory an ordinary user's Nix would make itself a chroot elsewhere.
+    mkdir -p "$scratch/nix/store" "$scratch/nix/var/nix"
     exec bwrap "${arguments[@]}" --bind "$scratch/nix" /nix -- "$0" inside "$scratch"
 }
 
@@ -88,7 +89,6 @@ says() { grep -qxF -- "$1" "$scratch/said" || fail "no line \`$1\` in: $(cat "$s
 
 inside() {
     cd "$scratch/checkout"
-    mkdir -p "$scratch/flake"
     export NIX_CONFIG="build-users-group =
 experimental-features = nix-command flakes
 sandbox = false
@@ -109,6 +109,9 @@ warn-dirty = false"
 
     say "nix flake check, for each of the systems"
     nix flake check "${offline[@]}" "$here" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
+    # Since Nix 2.17 only this system is looked at without a flag; before, there was no flag.
+    nix flake check "${offline[@]}" --no-build --all-systems "$here" 2>"$scratch/errors" ||
+        grep -q "unrecognised flag '--all-systems'" "$scratch/errors" || fail "$(cat "$scratch/errors")"
 
     say "nix run .#claudebox -- --version"
     local version
