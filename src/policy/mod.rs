@@ -12,7 +12,7 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod guard;
-mod home;
+pub(crate) mod home;
 mod host_files;
 pub mod invocation;
 mod layout;

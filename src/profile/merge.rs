@@ -139,11 +139,12 @@ impl Saying<'_> {
     }
 
     fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {
-        let Some(Agent { command, note, programs: _, tool_marker, helpers, shell }) = agent else {
+        let Some(Agent { command, note, programs, tool_marker, helpers, shell }) = agent else {
             return;
         };
         self.scalar(&mut to.command, command.as_ref(), |argv| argv.as_slice().to_vec());
         self.scalar(&mut to.note, note.as_ref(), Clone::clone);
+        self.list(&mut to.programs, programs.as_deref(), |name| name.as_str().into());
         self.scalar(&mut to.tool_marker, tool_marker.as_ref(), |name| name.as_str().into());
         self.list(&mut to.helpers, helpers.as_deref(), |name| name.as_str().into());
         self.scalar(&mut to.shell, shell.as_ref(), |argv| argv.as_slice().to_vec());

@@ -15,8 +15,8 @@ static CODEX: Drive = Drive {
     shares: &[".codex/auth.json"],
     litter: &[],
     model: "api.openai.com",
-    // A list of models.
-    besides: &["chatgpt.com"],
+    // A list of models; in a terminal, a tip of the day.
+    besides: &["chatgpt.com", "raw.githubusercontent.com"],
     refused: &[],
     status: "\"exit_code\":3",
 };

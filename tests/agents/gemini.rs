@@ -15,7 +15,8 @@ static GEMINI: Drive = Drive {
     shares: &[],
     litter: &[],
     model: "generativelanguage.googleapis.com",
-    besides: &[],
+    // Whether there is a newer one, which only its settings switch off.
+    besides: &["registry.npmjs.org"],
     // No variable switches its statistics off.
     refused: &["play.googleapis.com"],
     status: "Exit Code: 3",

@@ -15,8 +15,10 @@ mod claude;
 mod codex;
 #[path = "../common/mod.rs"]
 mod common;
+mod copilot;
 mod drive;
 mod gemini;
 mod opencode;
+mod qwen;
 mod record;
 mod table;

@@ -15,8 +15,9 @@ static OPENCODE: Drive = Drive {
     shares: &[],
     litter: &[".git/opencode"],
     model: "api.openai.com",
-    besides: &[],
-    refused: &["registry.npmjs.org"],
+    // Types for plugins, which only a setting of npm's, everybody's, switches off.
+    besides: &["registry.npmjs.org"],
+    refused: &[],
     // It is not told, where the output is empty.
     status: "no output",
 };
