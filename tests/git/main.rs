@@ -11,3 +11,4 @@
 mod common;
 mod inside;
 mod refused;
+mod worktree;
