@@ -204,9 +204,11 @@ mod tests {
         let both = Action::Held { why: Why::BothMoved };
         let host = (on("main"), 1, Some("c"), false);
         assert_eq!(decide(base(), committed(), host, &move_, &move_), held(Why::Staged));
-        let host = (on("main"), 3, Some("c"), true);
-        assert_eq!(decide(base(), committed(), host, &both, &both), held(Why::BothMoved));
+        let host = || (on("main"), 3, Some("c"), true);
         let staged = || (on("main"), 2, Some("b"), false);
+        assert_eq!(decide(base(), staged(), host(), &both, &both), held(Why::BothMoved));
+        // That the branch is held is said of the branch.
+        assert_eq!(decide(base(), committed(), host(), &both, &both), Checkout::Nothing);
         let host = || (on("mine"), 1, Some("a"), true);
         assert_eq!(decide(base(), staged(), host(), &stay, &move_), held(Why::Switched));
         // Nothing is staged inside: the commit is on its branch, which is not checked out here.

@@ -318,8 +318,8 @@ mod tests {
                 prop_assert!(host.as_ref().is_none_or(kept), "{:?}", action);
                 // Only what the user left alone is rewritten or deleted.
                 prop_assert!(action.backup().is_none() || host == base);
-                let creates = matches!(action, Action::Create { .. });
-                prop_assert!(!is_tag || creates);
+                let made = matches!(action, Action::Create { .. });
+                prop_assert!(!is_tag || made);
             }
         }
 
