@@ -4,6 +4,7 @@
 mod allow;
 mod ls;
 mod net;
+mod profile_new;
 mod verify;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ use crate::policy::project::{self, GitEntry};
 use crate::profile::ask_trust;
 use crate::profile::command as profiles;
 use crate::profile::config::Config;
+use crate::profile::diff::diff as profile_diff;
 use crate::profile::library::Library;
 use crate::profile::schema::Git;
 use crate::session::inside::{self, Inside};
@@ -202,6 +204,10 @@ pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
         ProfileCommand::List => profiles::list(&library, out),
         ProfileCommand::Show { name } => profiles::show(&library, &host.cwd, name, out),
         ProfileCommand::Check { names } => profiles::check(&library, &host.cwd, names, out),
+        ProfileCommand::Diff { left, right } => {
+            return profile_diff(&library, &host.cwd, [left, right], out);
+        }
+        ProfileCommand::New(args) => return profile_new::new(args, &library, host, out),
         ProfileCommand::Path { name } => profiles::path(&library, name.as_deref(), out),
     }?;
     Ok(0)

@@ -19,6 +19,7 @@ mod hex;
 pub mod host;
 pub mod host_files;
 mod json_file;
+mod learn;
 pub mod log;
 pub mod network;
 mod nofollow;

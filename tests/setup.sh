@@ -2,7 +2,8 @@
 # Installs what building, the demo and the tests need. Idempotent, and quick when all is there.
 #
 #   tests/setup.sh run     bubblewrap, tmux, git: enough for `claudebox` and its demo
-#   tests/setup.sh test    also compilers, tracers, node, the unprivileged test user and the agents
+#   tests/setup.sh test    also compilers, tracers, node and the unprivileged test user; the agents are
+#                          installed by the tests that drive them (tests/common/agent.rs)
 #
 # On Debian and Ubuntu it calls apt-get (through sudo when not root). Anywhere else it installs
 # nothing and says exactly what is missing. It never removes or reconfigures anything.
@@ -77,7 +78,6 @@ run)
 test)
     install_packages "${build[@]}" "${run[@]}" "${test[@]}"
     test_user
-    tests/agents/install.sh
     tests/clients/install-sshd.sh
     ;;
 *)

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binds;
+mod closure;
 mod copies;
 mod draft;
 mod environment;
@@ -11,7 +12,7 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod guard;
-mod home;
+pub(crate) mod home;
 mod host_files;
 pub mod invocation;
 mod layout;
@@ -19,6 +20,7 @@ mod leads;
 pub mod limits;
 pub mod mount;
 mod network;
+mod note;
 mod parts;
 pub mod paths;
 mod private_git;
@@ -155,6 +157,7 @@ pub fn resolve(
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
+    note::file(&mut draft)?;
     if let Network::Allow(allow) = &network.value {
         resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
     }
@@ -307,8 +310,8 @@ const SHELL: &str = "$SHELL";
 /// The agent's command with what was typed behind it; or what was typed.
 fn argv(draft: &Draft<'_>) -> Result<Vec<OsString>> {
     let (settings, invocation) = (draft.settings, draft.invocation);
-    let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
-    let mut command: Vec<OsString> = command.collect();
+    let words = settings.command.iter().flat_map(|command| &command.value);
+    let mut command: Vec<OsString> = words.map(|word| note::filled(word, draft)).collect();
     if let Some(first) = command.first_mut().filter(|first| *first == SHELL) {
         *first = environment::login_shell(draft);
     }
@@ -337,6 +340,7 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     };
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
+        closure::refuse(draft, &need, &program.path)?;
         draft.add_program_part(need)?;
     }
     Ok(program.path)

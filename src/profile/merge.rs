@@ -65,6 +65,7 @@ impl Saying<'_> {
             git_trailer,
             host_files,
             tools,
+            nix_closure,
             state,
             state_readonly,
             state_private,
@@ -89,6 +90,7 @@ impl Saying<'_> {
         self.scalar(&mut to.git_trailer, git_trailer.as_ref(), |value| *value);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
+        self.scalar(&mut to.nix_closure, nix_closure.as_ref(), |path| path.as_str().into());
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_private, state_private.as_deref(), |path| path.as_str().into());
@@ -139,10 +141,12 @@ impl Saying<'_> {
     }
 
     fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {
-        let Some(Agent { command, programs: _, tool_marker, helpers, shell }) = agent else {
+        let Some(Agent { command, note, programs, tool_marker, helpers, shell }) = agent else {
             return;
         };
         self.scalar(&mut to.command, command.as_ref(), |argv| argv.as_slice().to_vec());
+        self.scalar(&mut to.note, note.as_ref(), Clone::clone);
+        self.list(&mut to.programs, programs.as_deref(), |name| name.as_str().into());
         self.scalar(&mut to.tool_marker, tool_marker.as_ref(), |name| name.as_str().into());
         self.list(&mut to.helpers, helpers.as_deref(), |name| name.as_str().into());
         self.scalar(&mut to.shell, shell.as_ref(), |argv| argv.as_slice().to_vec());

@@ -49,6 +49,9 @@ pub struct Profile {
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,
+    /// A file that lists paths of a Nix store, one a line: nothing else of that store is visible.
+    #[schemars(with = "Option<String>")]
+    pub nix_closure: Option<Spanned<HostPath>>,
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,
@@ -100,8 +103,12 @@ pub struct Profile {
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
     /// `$SHELL` as the first word is the user's shell where it is visible inside, else bash or sh.
+    /// `${PROJECT}` and `${NOTE}` stand for the project's directory and for `note`, in any word.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Argv>>,
+    /// What the agent is told about the sandbox, where its command or a variable says how.
+    #[schemars(with = "Option<String>")]
+    pub note: Option<Spanned<String>>,
     /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
     #[schemars(with = "Option<Vec<String>>")]
     pub programs: Option<Vec<Spanned<ProgramName>>>,

@@ -221,7 +221,7 @@ pub(super) fn watch(
         exec_log,
         limits: limits.all,
     }));
-    let broker = match network::broker(plan, network, execs.notes(), init.pid) {
+    let broker = match network::broker(plan, network, execs.notes()) {
         Ok(broker) => broker,
         Err(error) => return Err(end_unstarted(error, sandbox, execs)),
     };

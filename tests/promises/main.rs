@@ -10,6 +10,7 @@
 
 mod a_agent_state;
 mod a_login;
+mod a_planted;
 mod built;
 #[path = "../common/mod.rs"]
 mod common;
