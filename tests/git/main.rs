@@ -16,3 +16,4 @@ mod sync_attacks;
 mod sync_killed;
 mod sync_rules;
 mod sync_session;
+mod worktree;
