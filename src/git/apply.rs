@@ -249,17 +249,15 @@ impl Apply<'_> {
             if let (Some(backup), Some(old)) = (&one.backup, &one.old) {
                 put(&mut input, backup, old, None);
             }
-            match &one.new {
-                Some(new) => {
-                    put(&mut input, &one.name, new, Some(one.old.as_ref().unwrap_or(&none)))
-                }
-                None => {
-                    input.extend_from_slice(b"option no-deref\0delete ");
-                    input.extend_from_slice(&one.name.0);
-                    input.push(0);
-                    input.extend_from_slice(one.old.as_ref().unwrap_or(&none).as_str().as_bytes());
-                    input.push(0);
-                }
+            let old = one.old.as_ref().unwrap_or(&none);
+            if let Some(new) = &one.new {
+                put(&mut input, &one.name, new, Some(old));
+            } else {
+                input.extend_from_slice(b"option no-deref\0delete ");
+                input.extend_from_slice(&one.name.0);
+                input.push(0);
+                input.extend_from_slice(old.as_str().as_bytes());
+                input.push(0);
             }
         }
         input.extend_from_slice(b"prepare\0commit\0");

@@ -269,8 +269,7 @@ pub(super) fn run(
     let status = child.wait().map_err(failed)?;
     let (output, words) = match said {
         Ok(said) if ended.map_err(failed)? => said,
-        Ok(_) => return Err(too_late(what, limits.time)),
-        Err(Broken::Late) => return Err(too_late(what, limits.time)),
+        Ok(_) | Err(Broken::Late) => return Err(too_late(what, limits.time)),
         Err(Broken::TooMuch) => {
             let most = limits.output >> 20;
             return Err(Error::launcher(format!("cannot {what}: git says more than {most} MiB")));
@@ -382,7 +381,7 @@ fn wait(
 
 /// Reads what there is now; `false` when there will be no more.
 fn read(from: &mut impl io::Read, to: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = [0; 16 << 10];
     match from.by_ref().read(&mut buffer) {
         Ok(0) => Ok(false),
         Ok(count) => {

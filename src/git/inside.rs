@@ -99,10 +99,8 @@ fn refs(below: &str) -> String {
 /// Copied by git, as a blob, since a box need not have another program. The commit is made in the name
 /// of nobody at a fixed time: of the same index it is the same commit.
 fn all() -> String {
-    let unfinished: String = UNFINISHED
-        .iter()
-        .map(|(name, _)| format!("test ! -e {name} || printf '%s\\n' {name}\n"))
-        .collect();
+    let unfinished =
+        UNFINISHED.map(|(name, _)| format!("test ! -e {name} || printf '%s\\n' {name}\n")).concat();
     format!(
         "{refs}{end}\
          git symbolic-ref -q HEAD || :\n\

@@ -41,6 +41,14 @@ pub struct Sync<'a> {
     pub size: Size,
 }
 
+/// Both sides, as they were looked at.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    boxed: &'a Boxed<'a>,
+    inside: &'a Inside,
+    outside: &'a Outside,
+}
+
 /// How far one repository's sync came.
 enum Step {
     Done(Vec<Item>),
@@ -86,8 +94,8 @@ impl Sync<'_> {
             let outside = apply.repository.refs()?;
             let boxed = Boxed::new(record, &self.scratch())?;
             let inside = inside::look(&boxed, Depth::Branches)?;
-            let mut items = Vec::new();
-            self.import(&apply, record, &boxed, &inside, &outside, Vec::new(), &mut items)?;
+            let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
+            let (_, items) = self.import(&apply, record, &looked, Vec::new())?;
             Ok(Told { submodule, items })
         };
         let mut told = Vec::new();
@@ -175,8 +183,8 @@ impl Sync<'_> {
         let boxed = Boxed::new(&apply_record, &self.scratch())?;
         let inside = inside::look(&boxed, Depth::All)?;
         let extra = extra_tips(&record.base, &inside, &outside);
-        let mut items = Vec::new();
-        let refused = self.import(&apply, record, &boxed, &inside, &outside, extra, &mut items)?;
+        let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
+        let (refused, _) = self.import(&apply, record, &looked, extra)?;
         // Only where something is to be decided by it.
         let known = [&record.base.index, &inside.now.index].contains(&&outside.now.index);
         let clean = !known && repository.is_clean()?;
@@ -202,12 +210,9 @@ impl Sync<'_> {
             return Err(error);
         }
         // What came into refs/claudebox is told as what became of it.
-        items.clear();
-        items.extend(decided.items.iter().cloned());
-        let after = match self.carry_out(&apply, record, decided, &outside, &mut items)? {
-            Some(after) => after,
-            None => return Ok(Step::Again),
-        };
+        let mut items = decided.items.clone();
+        let carried = self.carry_out(&apply, record, decided, &outside, &mut items)?;
+        let Some(after) = carried else { return Ok(Step::Again) };
         if after != record.base {
             record.base.clone_from(&after);
             agree(after)?;
@@ -220,17 +225,16 @@ impl Sync<'_> {
     }
 
     /// Brings what the agent's refs lead to, and writes it down in refs of claudebox's own. Answers with
-    /// what did not come.
+    /// what did not come, and with what there is to tell.
     fn import(
         &self,
         apply: &Apply<'_>,
         record: &Record,
-        boxed: &Boxed<'_>,
-        inside: &Inside,
-        outside: &Outside,
+        looked: &Looked<'_>,
         extra: Vec<(String, Oid)>,
-        items: &mut Vec<Item>,
-    ) -> Result<BTreeMap<Oid, Why>> {
+    ) -> Result<(BTreeMap<Oid, Why>, Vec<Item>)> {
+        let Looked { boxed, inside, outside } = *looked;
+        let mut items = Vec::new();
         let mut wanted: BTreeMap<Bytes, (Option<&Bytes>, Oid)> = BTreeMap::new();
         for (name, oid) in changed(&record.base, inside, outside) {
             if let Some(kept) = kept_as(self.session, name, oid) {
@@ -267,7 +271,7 @@ impl Sync<'_> {
         if !moves.is_empty() {
             apply.move_own(&moves)?;
         }
-        Ok(refused)
+        Ok((refused, items))
     }
 
     /// Branches that came before and are not there any more: what they had is kept as a backup.

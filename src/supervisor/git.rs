@@ -92,16 +92,16 @@ impl<N: Fn(Event)> Importing<N> {
         let Ok(false) = self.waits(&[], Instant::now() + SHORT) else { return };
         let mut watches: Vec<Watch> =
             self.before.privates.iter().filter_map(|(path, _)| Watch::begin(path).ok()).collect();
-        let watched = watches.len() == self.before.privates.len();
+        let all = watches.len() == self.before.privates.len();
         // What came before the watch did is looked for at once.
         let mut due = Some(Instant::now() + SETTLE);
         loop {
-            let far = Instant::now() + if watched { Duration::from_secs(3600) } else { UNWATCHED };
+            let far = Instant::now() + if all { Duration::from_secs(3600) } else { UNWATCHED };
             match self.waits(&watches, due.unwrap_or(far)) {
                 Ok(false) => {}
                 _ => return,
             }
-            let mut happened = !watched;
+            let mut happened = !all;
             for watch in &mut watches {
                 let fd = PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN);
                 if matches!(ready_by(&mut [fd], Instant::now()), Ok(true)) {
