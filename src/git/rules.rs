@@ -87,6 +87,8 @@ pub enum Why {
         /// What git said, ready for a terminal.
         words: String,
     },
+    /// There are more new refs than come at once.
+    TooMany,
     /// A commit brings a new submodule, and a repository stands where it belongs: git on the host
     /// would run what that names. While the session runs, one can come at any time.
     Gitlink {

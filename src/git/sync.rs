@@ -25,6 +25,9 @@ use crate::error::{Error, Result, Tried as _};
 use crate::session::{directory, lock};
 use crate::visible::visible_path;
 
+/// The most new refs that come at once: each is a file in the user's repository.
+const MOST: usize = 2000;
+
 /// How often it is begun anew because the user changed something meanwhile.
 const PATIENCE: usize = 5;
 
@@ -244,11 +247,16 @@ impl Sync<'_> {
         for (name, oid) in extra {
             wanted.insert(format!("{}{name}", own(self.session)).as_str().into(), (None, oid));
         }
+        // Tags go last, by the order of names.
+        let rest = wanted.keys().nth(MOST).cloned();
+        let rest = rest.map(|first| wanted.split_off(&first)).unwrap_or_default();
         let tips: BTreeSet<Oid> = wanted.values().map(|(_, oid)| oid.clone()).collect();
         let (scratch, size) = (self.scratch(), self.size);
         let (running, lock) = (self.running, apply.lock);
         let import = Import { record, boxed, outside, scratch: &scratch, running, size, lock };
-        let refused = import.bring(&tips)?;
+        let mut refused = import.bring(&tips)?;
+        let left_out = rest.into_values().map(|(_, oid)| oid).filter(|oid| !tips.contains(oid));
+        refused.extend(left_out.map(|oid| (oid, Why::TooMany)));
         let mut moves = Vec::new();
         for (kept, (name, oid)) in &wanted {
             let old = outside.own.get(kept).cloned();

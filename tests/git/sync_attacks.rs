@@ -40,6 +40,7 @@ fn what_is_no_git_directory_ends_the_sync_and_nothing_else() {
     let attacks = [
         ("HEAD", "ln -s /etc/passwd .git/HEAD"),
         ("index", "ln -s /etc/passwd .git/index"),
+        ("HEAD", "echo ref: refs/other/place >.git/HEAD"),
         ("HEAD", "mkfifo .git/HEAD"),
         ("index", "mkfifo .git/index"),
         ("packed-refs", "mkfifo .git/packed-refs"),
@@ -73,6 +74,24 @@ fn is_no_git_directory(user: User, file: &str, attack: &str) {
     repository.agent(&format!("rm -rf .git/{file}; mv ../saved .git/{file} 2>/dev/null || true"));
     assert!(repository.sync().stdout.contains("branch main "));
     repository.is_the_same();
+}
+
+/// Refs without end: each is a file in the user's repository.
+#[test]
+fn so_many_refs_come_at_once_and_not_more() {
+    let repository = Repository::new(users()[0], "");
+    repository.agent(
+        "new=$(git commit-tree -m new HEAD^{tree}); i=0; while test $i -lt 2500; do i=$((i+1)); \
+         echo \"$new refs/tags/t$i\"; done >>.git/packed-refs; git branch first",
+    );
+    let count = || repository.host("git tag | wc -l").stdout.trim().parse::<usize>().unwrap();
+    let said = repository.sync().stdout;
+    assert!(said.contains("branch first is new") && said.contains(" more; "), "{said}");
+    assert_eq!(count(), 2000);
+    // Control: they do come.
+    repository.sync();
+    assert_eq!(count(), 2501);
+    repository.is_sound();
 }
 
 /// A repository that runs a program for whoever asks for its status, as a submodule: where a commit
