@@ -271,7 +271,7 @@ mod tests {
             .user("default", "");
         assert_snapshot!(printed(|out| list(&fixture.library, out)), @r"
         aider    agent  user            a\x1b
-        base            built in        the system read-only, no home, git shared: what every profile builds on
+        base            built in        the system read-only, no home, git private: what every profile builds on
         broken   ?      user            broken: see `claudebox profile check broken`
         claude   agent  built in        Claude Code, logged in as on the host, without permission prompts
         default         built in, user  any command: the project writable, all else hidden or read-only

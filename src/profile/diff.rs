@@ -132,7 +132,7 @@ mod tests {
 
         git
           - "none"      /user/profiles/left.toml:2
-          + "shared"    base.toml (built in):N
+          + "private"   base.toml (built in):N
 
         tools
           - "/a"        /user/profiles/left.toml:3
@@ -168,7 +168,7 @@ mod tests {
         let fixture = Fixture::new();
         fixture
             .user("one", "extends = [\"base\"]\nnetwork.allow = [\"@npm\", \"a.test\"]\n")
-            .user("two", "extends = [\"one\"]\n\nnetwork.allow = [\"a.test\"]\ngit = \"shared\"\n");
+            .user("two", "extends = [\"one\"]\n\nnetwork.allow = [\"a.test\"]\ngit = \"private\"\n");
         assert_eq!(said(&fixture, "one", "two"), (0, String::new()));
         assert_eq!(said(&fixture, "claude", "claude"), (0, String::new()));
     }
