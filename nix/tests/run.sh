@@ -73,7 +73,8 @@ with_own_nix() {
         fi ;;
         esac
     done
-    mkdir -p "$scratch/nix"
+    # Without the second directory an ordinary user's Nix would make itself a chroot elsewhere.
+    mkdir -p "$scratch/nix/store" "$scratch/nix/var/nix"
     exec bwrap "${arguments[@]}" --bind "$scratch/nix" /nix -- "$0" inside "$scratch"
 }
 
@@ -88,7 +89,6 @@ says() { grep -qxF -- "$1" "$scratch/said" || fail "no line \`$1\` in: $(cat "$s
 
 inside() {
     cd "$scratch/checkout"
-    mkdir -p "$scratch/flake"
     export NIX_CONFIG="build-users-group =
 experimental-features = nix-command flakes
 sandbox = false
@@ -109,6 +109,9 @@ warn-dirty = false"
 
     say "nix flake check, for each of the systems"
     nix flake check "${offline[@]}" "$here" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
+    # Since Nix 2.17 only this system is looked at without a flag; before, there was no flag.
+    nix flake check "${offline[@]}" --no-build --all-systems "$here" 2>"$scratch/errors" ||
+        grep -q "unrecognised flag '--all-systems'" "$scratch/errors" || fail "$(cat "$scratch/errors")"
 
     say "nix run .#claudebox -- --version"
     local version
@@ -164,24 +167,36 @@ packages_of_npm() {
 # The wrapped toy, in the sandbox, from the store.
 wrapped() {
     say "a wrapped agent runs in the sandbox"
-    local toy project="$scratch/../project"
-    toy="$(nix build --no-link --json "${offline[@]}" "$here#checks.$system.wrapped" |
-        sed 's/.*"out":"\([^"]*\)".*/\1/')"
+    local project toy all visible
+    project="$(realpath "$scratch/../project")"
+    toy="$(built wrapped)"
+    all="$(find "$(dirname "$toy")" -mindepth 1 -maxdepth 1 -name '[a-z0-9]*' | wc -l)"
     cd "$project"
     rm -f written-by-toy
     [ "$(code_of "$toy/bin/toy-box" -x 'y z')" = 7 ] || fail "toy-box: $(cat "$scratch/said" "$scratch/errors")"
     says 'from the closure'
-    says "arguments: a b ' -x y z"
-    says 'sandbox: 1'
+    says "arguments: a b ' $project -x y z"
+    says 'sandbox: 1 1'
     says 'tool: found'
     says 'no escape'
     [ "$(cat written-by-toy)" = written ] || fail 'the project is not what the agent wrote to'
-    # One that was not wrapped sees the same of the store as everybody.
-    local all visible
-    all="$(find "$(dirname "$toy")" -mindepth 1 -maxdepth 1 | wc -l)"
     visible="$(sed -n 's/^store: //p' "$scratch/said")"
     [ "$visible" -lt "$all" ] || fail "$visible of $all paths of the store are visible: not the closure alone"
+
+    say "without a closure it sees the whole store"
     cd "$scratch/checkout"
+    toy="$(built wrapped.open)"
+    all="$(find "$(dirname "$toy")" -mindepth 1 -maxdepth 1 -name '[a-z0-9]*' | wc -l)"
+    cd "$project"
+    [ "$(code_of "$toy/bin/toy-box")" = 7 ] || fail "toy-box: $(cat "$scratch/said" "$scratch/errors")"
+    says "store: $all"
+    cd "$scratch/checkout"
+}
+
+# The output of a check of the flake.
+built() {
+    nix build --no-link --json "${offline[@]}" "$here#checks.$system.$1" 2>"$scratch/errors" |
+        sed 's/.*"out":"\([^"]*\)".*/\1/'
 }
 
 case "$stage" in

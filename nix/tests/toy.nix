@@ -22,7 +22,7 @@ let
           #!${runtimeShell}
           cat ${word}/word
           echo "arguments: $*"
-          echo "sandbox: $CLAUDEBOX"
+          echo "sandbox: $CLAUDEBOX $TOY"
           echo "store: $(ls ${builtins.storeDir} | wc -l)"
           tool
           echo written > written-by-toy
@@ -51,19 +51,24 @@ let
         cp "$scriptPath" "$out/bin/tool"
         chmod 555 "$out/bin/tool"
       '';
+  wrapped =
+    closure:
+    wrapAgent {
+      inherit pkgs claudebox closure;
+      package = agent;
+      tools = [ tool ];
+      args = [
+        "a b"
+        "'"
+        "\${PROJECT}"
+      ];
+      profile = {
+        extends = [ "base" ];
+        description = "a toy";
+        network.mode = "none";
+      };
+      extraProfile.environment.set.TOY = "1";
+    };
 in
-wrapAgent {
-  inherit pkgs claudebox;
-  package = agent;
-  tools = [ tool ];
-  args = [
-    "a b"
-    "'"
-  ];
-  profile = {
-    extends = [ "base" ];
-    description = "a toy";
-    network.mode = "none";
-  };
-  extraProfile.environment.set.TOY = "1";
-}
+# `open`: the same without a closure, which sees the whole store.
+wrapped true // { open = wrapped false; }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Apply<'a> {
     pub directory: &'a Path,
     /// The session's id.
     pub session: &'a str,
+    /// The lock of the session's syncs.
+    pub lock: BorrowedFd<'a>,
 }
 
 /// How long git may take to compare the files of a work tree.
@@ -238,7 +241,8 @@ impl Apply<'_> {
         moves: &[&Move],
         options: &[&str],
     ) -> Result<std::result::Result<(), String>> {
-        let mut input = Vec::new();
+        // Without the last word nothing is done: we may be killed before it.
+        let mut input = b"start\0".to_vec();
         for one in moves {
             let Some(any) = one.new.as_ref().or(one.old.as_ref()) else { continue };
             let none = any.none();
@@ -258,11 +262,12 @@ impl Apply<'_> {
                 }
             }
         }
+        input.extend_from_slice(b"prepare\0commit\0");
         let message = self.message();
         let call = self.repository.call("move the refs");
         let outcome =
             call.args(["update-ref", "-m", &message]).args(options).args(["--stdin", "-z"]);
-        let outcome = outcome.input(input).outcome()?;
+        let outcome = outcome.input(input).outlives_us(self.lock)?.outcome()?;
         Ok(if outcome.status.success() { Ok(()) } else { Err(outcome.words) })
     }
 
@@ -289,6 +294,7 @@ impl Apply<'_> {
                 call.args(["update-ref", "--no-deref", "-m", &message, HEAD, oid.as_str()])
             }
         }
+        .outlives_us(self.lock)?
         .outcome()?;
         if !outcome.status.success() {
             failures.push((HEAD.into(), Why::Git { words: outcome.words }));
@@ -332,6 +338,7 @@ impl Apply<'_> {
             .repository
             .call_at_work("store a stash")
             .args(["stash", "store", "-q", "-m", &message, oid.as_str()])
+            .outlives_us(self.lock)?
             .outcome()?;
         let why = || Why::Git { words: outcome.words.clone() };
         Ok(if outcome.status.success() { Ok(()) } else { Err(why()) })

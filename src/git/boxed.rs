@@ -9,10 +9,13 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::Signal;
+
 use super::call::{self, Limits, Outcome};
 use super::record::Record;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::sys::process;
 
 /// Where the private git directory is in the box.
 pub const GIT_DIR: &str = "/g";
@@ -80,6 +83,7 @@ impl<'a> Boxed<'a> {
             "-c",
             &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags()),
         ]);
+        process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
         call::run(command, what, b"", limits)
     }

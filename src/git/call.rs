@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Tried as _};
 use crate::sys::{pidfd, process};
 use crate::visible::visible;
 
@@ -46,7 +46,7 @@ const SAID: [(&str, &str); 8] = [
 ];
 
 /// What no configuration can have run. A value on the command line is obeyed before every file.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 14] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.alternateRefsCommand=true",
@@ -57,6 +57,9 @@ const FLAGS: [&str; 12] = [
     "maintenance.auto=false",
     "log.showSignature=false",
     "protocol.version=2",
+    // Milliseconds: another git of the user's may be at work.
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=5000",
     // Nothing is fetched from anywhere but a path.
     "protocol.allow=never",
     "protocol.file.allow=always",
@@ -73,6 +76,7 @@ pub struct Call {
     configuration: Vec<(OsString, OsString)>,
     input: Vec<u8>,
     limits: Limits,
+    lock: Option<OwnedFd>,
 }
 
 /// What a call may take.
@@ -117,6 +121,7 @@ impl Call {
             configuration: Vec::new(),
             input: Vec::new(),
             limits: Limits::default(),
+            lock: None,
         }
     }
 
@@ -176,6 +181,17 @@ impl Call {
         self
     }
 
+    /// Has it go on when we are killed, and hold this lock until it is done: git that is killed while it
+    /// changes refs leaves locks behind, which nobody takes away.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn outlives_us(mut self, lock: BorrowedFd<'_>) -> Result<Self> {
+        let lock = lock.try_clone_to_owned();
+        self.lock = Some(lock.tried(|| format!("{}: keep the lock", self.what))?);
+        Ok(self)
+    }
+
     /// Makes the call; answers with what it printed.
     ///
     /// # Errors
@@ -206,6 +222,10 @@ impl Call {
             command.args(["-c", flag]);
         }
         command.args(self.options).args(self.arguments);
+        match self.lock {
+            Some(lock) => process::outlive(&mut command, lock),
+            None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
+        }
         run(command, &self.what, &self.input, self.limits)
     }
 }
@@ -223,7 +243,7 @@ impl Outcome {
 }
 
 /// Runs a command within its limits, in a process group of its own, which is killed with everything
-/// in it where the command takes too long.
+/// in it where the command takes too long. Whether it outlives us is the caller's to say.
 pub(super) fn run(
     mut command: Command,
     what: &str,
@@ -233,7 +253,6 @@ pub(super) fn run(
     let failed = |err: io::Error| Error::launcher(format!("cannot {what}: {err}"));
     let end = Instant::now() + limits.time;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    process::signal_at_our_end(&mut command, Signal::SIGKILL);
     process::limit(&mut command, limits.file_size, limits.memory);
     let program = visible(command.get_program().as_encoded_bytes());
     let mut child = command.spawn().map_err(|err| {

@@ -3,7 +3,7 @@
 //! object come that the quarantine has not taken, nor a commit that brings a submodule of the agent's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -36,6 +36,8 @@ pub struct Import<'a> {
     pub running: bool,
     /// What it may take.
     pub size: Size,
+    /// The lock of the session's syncs.
+    pub lock: BorrowedFd<'a>,
 }
 
 impl Import<'_> {
@@ -129,6 +131,7 @@ impl Import<'_> {
             .arg(quarantine.path())
             .input(names)
             .limits(Limits { time: self.size.time, ..Limits::default() })
+            .outlives_us(self.lock)?
             .run()?;
         Ok(())
     }

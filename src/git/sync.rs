@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use super::apply::{self, Apply, Failures};
@@ -54,19 +55,19 @@ impl Sync<'_> {
     /// When it cannot be done; nothing of the host's is left half done then that the next sync does not
     /// see to.
     pub fn all(&self) -> Result<Option<Vec<Told>>> {
-        let Some((mut record, _lock)) = self.begin()? else { return Ok(None) };
+        let Some((mut record, lock)) = self.begin()? else { return Ok(None) };
         let mut told = Vec::new();
         let root = record.work_tree.clone();
         for at in 0..record.submodules.len() {
             let mut submodule = record.submodules[at].clone();
-            let items = self.repository(&mut submodule, &mut |base| {
+            let items = self.repository(&mut submodule, &lock, &mut |base| {
                 record.submodules[at].base = base;
                 self.write(&record)
             })?;
             told.push(Told { submodule: Some(below(&root, &submodule)), items });
         }
         let mut project = record.clone();
-        let items = self.repository(&mut project, &mut |base| {
+        let items = self.repository(&mut project, &lock, &mut |base| {
             record.base = base;
             self.write(&record)
         })?;
@@ -79,13 +80,14 @@ impl Sync<'_> {
     /// # Errors
     /// As of [`Sync::all`].
     pub fn branches(&self) -> Result<Option<Vec<Told>>> {
-        let Some((record, _lock)) = self.begin()? else { return Ok(None) };
+        let Some((record, lock)) = self.begin()? else { return Ok(None) };
         let one = |record: &Record, submodule| -> Result<Told> {
-            let outside = Repository::of(record).refs()?;
+            let apply = self.apply(record, &lock);
+            let outside = apply.repository.refs()?;
             let boxed = Boxed::new(record, &self.scratch())?;
             let inside = inside::look(&boxed, Depth::Branches)?;
             let mut items = Vec::new();
-            self.import(record, &boxed, &inside, &outside, Vec::new(), &mut items)?;
+            self.import(&apply, record, &boxed, &inside, &outside, Vec::new(), &mut items)?;
             Ok(Told { submodule, items })
         };
         let mut told = Vec::new();
@@ -102,7 +104,7 @@ impl Sync<'_> {
         let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
         let Some(mut record) = Record::read(self.directory) else { return Ok(None) };
         directory::make_private(&self.scratch())?;
-        self.replay(&mut record)?;
+        self.replay(&mut record, &lock)?;
         Ok(Some((record, lock)))
     }
 
@@ -114,7 +116,7 @@ impl Sync<'_> {
         record.write(self.directory).tried(|| "write down what was synced")
     }
 
-    fn replay(&self, record: &mut Record) -> Result<()> {
+    fn replay(&self, record: &mut Record, lock: &File) -> Result<()> {
         let Some(journal) = Journal::left(self.directory) else { return Ok(()) };
         let one = if record.git_dir == journal.git_dir {
             Some(&mut *record)
@@ -127,7 +129,7 @@ impl Sync<'_> {
             return Err(Error::launcher(what));
         };
         let of = one.clone();
-        let apply = self.apply(&of);
+        let apply = self.apply(&of, lock);
         if let Some((journal, _)) = apply::replay(&apply, journal)? {
             one.base = journal.after;
             self.write(record)?;
@@ -136,19 +138,21 @@ impl Sync<'_> {
         Ok(())
     }
 
-    fn apply<'r>(&'r self, record: &'r Record) -> Apply<'r> {
+    fn apply<'r>(&'r self, record: &'r Record, lock: &'r File) -> Apply<'r> {
         let repository = Repository::of(record);
-        Apply { repository, directory: self.directory, session: self.session }
+        let lock = lock.as_fd();
+        Apply { repository, directory: self.directory, session: self.session, lock }
     }
 
     /// Syncs one repository. `agree` writes the new base down.
     fn repository(
         &self,
         record: &mut Record,
+        lock: &File,
         agree: &mut dyn FnMut(Base) -> Result<()>,
     ) -> Result<Vec<Item>> {
         for _ in 0..PATIENCE {
-            if let Step::Done(items) = self.attempt(record, agree)? {
+            if let Step::Done(items) = self.attempt(record, lock, agree)? {
                 return Ok(items);
             }
         }
@@ -160,10 +164,11 @@ impl Sync<'_> {
     fn attempt(
         &self,
         record: &mut Record,
+        lock: &File,
         agree: &mut dyn FnMut(Base) -> Result<()>,
     ) -> Result<Step> {
         let apply_record = record.clone();
-        let apply = self.apply(&apply_record);
+        let apply = self.apply(&apply_record, lock);
         let repository = apply.repository;
         let outside = repository.look()?;
         let commit = repository.commit()?;
@@ -171,7 +176,7 @@ impl Sync<'_> {
         let inside = inside::look(&boxed, Depth::All)?;
         let extra = extra_tips(&record.base, &inside, &outside);
         let mut items = Vec::new();
-        let refused = self.import(record, &boxed, &inside, &outside, extra, &mut items)?;
+        let refused = self.import(&apply, record, &boxed, &inside, &outside, extra, &mut items)?;
         // Only where something is to be decided by it.
         let known = [&record.base.index, &inside.now.index].contains(&&outside.now.index);
         let clean = !known && repository.is_clean()?;
@@ -218,6 +223,7 @@ impl Sync<'_> {
     /// what did not come.
     fn import(
         &self,
+        apply: &Apply<'_>,
         record: &Record,
         boxed: &Boxed<'_>,
         inside: &Inside,
@@ -236,8 +242,8 @@ impl Sync<'_> {
         }
         let tips: BTreeSet<Oid> = wanted.values().map(|(_, oid)| oid.clone()).collect();
         let (scratch, size) = (self.scratch(), self.size);
-        let import =
-            Import { record, boxed, outside, scratch: &scratch, running: self.running, size };
+        let (running, lock) = (self.running, apply.lock);
+        let import = Import { record, boxed, outside, scratch: &scratch, running, size, lock };
         let refused = import.bring(&tips)?;
         let mut moves = Vec::new();
         for (kept, (name, oid)) in &wanted {
@@ -259,7 +265,7 @@ impl Sync<'_> {
         }
         moves.extend(self.gone(inside, outside));
         if !moves.is_empty() {
-            self.apply(record).move_own(&moves)?;
+            apply.move_own(&moves)?;
         }
         Ok(refused)
     }

@@ -271,12 +271,12 @@ fn what_the_agents_configuration_names_does_not_run() {
         let repository = Repository::new(user, "");
         let ran = repository.place.root().join("ran");
         repository.agent(
-            "printf '#!/bin/sh\\necho ran >>%s\\nexec \"$@\"\\n' $PWD/../ran >../run; chmod +x ../run\n\
+            "printf '#!/bin/sh\\necho ran >>%s\\nexec \"$@\"\\n' $PWD/../ran >../evil; chmod +x ../evil\n\
              echo x >>f1; git commit -qam x; echo '* filter=f diff=f' >.git/info/attributes\n\
              mkdir -p .git/hooks; for hook in post-checkout post-index-change reference-transaction pre-commit; do \
-                 cp ../run .git/hooks/$hook; done\n\
-             cat >>.git/config <<END\n[core]\nfsmonitor = $PWD/../run\n[uploadpack]\npackObjectsHook = $PWD/../run\n\
-             [filter \"f\"]\nclean = $PWD/../run\nsmudge = $PWD/../run\n[diff \"f\"]\ntextconv = $PWD/../run\nEND",
+                 cp ../evil .git/hooks/$hook; done\n\
+             cat >>.git/config <<END\n[core]\nfsmonitor = $PWD/../evil\n[uploadpack]\npackObjectsHook = $PWD/../evil\n\
+             [filter \"f\"]\nclean = $PWD/../evil\nsmudge = $PWD/../evil\n[diff \"f\"]\ntextconv = $PWD/../evil\nEND",
         );
         repository.host("rm -f ../ran");
         assert!(repository.sync().stdout.contains("branch main "));
