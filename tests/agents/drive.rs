@@ -243,7 +243,7 @@ impl Scene {
         }
     }
 
-    fn nothing_outside_has_changed(&self) {
+    pub(crate) fn nothing_outside_has_changed(&self) {
         let (drive, root) = (self.drive, self.place.root());
         let project = drive.litter.iter().map(|name| format!("project/{name}"));
         let home = drive.shares.iter().map(|name| format!("home/{name}"));
@@ -263,7 +263,7 @@ impl Scene {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    fn record(&self, what: &str) {
+    pub(crate) fn record(&self, what: &str) {
         let refused = Log::latest(&self.place).refused().map(|it| it.host.clone()).collect();
         record::driven(self.drive.name, what, self.place.user(), self.world.asked(), refused);
     }
