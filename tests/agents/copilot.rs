@@ -17,6 +17,8 @@ static COPILOT: Drive = Drive {
     model: "api.githubcopilot.com",
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "3",
 };
 
