@@ -219,7 +219,7 @@ mod tests {
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
             state-sync = { \"~/s.json\" = [\"k\"] }\n\
-            agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
+            agent = { command = [\"a\"], note = \"n\", programs = [\"a\"], tool-marker = \"A\", \
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
             hide = [\"/h\"] }\nenvironment = { pass = [\"P\"], set = { S = \"1\" }, \

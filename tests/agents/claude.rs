@@ -24,6 +24,8 @@ static CLAUDE: Drive = Drive {
     model: "api.anthropic.com",
     besides: &[],
     refused: &[],
+    resume: &["--continue", "-p", "Go on."],
+    told: true,
     status: "Exit code 3",
 };
 

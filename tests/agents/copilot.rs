@@ -20,6 +20,8 @@ const COPILOT: Drive = Drive {
     model: "api.githubcopilot.com",
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "3",
 };
 
