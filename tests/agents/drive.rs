@@ -168,7 +168,7 @@ impl Scene {
         Terminal::open(&self.place, (200, 50), &environment, command)
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let mut environment = self.agent.environment(&self.place, &self.world);
         let own = self.drive.environment.iter();
         environment.extend(own.map(|(name, value)| (*name, (*value).to_owned())));
@@ -276,7 +276,7 @@ impl Scene {
         }
     }
 
-    fn nothing_outside_has_changed(&self) {
+    pub(crate) fn nothing_outside_has_changed(&self) {
         let (drive, root) = (self.drive, self.place.root());
         let project = drive.litter.iter().map(|name| format!("project/{name}"));
         let home = drive.shares.iter().map(|name| format!("home/{name}"));
@@ -296,7 +296,7 @@ impl Scene {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    fn record(&self, what: &str) {
+    pub(crate) fn record(&self, what: &str) {
         let refused = Log::latest(&self.place).refused().map(|it| it.host.clone()).collect();
         record::driven(self.drive.name, what, self.place.user(), self.world.asked(), refused);
     }
