@@ -91,6 +91,8 @@ pub enum Command {
     Attach(SessionArg),
     /// Bring back what was set aside when a session ended.
     Keep(KeepArgs),
+    /// Bring a session's commits, branches and index from its own git directory into yours.
+    Sync(SessionArg),
     /// Show the commands that a session executed.
     Log(LogArgs),
     /// Let a running session reach a host from now on.

@@ -31,6 +31,7 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         host_files,
         nix_closure,
         tools,
@@ -70,6 +71,7 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("host-files", host_files.as_ref(), word);
     all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path));
     all.texts("tools", tools);

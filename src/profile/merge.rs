@@ -62,6 +62,7 @@ impl Saying<'_> {
             landlock,
             nested_userns,
             git,
+            git_trailer,
             host_files,
             tools,
             nix_closure,
@@ -86,6 +87,7 @@ impl Saying<'_> {
         self.scalar(&mut to.landlock, landlock.as_ref(), |value| *value);
         self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
+        self.scalar(&mut to.git_trailer, git_trailer.as_ref(), |value| *value);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
         self.scalar(&mut to.nix_closure, nix_closure.as_ref(), |path| path.as_str().into());
@@ -348,7 +350,7 @@ mod tests {
             pass in subsequence(vec!["A", "B", "BB", "C*"], 0..=4),
             deny in subsequence(vec!["A", "B*", "C*"], 0..=3),
             set in subsequence(vec!["A = \"1\"", "BC = \"2\"", "D = \"3\""], 0..=3),
-            git in proptest::option::of(select(vec!["shared", "read-only", "none"])),
+            git in proptest::option::of(select(vec!["private", "shared", "read-only", "none"])),
             docker: Option<bool>,
         ) -> Layer {
             let git = git.map_or(String::new(), |git| format!("git = \"{git}\"\n"));

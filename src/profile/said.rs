@@ -31,6 +31,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         host_files,
         tools,
         nix_closure,
@@ -57,6 +58,7 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
     all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path.as_str()));
@@ -224,13 +226,13 @@ pub(super) mod tests {
 
     /// Says each key there is.
     pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
-            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
             host-files = \"report\"\ntools = [\"/t\"]\nnix-closure = \"/c\"\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
             state-sync = { \"~/s.json\" = [\"k\"] }\n\
-            agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
+            agent = { command = [\"a\"], note = \"n\", programs = [\"a\"], tool-marker = \"A\", \
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
             hide = [\"/h\"] }\nenvironment = { pass = [\"P\"], set = { S = \"1\" }, \

@@ -84,6 +84,8 @@ pub struct Settings {
     pub nested_userns: Option<Settled<bool>>,
     /// See [`super::schema::Profile::git`].
     pub git: Option<Settled<Git>>,
+    /// See [`super::schema::Profile::git_trailer`].
+    pub git_trailer: Option<Settled<bool>>,
     /// See [`super::schema::Profile::host_files`].
     pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].

@@ -159,7 +159,7 @@ impl Scene {
         Terminal::open(&self.place, (200, 50), &environment, command)
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let mut environment = self.agent.environment(&self.place, &self.world);
         let own = self.drive.environment.iter();
         environment.extend(own.map(|(name, value)| (*name, (*value).to_owned())));

@@ -11,7 +11,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod amp;
+mod backlog;
 mod claude;
+mod claude_code_router;
 mod codex;
 #[path = "../common/mod.rs"]
 mod common;
