@@ -81,8 +81,8 @@ fn branches_are_on_the_host_while_the_session_runs_and_the_rest_at_its_end() {
         );
         assert!(output.stderr.contains("git: branch topic is new"), "{}", output.stderr);
         let log = place.claudebox(["log"]).run().code(0).stdout;
-        assert!(log.contains("git  branch topic is at "), "{log}");
-        assert!(log.contains("git  branch topic is checked out"), "{log}");
+        assert!(log.contains("git: branch topic is at "), "{log}");
+        assert!(log.contains("git: branch topic is checked out"), "{log}");
         let events = place.claudebox(["log", "--json"]).run().code(0).stdout;
         for what in ["imported", "forwarded", "created", "checked-out", "staged"] {
             assert!(events.contains(&format!("\"what\":\"{what}\"")), "{what}: {events}");
