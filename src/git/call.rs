@@ -92,9 +92,14 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
+impl Limits {
+    /// Enough for a look at refs, the index or a few objects.
+    pub const USUAL: Self = Self { time: SHORT, output: OUTPUT, file_size: None, memory: None };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: SHORT, output: OUTPUT, file_size: None, memory: None }
+        Self::USUAL
     }
 }
 

@@ -26,7 +26,7 @@ use crate::session::{directory, lock};
 use crate::visible::visible_path;
 
 /// The most new refs that come at once: each is a file in the user's repository.
-const MOST: usize = 2000;
+const MOST: usize = 1000;
 
 /// How often it is begun anew because the user changed something meanwhile.
 const PATIENCE: usize = 5;
@@ -50,6 +50,16 @@ struct Looked<'a> {
     boxed: &'a Boxed<'a>,
     inside: &'a Inside,
     outside: &'a Outside,
+}
+
+/// What came of an import.
+struct Imported {
+    /// What did not come, and why.
+    refused: BTreeMap<Oid, Why>,
+    /// Refs that are too many.
+    left_out: BTreeSet<Bytes>,
+    /// What there is to tell.
+    items: Vec<Item>,
 }
 
 /// How far one repository's sync came.
@@ -98,7 +108,7 @@ impl Sync<'_> {
             let boxed = Boxed::new(record, &self.scratch())?;
             let inside = inside::look(&boxed, Depth::Branches)?;
             let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
-            let (_, items) = self.import(&apply, record, &looked, Vec::new())?;
+            let Imported { items, .. } = self.import(&apply, record, &looked, Vec::new())?;
             Ok(Told { submodule, items })
         };
         let mut told = Vec::new();
@@ -187,7 +197,7 @@ impl Sync<'_> {
         let inside = inside::look(&boxed, Depth::All)?;
         let extra = extra_tips(&record.base, &inside, &outside);
         let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
-        let (refused, _) = self.import(&apply, record, &looked, extra)?;
+        let Imported { refused, left_out, .. } = self.import(&apply, record, &looked, extra)?;
         // Only where something is to be decided by it.
         let known = [&record.base.index, &inside.now.index].contains(&&outside.now.index);
         let clean = !known && repository.is_clean()?;
@@ -206,6 +216,7 @@ impl Sync<'_> {
             commit: commit.as_ref(),
             clean,
             refused: &refused,
+            left_out: &left_out,
             contained: &contained,
             session: self.session,
         });
@@ -227,15 +238,14 @@ impl Sync<'_> {
         Ok(Step::Done(items))
     }
 
-    /// Brings what the agent's refs lead to, and writes it down in refs of claudebox's own. Answers with
-    /// what did not come, and with what there is to tell.
+    /// Brings what the agent's refs lead to, and writes it down in refs of claudebox's own.
     fn import(
         &self,
         apply: &Apply<'_>,
         record: &Record,
         looked: &Looked<'_>,
         extra: Vec<(String, Oid)>,
-    ) -> Result<(BTreeMap<Oid, Why>, Vec<Item>)> {
+    ) -> Result<Imported> {
         let Looked { boxed, inside, outside } = *looked;
         let mut items = Vec::new();
         let mut wanted: BTreeMap<Bytes, (Option<&Bytes>, Oid)> = BTreeMap::new();
@@ -255,8 +265,10 @@ impl Sync<'_> {
         let (running, lock) = (self.running, apply.lock);
         let import = Import { record, boxed, outside, scratch: &scratch, running, size, lock };
         let mut refused = import.bring(&tips)?;
-        let left_out = rest.into_values().map(|(_, oid)| oid).filter(|oid| !tips.contains(oid));
-        refused.extend(left_out.map(|oid| (oid, Why::TooMany)));
+        let left_out = rest.values().filter_map(|(name, _)| (*name).cloned()).collect();
+        // What has no name is not left out by one.
+        let nameless = rest.into_values().filter(|(name, _)| name.is_none()).map(|(_, oid)| oid);
+        refused.extend(nameless.map(|oid| (oid, Why::TooMany)));
         let mut moves = Vec::new();
         for (kept, (name, oid)) in &wanted {
             let old = outside.own.get(kept).cloned();
@@ -279,7 +291,7 @@ impl Sync<'_> {
         if !moves.is_empty() {
             apply.move_own(&moves)?;
         }
-        Ok((refused, items))
+        Ok(Imported { refused, left_out, items })
     }
 
     /// Branches that came before and are not there any more: what they had is kept as a backup.
