@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn lines_of_comments_are_passed_over() {
         let host = "// Managed.\n  // {\n{\"account\":\n// no\n\"// a\\n// b\"}\n//";
-        assert_eq!(content(Some(host), None).unwrap(), serde_json::json!({"account": "// a\n// b"}));
+        assert_eq!(
+            content(Some(host), None).unwrap(),
+            serde_json::json!({"account": "// a\n// b"})
+        );
         assert_eq!(content(Some("{\"account\": 1} // x"), None), None);
     }
 
