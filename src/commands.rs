@@ -4,10 +4,12 @@
 mod allow;
 mod ls;
 mod net;
+mod profile_new;
 mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::time::Duration;
 
 use crate::attack;
 use crate::cli::{
@@ -19,6 +21,7 @@ use crate::doctor;
 use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
+use crate::git::ending;
 use crate::host::{Disk, Host};
 use crate::host_files;
 use crate::log;
@@ -28,7 +31,9 @@ use crate::policy::project;
 use crate::profile::ask_trust;
 use crate::profile::command as profiles;
 use crate::profile::config::Config;
+use crate::profile::diff::diff as profile_diff;
 use crate::profile::library::Library;
+use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
 use crate::trace;
@@ -128,6 +133,16 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
     Ok(0)
 }
 
+/// `claudebox sync`
+pub(crate) fn sync(session: Option<&str>, host: &Host) -> Result<u8> {
+    let Found { session, state, .. } = find(session, host)?;
+    // Of one that crashed something may still live.
+    let running =
+        state.lives() || inside::wait(&session.directory, Duration::ZERO) == Inside::Alive;
+    ending::command(&session, running, &mut anstream::stdout())?;
+    Ok(0)
+}
+
 /// `claudebox log`
 pub(crate) fn log(args: &LogArgs, host: &Host) -> Result<u8> {
     let found = find(args.session.as_deref(), host)?;
@@ -167,6 +182,10 @@ pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
         ProfileCommand::List => profiles::list(&library, out),
         ProfileCommand::Show { name } => profiles::show(&library, &host.cwd, name, out),
         ProfileCommand::Check { names } => profiles::check(&library, &host.cwd, names, out),
+        ProfileCommand::Diff { left, right } => {
+            return profile_diff(&library, &host.cwd, [left, right], out);
+        }
+        ProfileCommand::New(args) => return profile_new::new(args, &library, host, out),
         ProfileCommand::Path { name } => profiles::path(&library, name.as_deref(), out),
     }?;
     Ok(0)

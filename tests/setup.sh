@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 run=(bwrap:bubblewrap tmux:tmux git:git)
 build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
-    nix-instantiate:nix-bin)
+    nix-instantiate:nix-bin git-lfs:git-lfs setpriv:util-linux)
 # The clients of tests/clients, and what they need of the system.
 test+=(ip:iproute2 curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
     javac:default-jdk-headless /usr/lib/python3/dist-packages/pip:python3-pip

@@ -91,6 +91,8 @@ pub enum Command {
     Attach(SessionArg),
     /// Bring back what was set aside when a session ended.
     Keep(KeepArgs),
+    /// Bring a session's commits, branches and index from its own git directory into yours.
+    Sync(SessionArg),
     /// Show the commands that a session executed.
     Log(LogArgs),
     /// Let a running session reach a host from now on.
@@ -99,7 +101,7 @@ pub enum Command {
     Net(NetArgs),
     /// Check that a session's log is complete and unchanged (0 ok, 1 broken, 2 incomplete, 3 cannot verify).
     Verify(VerifyArgs),
-    /// List, show and check profiles.
+    /// List, show, check, compare and make profiles.
     #[command(subcommand)]
     Profile(ProfileCommand),
     /// Trust a project's `.claudebox.toml` as it stands now.
@@ -146,7 +148,7 @@ pub enum Command {
 /// `claudebox run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
+    /// A profile that names an agent (`claude`, `demo`, `shell`, ...), or its `.toml` file.
     #[arg(value_name = "AGENT", conflicts_with = "profile")]
     pub agent: Option<String>,
     /// With AGENT: arguments for it. Without: the command to run.
@@ -289,11 +291,39 @@ pub enum ProfileCommand {
         /// Names or files; all there are if absent.
         names: Vec<PathBuf>,
     },
+    /// Show what differs between two profiles, each with what it extends (0 nothing, 1 something).
+    Diff {
+        /// Name or file.
+        #[arg(value_name = "A")]
+        left: PathBuf,
+        /// Name or file.
+        #[arg(value_name = "B")]
+        right: PathBuf,
+    },
+    /// Write a profile of your own: a commented skeleton, or with a command what one run of it showed.
+    New(NewArgs),
     /// Print where a profile's file is.
     Path {
         /// Name; the user's profile directory if absent.
         name: Option<String>,
     },
+}
+
+/// `claudebox profile new`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NewArgs {
+    /// The profile's name: `claudebox run NAME` runs it.
+    pub name: String,
+    /// Run this command once in this terminal, under the profile `default`, and write what it used; what
+    /// it is refused stays refused, and is written as a comment. Words are split as a shell does it.
+    #[arg(long, value_name = "CMD")]
+    pub from: Option<OsString>,
+    /// Replace a profile of yours, or write beside one that is built in.
+    #[arg(long)]
+    pub force: bool,
+    /// The command to run, or more arguments for that of `--from`.
+    #[arg(last = true, value_name = "ARGV")]
+    pub argv: Vec<OsString>,
 }
 
 /// `claudebox trust`.

@@ -10,7 +10,10 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 
-use super::{Facts, FileFacts, FileKind};
+use super::{Facts, FileFacts, FileKind, Host};
+use crate::error::Result;
+use crate::git;
+use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
 
@@ -44,6 +47,10 @@ impl Facts for Disk {
         let look =
             Look { limits: Limits::START, own_git, packages: false, extra, into: &|_: &[u8]| true };
         walk(project, &look).unwrap_or(Survey { unseen: 1, ..Survey::default() })
+    }
+
+    fn repository(&self, project: &Path, host: &Host) -> Result<Repository> {
+        git::survey::look(project, host)
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

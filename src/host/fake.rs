@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Facts, FileFacts, FileKind};
+use super::{Facts, FileFacts, FileKind, Host};
 use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, What};
 
@@ -24,6 +26,7 @@ pub(crate) struct FakeDisk {
     nodes: BTreeMap<PathBuf, Node>,
     owners: BTreeMap<PathBuf, u32>,
     uid: u32,
+    repository: Option<Repository>,
 }
 
 impl FakeDisk {
@@ -69,6 +72,12 @@ impl FakeDisk {
 
     pub(crate) fn owned(mut self, path: impl Into<PathBuf>, uid: u32) -> Self {
         self.owners.insert(path.into(), uid);
+        self
+    }
+
+    /// What git says of the project.
+    pub(crate) fn repository(mut self, repository: Repository) -> Self {
+        self.repository = Some(repository);
         self
     }
 
@@ -171,6 +180,11 @@ impl Facts for FakeDisk {
             }
         }
         survey
+    }
+
+    fn repository(&self, _project: &Path, _host: &Host) -> Result<Repository> {
+        let repository = self.repository.clone();
+        repository.ok_or_else(|| Error::launcher("cannot find git"))
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

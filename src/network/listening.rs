@@ -1,4 +1,4 @@
-//! What listens inside, as the kernel tells of it through sock_diag(7): it goes through the sockets
+//! What listens inside, as the kernel tells of it through `sock_diag(7)`: it goes through the sockets
 //! that listen and no others, where `/proc/PID/net/tcp` goes through every connection of every
 //! namespace. Encoding and reading only. It must never take the kernel's word for more than it is:
 //! the port may be gone by now.

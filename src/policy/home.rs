@@ -14,7 +14,7 @@ use crate::plan::Prepare;
 use crate::visible::visible_path;
 
 /// What shells, editors and debuggers run or obey without being asked; relative to the home.
-const STARTUP_FILES: [&str; 27] = [
+pub(crate) const STARTUP_FILES: [&str; 27] = [
     ".bash_aliases",
     ".bash_login",
     ".bash_logout",

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binds;
+mod closure;
 mod copies;
 mod draft;
 mod environment;
@@ -11,7 +12,7 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod guard;
-mod home;
+pub(crate) mod home;
 mod host_files;
 pub mod invocation;
 mod layout;
@@ -22,6 +23,7 @@ mod network;
 mod note;
 mod parts;
 pub mod paths;
+mod private_git;
 mod proc;
 mod program;
 pub mod project;
@@ -42,6 +44,7 @@ use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
 use crate::network::plan::Network;
 use crate::network::pool;
+use crate::plan::git::PrivateGit;
 use crate::plan::{Landlock, Mirror, Prepare};
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
@@ -90,6 +93,8 @@ pub struct Policy {
     pub network_shown: Vec<(&'static str, String, Origin)>,
     /// What of git works.
     pub git: Settled<Git>,
+    /// The private git directory that is built, if there is to be one.
+    pub private_git: Option<PrivateGit>,
     /// How execs are logged.
     pub exec_log: Settled<ExecLog>,
     /// What happens to host-executable files that came or changed.
@@ -148,7 +153,7 @@ pub fn resolve(
     home::tools(&mut draft)?;
     sockets::mounts(&mut draft, &choices)?;
     binds::of_profile(&mut draft)?;
-    git::mounts(&mut draft, choices.git.value)?;
+    let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
@@ -187,6 +192,7 @@ pub fn resolve(
         network,
         network_shown,
         git: choices.git,
+        private_git,
         exec_log: choices.exec_log,
         host_files: choices.host_files,
         known,
@@ -230,11 +236,12 @@ impl Choices {
         });
         let host_files =
             invocation.host_files.map(|value| Settled { value, origin: typed("--host-files") });
+        let git = invocation.git.map(|value| Settled { value, origin: typed("--git") });
         let choices = Self {
             network: network
                 .or_else(|| settings.network.mode.clone())
                 .unwrap_or_else(|| default(NetworkMode::Allow)),
-            git: settings.git.clone().unwrap_or_else(|| default(Git::Shared)),
+            git: git.or_else(|| settings.git.clone()).unwrap_or_else(|| default(Git::Shared)),
             exec_log: exec_log
                 .or_else(|| settings.exec_log.clone())
                 .unwrap_or_else(|| default(ExecLog::Required)),
@@ -333,6 +340,7 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     };
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
+        closure::refuse(draft, &need, &program.path)?;
         draft.add_program_part(need)?;
     }
     Ok(program.path)

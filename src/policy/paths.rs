@@ -151,11 +151,7 @@ pub fn clean(path: &Path) -> PathBuf {
 
 /// `FILE:LINE`, or the option.
 pub fn place(origin: &Origin) -> String {
-    if origin.line == 0 {
-        visible(&origin.source)
-    } else {
-        format!("{}:{}", visible(&origin.source), origin.line)
-    }
+    origin.to_string()
 }
 
 #[cfg(test)]

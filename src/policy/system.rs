@@ -28,7 +28,8 @@ pub(super) const EMPTY_SIZE: u64 = 64 << 10;
 /// Adds all of it.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     own(draft)?;
-    let parts = Parts::of(draft)?;
+    let mut parts = Parts::of(draft)?;
+    super::closure::narrow(draft, &mut parts)?;
     for part in &parts.0 {
         add_part(draft, &parts, part)?;
     }

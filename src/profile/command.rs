@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::extends::{self, did_you_mean};
 use super::groups::Groups;
 use super::library::{Found, Library};
-use super::merge::merge;
+use super::merge::{Layer, merge};
 use super::schema::Profile;
 use super::settings::{LayerKind, Settings};
 use crate::error::{Error, Result, Tried as _};
@@ -24,7 +24,7 @@ pub fn list(library: &Library, out: &mut dyn Write) -> Result<()> {
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for name in &names {
-        let from = library.named(name).map(|found| layers(&found)).unwrap_or_default();
+        let from = library.named(name).map(|found| ranks(&found)).unwrap_or_default();
         let settings = extends::named(library, name).map(merge);
         let (agent, description) = match &settings {
             Ok(settings) => (agent(settings), about(settings)),
@@ -78,16 +78,11 @@ pub fn check(library: &Library, cwd: &Path, names: &[PathBuf], out: &mut dyn Wri
 }
 
 fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
-    let found = find(library, cwd, name)?;
-    let layers = match (found.first().and_then(|found| found.path.as_deref()), name.to_str()) {
-        (Some(path), _) if is_file(name) => extends::file(library, path)?,
-        (_, Some(name)) => extends::named(library, name)?,
-        _ => Vec::new(),
-    };
     let groups = Groups::of(library)?;
-    if layers.is_empty() && name == Path::new(GROUPS) {
+    if is_groups(library, name)? {
         return Ok(());
     }
+    let layers = layers(library, cwd, name)?;
     layers.iter().try_for_each(|layer| groups.check(layer))?;
     let settings = merge(layers);
     if settings.system.is_empty() {
@@ -98,6 +93,25 @@ fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
         .hint("no program can run like that; write `extends = [\"base\"]`"));
     }
     Ok(())
+}
+
+/// The layers of a profile, by name or file; at least one.
+pub(super) fn layers(library: &Library, cwd: &Path, name: &Path) -> Result<Vec<Layer>> {
+    let found = find(library, cwd, name)?;
+    if is_groups(library, name)? {
+        return Err(Error::usage(format!("`{GROUPS}` is no profile"))
+            .hint("it is what `claudebox profile show` calls the groups of hosts"));
+    }
+    match (found.first().and_then(|found| found.path.as_deref()), name.to_str()) {
+        (Some(path), _) if is_file(name) => extends::file(library, path),
+        (_, Some(name)) => extends::named(library, name),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether the groups are meant, and no profile that somebody called so.
+fn is_groups(library: &Library, name: &Path) -> Result<bool> {
+    Ok(name == Path::new(GROUPS) && library.named(GROUPS)?.is_empty())
 }
 
 /// The files of a profile; without a name the directory of the user's profiles.
@@ -135,7 +149,7 @@ fn find(library: &Library, cwd: &Path, name: &Path) -> Result<Vec<Found>> {
     }
     let shown = visible_path(name);
     let found = name.to_str().map_or(Ok(Vec::new()), |name| library.named(name))?;
-    if found.is_empty() && name == Path::new(GROUPS) {
+    if is_groups(library, name)? {
         let found = library.groups()?.into_iter();
         return Ok(found.map(|(source, path)| Found { source, path }).collect());
     }
@@ -154,7 +168,7 @@ pub(super) fn is_file(name: &Path) -> bool {
     bytes.contains(&b'/') || bytes.ends_with(b".toml")
 }
 
-fn layers(found: &[Found]) -> String {
+fn ranks(found: &[Found]) -> String {
     let word = |kind| match kind {
         LayerKind::BuiltIn => "built in",
         LayerKind::System => "system",

@@ -61,7 +61,8 @@ pub fn allow_always(library: &Library, name: &str, rule: &str) -> Result<Edited>
     Ok(Edited { path, changed: true })
 }
 
-fn write(path: &Path, text: &str, is_new: bool) -> std::io::Result<()> {
+/// Writes a file whole, or not at all; one that stands there keeps its mode.
+pub(super) fn write(path: &Path, text: &str, is_new: bool) -> std::io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(directory)?;
     let mut file = NamedTempFile::new_in(directory)?;

@@ -7,12 +7,15 @@ pub mod bind;
 mod builtin;
 pub mod command;
 pub mod config;
+pub(crate) mod create;
+pub mod diff;
 mod directory;
 pub mod edit;
 mod extends;
 #[cfg(test)]
 mod fixture;
 pub mod groups;
+mod held;
 #[cfg(test)]
 mod laws;
 pub mod library;

@@ -31,8 +31,10 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         host_files,
         tools,
+        nix_closure,
         state,
         state_readonly,
         state_private,
@@ -56,8 +58,10 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
+    all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path.as_str()));
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
@@ -92,17 +96,31 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.0
 }
 
-fn quoted(text: &str) -> String {
+/// A text in quotes.
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-fn argv(argv: &Argv) -> String {
-    let words: Vec<_> = argv.as_slice().iter().map(|word| quoted(word)).collect();
+/// Texts as a list.
+pub(super) fn listed(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     format!("[{}]", words.join(", "))
 }
 
+fn argv(argv: &Argv) -> String {
+    listed(argv.as_slice())
+}
+
+/// Processors, of hundredths of one.
+pub(super) fn processors(share: Limit<u32>) -> String {
+    match share {
+        Limit::AtMost(hundredths) => (f64::from(hundredths) / 100.0).to_string(),
+        unlimited @ Limit::Unlimited => unlimited.to_string(),
+    }
+}
+
 /// A word of the schema as TOML writes it.
-fn word<T: serde::Serialize>(value: &T) -> String {
+pub(super) fn word<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -187,10 +205,7 @@ impl All {
         self.one("limits.open-files", open_files.as_ref(), |count| count.0.to_string());
         self.one("limits.file-size", file_size.as_ref(), |size| size.0.to_string());
         self.one("limits.memory", memory.as_ref(), |size| size.0.to_string());
-        self.one("limits.cpu", cpu.as_ref(), |share| match share.0 {
-            Limit::AtMost(hundredths) => (f64::from(hundredths) / 100.0).to_string(),
-            unlimited @ Limit::Unlimited => unlimited.to_string(),
-        });
+        self.one("limits.cpu", cpu.as_ref(), |share| processors(share.0));
     }
 
     fn one<T>(&mut self, key: &str, said: Option<&Spanned<T>>, text: impl Fn(&T) -> String) {
@@ -206,15 +221,13 @@ impl All {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// Counts leaves of a schema; so a key that `said` forgets is found without a list of keys.
-    #[test]
-    fn every_key_of_the_schema_is_listed() {
-        let text = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
-            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
-            host-files = \"report\"\ntools = [\"/t\"]\n\
+    /// Says each key there is.
+    pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
+            host-files = \"report\"\ntools = [\"/t\"]\nnix-closure = \"/c\"\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
@@ -232,7 +245,11 @@ mod tests {
             processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
             assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
             must-not-reach = [\"h:1\"] }\n";
-        let profile: Profile = toml::from_str(text).unwrap();
+
+    /// Counts leaves of a schema; so a key that `said` forgets is found without a list of keys.
+    #[test]
+    fn every_key_of_the_schema_is_listed() {
+        let profile: Profile = toml::from_str(EVERYTHING).unwrap();
         let schema = schemars::schema_for!(Profile).to_value();
         let keys = |table: &serde_json::Value| {
             table["properties"].as_object().map_or(0, serde_json::Map::len)

@@ -39,12 +39,19 @@ pub struct Profile {
     /// What of git works inside.
     #[schemars(with = "Option<Git>")]
     pub git: Option<Spanned<Git>>,
+    /// Each commit that is made inside names its session, as a trailer `Claudebox-Session`; with a
+    /// private git directory only.
+    #[schemars(with = "Option<bool>")]
+    pub git_trailer: Option<Spanned<bool>>,
     /// What happens at the end to files that programs of the host execute by themselves.
     #[schemars(with = "Option<HostFiles>")]
     pub host_files: Option<Spanned<HostFiles>>,
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,
+    /// A file that lists paths of a Nix store, one a line: nothing else of that store is visible.
+    #[schemars(with = "Option<String>")]
+    pub nix_closure: Option<Spanned<HostPath>>,
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,
@@ -209,9 +216,13 @@ impl NetworkMode {
 }
 
 /// What of git works inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Git {
+    /// A private copy of `.git`, from which only commits come back.
+    Private,
     /// The project's own `.git`, pinned; hooks, config and info read-only.
     Shared,
     /// The whole of `.git` read-only: no commits.

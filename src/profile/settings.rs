@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ipnet::Ipv4Net;
 
@@ -10,6 +11,7 @@ use super::amounts::{Limit, Memory};
 use super::groups::Groups;
 use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
 use crate::network::plan::Publish;
+use crate::visible::visible;
 
 /// Where a value was said. Layers are ranked in this order; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +40,14 @@ pub struct Origin {
     pub source: String,
     /// Line, from 1; 0 for the command line.
     pub line: usize,
+}
+
+/// `FILE:LINE`, or the option; safe for a terminal.
+impl fmt::Display for Origin {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&visible(&self.source))?;
+        if self.line == 0 { Ok(()) } else { write!(to, ":{}", self.line) }
+    }
 }
 
 /// A value and its origin.
@@ -74,10 +84,14 @@ pub struct Settings {
     pub nested_userns: Option<Settled<bool>>,
     /// See [`super::schema::Profile::git`].
     pub git: Option<Settled<Git>>,
+    /// See [`super::schema::Profile::git_trailer`].
+    pub git_trailer: Option<Settled<bool>>,
     /// See [`super::schema::Profile::host_files`].
     pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].
     pub tools: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::nix_closure`].
+    pub nix_closure: Option<Settled<String>>,
     /// See [`super::schema::Profile::state`].
     pub state: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_readonly`].
@@ -98,6 +112,8 @@ pub struct Settings {
     pub command: Option<Settled<Vec<String>>>,
     /// See [`super::schema::Agent::note`].
     pub note: Option<Settled<String>>,
+    /// See [`super::schema::Agent::programs`].
+    pub programs: Vec<Settled<String>>,
     /// See [`super::schema::Agent::tool_marker`].
     pub tool_marker: Option<Settled<String>>,
     /// See [`super::schema::Agent::helpers`].

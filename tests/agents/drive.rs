@@ -210,9 +210,13 @@ impl Scene {
         let shown = self.place.claudebox(["log"]).run().code(0).stdout;
         let command = command(self.drive);
         assert!(shown.contains(&command), "no {command:?} in the log:\n{shown}");
-        for wrapper in ["shell-snapshots", "_bgpids_file", "__CODEX_SNAPSHOT", "codex-run-as"] {
-            assert!(!shown.contains(wrapper), "{wrapper} is in the log:\n{shown}");
+        let wrappers =
+            ["shell-snapshots", "_bgpids_file", "CODEX_SNAPSHOT", "codex-run-as", "bash"];
+        for line in shown.lines().filter(|line| line.contains(&self.made())) {
+            let bare = !wrappers.iter().any(|wrapper| line.contains(wrapper));
+            assert!(bare, "a wrapper is in the log:\n{shown}");
         }
+        assert!(!shown.contains("codex-run-as"), "{shown}");
 
         self.nobody_else_was_reached(&log);
         self.nothing_outside_has_changed();

@@ -32,6 +32,7 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
 const GROUP_LINK: u32 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
@@ -65,6 +66,9 @@ const NLM_F_ACK: u16 = 4;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 const NLA_F_NESTED: u16 = 0x8000;
+/// Bytes that a packet between the two namespaces may have. Nothing goes any further as a packet,
+/// so the limits of real networks do not matter; the loopback's is about the same.
+const MTU: u32 = 65520;
 /// Bytes of `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
 
@@ -93,12 +97,14 @@ impl Message {
         let mut message = Self::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
         message.link(link, 0);
         message.text(IFLA_IFNAME, name);
+        message.attribute(IFLA_MTU, &MTU.to_ne_bytes());
         message.nested(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_KIND, "veth");
             info.nested(IFLA_INFO_DATA, |data| {
                 data.nested(VETH_INFO_PEER, |end| {
                     end.link(0, 0);
                     end.text(IFLA_IFNAME, peer);
+                    end.attribute(IFLA_MTU, &MTU.to_ne_bytes());
                     end.attribute(IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
                 });
             });

@@ -5,6 +5,7 @@ mod binds;
 mod environment;
 mod hide;
 mod network;
+mod private_git;
 mod state;
 
 use std::path::Path;
