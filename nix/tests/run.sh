@@ -105,7 +105,7 @@ warn-dirty = false"
     find . -name '*.nix' -exec nix-instantiate --parse {} + >/dev/null
 
     local file count
-    for file in pure modules; do
+    for file in pure modules boxes; do
         count="$(nix-instantiate --eval --strict "nix/tests/$file.nix")" || fail "nix/tests/$file.nix"
         say "nix/tests/$file.nix: $count cases"
     done
