@@ -28,6 +28,7 @@ let
       found = mistakes profile;
     in
     length found == 1 && match text (head found) != null;
+
   # What the check says, without the throw that tryEval would swallow.
   mistakes = import ../lib/check.nix (fromJSON (readFile ../../docs/profile.schema.json));
 
