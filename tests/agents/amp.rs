@@ -16,6 +16,8 @@ static AMP: Drive = Drive {
     model: SERVER,
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "",
 };
 
