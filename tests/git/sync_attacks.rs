@@ -1,6 +1,8 @@
 //! What a private git directory can be made to look like, and what the sync makes of it. Each attack has
 //! a control.
 
+use std::fmt::Write as _;
+
 use claudebox::git::limits::Size;
 use claudebox::git::rules::Why;
 use claudebox::git::sync::Sync;
@@ -19,10 +21,12 @@ fn names_that_mean_something_else_do_not_come() {
         let hex = "a".repeat(40);
         let mut script = "echo x >>f1; git commit -qam x; new=$(git rev-parse HEAD)\n".to_owned();
         for name in names.into_iter().chain([deep.as_str(), hex.as_str()]) {
-            script += &format!(
+            writeln!(
+                script,
                 "echo \"$new refs/heads/{}\" >>.git/packed-refs\n",
                 name.replace('$', "\\$")
-            );
+            )
+            .unwrap();
         }
         script += "git branch good";
         repository.agent(&script);
@@ -227,9 +231,11 @@ fn objects_that_could_only_deceive_are_refused_and_the_rest_comes() {
         let mut script = String::new();
         for (number, attack) in attacks.iter().enumerate() {
             script += attack;
-            script += &format!(
+            write!(
+                script,
                 "git update-ref refs/heads/evil{number} $(git commit-tree -m e -p HEAD $tree)\n"
-            );
+            )
+            .unwrap();
         }
         repository.agent(&format!("{script}echo x >>f1; git commit -qam good; git branch good"));
         let said = repository.sync().stdout;
