@@ -243,7 +243,7 @@ impl Scene {
             let named =
                 |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
             let tools: Vec<String> = tools.filter_map(named).collect();
-            let _ = writeln!(story, "{method} {host}{path} tools={tools:?}");
+            let _ = writeln!(story, "{method} {host}{path} tools={}", tools.join(","));
         }
         story
     }
