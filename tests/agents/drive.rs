@@ -105,7 +105,7 @@ impl Drive {
             terminal.press("Enter");
             scene.wait_for_the_result();
             terminal.wait_for(CLOSING);
-            sessions.log_pane_shows(&scene.made());
+            sessions.log_pane_shows("echo made inside");
             leave(&terminal);
             assert_eq!(terminal.wait(), 0);
             drop(sessions);
@@ -243,7 +243,7 @@ impl Scene {
             let named =
                 |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
             let tools: Vec<String> = tools.filter_map(named).collect();
-            let _ = writeln!(story, "{method} {host}{path} tools={tools:?}");
+            let _ = writeln!(story, "{method} {host}{path} tools={}", tools.join(","));
         }
         story
     }
