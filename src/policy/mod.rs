@@ -19,6 +19,8 @@ mod leads;
 pub mod limits;
 pub mod mount;
 mod network;
+mod nix;
+mod nix_trust;
 mod parts;
 pub mod paths;
 mod proc;
@@ -42,7 +44,7 @@ use crate::host_files::known::Known;
 use crate::network::plan::Network;
 use crate::network::pool;
 use crate::plan::{Landlock, Mirror, Prepare};
-use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
+use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::visible::visible;
 
@@ -89,6 +91,8 @@ pub struct Policy {
     pub network_shown: Vec<(&'static str, String, Origin)>,
     /// What of git works.
     pub git: Settled<Git>,
+    /// What of Nix there is.
+    pub nix: Settled<Nix>,
     /// How execs are logged.
     pub exec_log: Settled<ExecLog>,
     /// What happens to host-executable files that came or changed.
@@ -145,7 +149,8 @@ pub fn resolve(
     home::mounts(&mut draft)?;
     state::mounts(&mut draft)?;
     home::tools(&mut draft)?;
-    sockets::mounts(&mut draft, &choices)?;
+    sockets::mounts(&mut draft)?;
+    nix::mounts(&mut draft, choices.network.value)?;
     binds::of_profile(&mut draft)?;
     git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
@@ -158,6 +163,7 @@ pub fn resolve(
     let argv = argv(&draft)?;
     let path = environment::host_path(host);
     let program = find_program(&mut draft, &argv, &path)?;
+    nix::store_paths(&mut draft)?;
     layout::settle(&mut draft)?;
     copies::instead_of_mounts(&mut draft);
     host_files::confirm(&draft, &mut known);
@@ -167,6 +173,7 @@ pub fn resolve(
     let remarks = leads::nowhere(&network.value, &environment);
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
+    nix::exposed(&mut draft);
     let weakened = weakened::list(&draft, &choices, &landlock, &limits);
     Ok(Policy {
         profile: settings.name.clone(),
@@ -185,6 +192,7 @@ pub fn resolve(
         network,
         network_shown,
         git: choices.git,
+        nix: draft.nix,
         exec_log: choices.exec_log,
         host_files: choices.host_files,
         known,
@@ -331,7 +339,9 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     };
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
-        draft.add_program_part(need)?;
+        if !nix::takes(draft, &need)? {
+            draft.add_program_part(need)?;
+        }
     }
     Ok(program.path)
 }

@@ -31,6 +31,8 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
         landlock,
         nested_userns,
         git,
+        nix,
+        nix_accept,
         host_files,
         tools,
         state,
@@ -68,6 +70,8 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("nix", nix.as_ref(), word);
+    all.many("nix-accept", nix_accept, word);
     all.one("host-files", host_files.as_ref(), word);
     all.texts("tools", tools);
     all.texts("state", state);

@@ -62,6 +62,8 @@ impl Saying<'_> {
             landlock,
             nested_userns,
             git,
+            nix,
+            nix_accept,
             host_files,
             tools,
             state,
@@ -85,6 +87,8 @@ impl Saying<'_> {
         self.scalar(&mut to.landlock, landlock.as_ref(), |value| *value);
         self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
+        self.scalar(&mut to.nix, nix.as_ref(), |value| *value);
+        self.list(&mut to.nix_accept, nix_accept.as_deref(), |hole| *hole);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());

@@ -31,6 +31,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         landlock,
         nested_userns,
         git,
+        nix,
+        nix_accept,
         host_files,
         tools,
         state,
@@ -56,6 +58,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("nix", nix.as_ref(), word);
+    all.many("nix-accept", nix_accept.as_deref(), word);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
@@ -222,7 +226,7 @@ pub(super) mod tests {
     /// Says each key there is.
     pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
             landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
-            host-files = \"report\"\ntools = [\"/t\"]\n\
+            nix = \"none\"\nnix-accept = [\"trust\"]\nhost-files = \"report\"\ntools = [\"/t\"]\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
@@ -235,7 +239,7 @@ pub(super) mod tests {
             host-ports = [1], publish = [\"1\"], proxy = true, pool = \"10.0.0.0/8\", \
             transparent = \"off\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
-            dbus = true, pipewire = true, nix-daemon = true }\n\
+            dbus = true, pipewire = true }\n\
             limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \
             processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
             assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \
