@@ -48,8 +48,10 @@ impl Machine {
         must_have_sandbox();
         must_have(&["nix-daemon", "nix-store", "nix-build"]);
         let place = Place::new(user).installed();
-        fs::create_dir(place.root().join("nix")).unwrap();
-        user.own(&place.root().join("nix"));
+        for directory in ["nix", "nix/store"] {
+            fs::create_dir(place.root().join(directory)).unwrap();
+            user.own(&place.root().join(directory));
+        }
         Self { place, world: World::new() }
     }
 
@@ -91,6 +93,7 @@ impl Machine {
         .args(["--bind", root, root, "--bind", &nix, "/nix"])
         .args(["--setenv", "PREPARE", prepare, "--chdir", self.place.project().to_str().unwrap()])
         .env("http_proxy", self.world.proxy())
+        .env("HTTPS_PROXY", self.world.proxy())
         .args(["sh", "-c", MACHINE, "-"])
         .args([self.place.executable().as_os_str()])
         .args(arguments)
