@@ -145,8 +145,14 @@ _claudebox() {
             claudebox__subcmd__help__subcmd__profile,check)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__check"
                 ;;
+            claudebox__subcmd__help__subcmd__profile,diff)
+                cmd="claudebox__subcmd__help__subcmd__profile__subcmd__diff"
+                ;;
             claudebox__subcmd__help__subcmd__profile,list)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__list"
+                ;;
+            claudebox__subcmd__help__subcmd__profile,new)
+                cmd="claudebox__subcmd__help__subcmd__profile__subcmd__new"
                 ;;
             claudebox__subcmd__help__subcmd__profile,path)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__path"
@@ -157,11 +163,17 @@ _claudebox() {
             claudebox__subcmd__profile,check)
                 cmd="claudebox__subcmd__profile__subcmd__check"
                 ;;
+            claudebox__subcmd__profile,diff)
+                cmd="claudebox__subcmd__profile__subcmd__diff"
+                ;;
             claudebox__subcmd__profile,help)
                 cmd="claudebox__subcmd__profile__subcmd__help"
                 ;;
             claudebox__subcmd__profile,list)
                 cmd="claudebox__subcmd__profile__subcmd__list"
+                ;;
+            claudebox__subcmd__profile,new)
+                cmd="claudebox__subcmd__profile__subcmd__new"
                 ;;
             claudebox__subcmd__profile,path)
                 cmd="claudebox__subcmd__profile__subcmd__path"
@@ -172,11 +184,17 @@ _claudebox() {
             claudebox__subcmd__profile__subcmd__help,check)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__check"
                 ;;
+            claudebox__subcmd__profile__subcmd__help,diff)
+                cmd="claudebox__subcmd__profile__subcmd__help__subcmd__diff"
+                ;;
             claudebox__subcmd__profile__subcmd__help,help)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__help"
                 ;;
             claudebox__subcmd__profile__subcmd__help,list)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__list"
+                ;;
+            claudebox__subcmd__profile__subcmd__help,new)
+                cmd="claudebox__subcmd__profile__subcmd__help__subcmd__new"
                 ;;
             claudebox__subcmd__profile__subcmd__help,path)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__path"
@@ -675,7 +693,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd__profile)
-            opts="list show check path"
+            opts="list show check diff new path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -702,7 +720,35 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__help__subcmd__profile__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__help__subcmd__profile__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__profile__subcmd__new)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -861,7 +907,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__net)
-            opts="-h --json --help"
+            opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -875,7 +921,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile)
-            opts="-h --help list show check path help"
+            opts="-h --help list show check diff new path help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -902,8 +948,22 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__profile__subcmd__diff)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__profile__subcmd__help)
-            opts="list show check path help"
+            opts="list show check diff new path help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,6 +977,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__profile__subcmd__help__subcmd__diff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -945,6 +1019,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__profile__subcmd__help__subcmd__new)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -993,6 +1081,24 @@ _claudebox() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__profile__subcmd__new)
+            opts="-h --from --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
