@@ -1,7 +1,6 @@
 //! `claudebox profile diff` and `claudebox profile new`, through the binary. Of a profile that was
 //! learned: it holds what the run did and was refused, grants nothing that the run did not have, holds no
 //! secret, and is one that runs.
-#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod common;
 

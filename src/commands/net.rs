@@ -383,8 +383,8 @@ mod tests {
         let known = Known { live: Some(&live), began_with: None };
         let found = Found { state: State::Running, ..found };
         let shown = tables(&found, &known, &Totals::default(), Form::default());
-        let tables = shown.split_once("\n\n").unwrap().1;
-        assert_snapshot!(tables, @r"
+        let shown = shown.split_once("\n\n").unwrap().1;
+        assert_snapshot!(shown, @r"
         MAY REACH                                        SAYS
         @npm: registry.npmjs.org:443 a.npmjs.org:443 +1  claude.toml:9 (built in)
         db.corp:5432 private                             claude.toml:9 (built in)

@@ -133,7 +133,7 @@ impl All {
         self.texts("network.allow", allow);
         self.texts("network.deny", deny);
         self.many("network.host-ports", host_ports, u16::to_string);
-        self.many("network.publish", publish, published);
+        self.many("network.publish", publish, |publish| published(*publish));
         self.one("network.proxy", proxy.as_ref(), bool::to_string);
         self.one("network.pool", pool.as_ref(), |net| quoted(&net.to_string()));
         self.one("network.transparent", transparent.as_ref(), word);
@@ -179,7 +179,7 @@ impl All {
     }
 }
 
-fn published(publish: &Publish) -> String {
+fn published(publish: Publish) -> String {
     if publish.inside == publish.outside {
         return quoted(&publish.inside.to_string());
     }
