@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help build demo test soak bench picture install generated
+.PHONY: help build demo test test-agents soak bench picture install generated
 
 help:
 	@echo 'make demo      see in half a minute what claudebox is'
 	@echo 'make install   install claudebox into $(PREFIX)/bin (PREFIX=...)'
 	@echo 'make test      the gate: format, lints, every test'
+	@echo 'make test-agents   drive the real agents from npm, and write docs/agents.md'
 	@echo 'make soak      the same with full repetition counts (long)'
 	@echo 'make bench     measure, and write the table of docs/benchmarks.md'
 	@echo 'make picture   render docs/picture.svg from a real run'
@@ -34,6 +35,12 @@ generated: build
 
 test:
 	@tests/gate.sh
+
+# Each agent is installed from npm, driven and removed; the gate does the same, and writes nothing.
+test-agents:
+	@tests/setup.sh test
+	CLAUDEBOX_TEST_RECORD=1 cargo test --locked --test agents -- --skip table::
+	cargo test --locked --test agents table::
 
 soak:
 	@CLAUDEBOX_TEST_SOAK=1 tests/gate.sh

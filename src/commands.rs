@@ -9,6 +9,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::time::Duration;
 
 use crate::attack;
 use crate::cli::{
@@ -20,6 +21,7 @@ use crate::doctor;
 use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
+use crate::git::ending;
 use crate::host::{Disk, Host};
 use crate::host_files;
 use crate::log;
@@ -31,6 +33,7 @@ use crate::profile::command as profiles;
 use crate::profile::config::Config;
 use crate::profile::diff::diff as profile_diff;
 use crate::profile::library::Library;
+use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
 use crate::trace;
@@ -127,6 +130,16 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
     }
     let wanted = host_files::name::Wanted::new(&args.paths, record.project.as_path(), &host.here());
     host_files::settle::keep(&session, &|path| wanted.means(path), &mut anstream::stderr())?;
+    Ok(0)
+}
+
+/// `claudebox sync`
+pub(crate) fn sync(session: Option<&str>, host: &Host) -> Result<u8> {
+    let Found { session, state, .. } = find(session, host)?;
+    // Of one that crashed something may still live.
+    let running =
+        state.lives() || inside::wait(&session.directory, Duration::ZERO) == Inside::Alive;
+    ending::command(&session, running, &mut anstream::stdout())?;
     Ok(0)
 }
 

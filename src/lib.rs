@@ -14,6 +14,7 @@ pub mod error;
 pub mod filters;
 pub mod front;
 pub mod generated;
+pub mod git;
 mod hex;
 pub mod host;
 pub mod host_files;
@@ -86,6 +87,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Ls(args)) => commands::ls(&args, &host),
         Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
         Some(Command::Keep(args)) => commands::keep(&args, &host),
+        Some(Command::Sync(args)) => commands::sync(args.session.as_deref(), &host),
         Some(Command::Log(args)) => commands::log(&args, &host),
         Some(Command::Allow(args)) => commands::allow(&args, &host),
         Some(Command::Net(args)) => commands::net(&args, &host),

@@ -1,58 +1,126 @@
-//! The Nix files: every name they use is one that nixpkgs has, every path in them is there, and
-//! they offer what `docs/` says. The evaluation is offline, against a stand-in for nixpkgs.
+//! The Nix files: each is Nix, in nixpkgs' own format, without unused names; and what the flake
+//! offers evaluates, builds and runs, with a real Nix and a stand-in for nixpkgs, without a network.
+//! `docs/nix.md` says what of it only a machine with nixpkgs can show.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+mod common;
+#[path = "nix/unused.rs"]
+mod unused;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use common::place::Place;
+use common::user::{User, users};
 
-/// Evaluates `tests/nix/evaluate.nix`, without a store and without a configuration.
-fn evaluate() -> Value {
-    let home = tempfile::tempdir().unwrap();
-    let output = Command::new("nix-instantiate")
-        .args(["--eval", "--strict", "--json", "tests/nix/evaluate.nix"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", home.path())
-        .env("NIX_REMOTE", "dummy://")
-        .output()
-        .expect("nix-instantiate is needed (Debian: nix-bin); tests/setup.sh installs it");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// All of them, with their text.
+fn files() -> Vec<(PathBuf, String)> {
+    let mut directories = vec![Path::new(ROOT).join("nix")];
+    let mut files = vec![Path::new(ROOT).join("flake.nix")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "nix") {
+                files.push(path);
+            }
+        }
+    }
+    let read = |path: PathBuf| (fs::read_to_string(&path).unwrap(), path);
+    files.into_iter().map(read).map(|(text, path)| (path, text)).collect()
+}
+
+#[test]
+fn every_file_is_nix_and_uses_what_it_names() {
+    for (path, text) in files() {
+        let parsed = rnix::Root::parse(&text);
+        assert!(parsed.errors().is_empty(), "{}: {:?}", path.display(), parsed.errors());
+        let unused = unused::names(&text);
+        assert!(unused.is_empty(), "{}: unused: {unused:?}", path.display());
+    }
+}
+
+/// `CLAUDEBOX_TEST_WRITE=1 cargo test --test nix formatted` writes them so.
+#[test]
+fn every_file_is_formatted() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let formatted = nixfmt_rs::format(&text).expect("it is Nix");
+        if formatted == text {
+            continue;
+        }
+        if std::env::var_os("CLAUDEBOX_TEST_WRITE").is_some() {
+            fs::write(&path, formatted).unwrap();
+        }
+        wrong.push(path);
+    }
+    assert!(wrong.is_empty(), "not as nixfmt writes them: {wrong:?}");
+}
+
+#[test]
+fn the_updater_keeps_its_promises() {
+    common::must_have(&["python3"]);
+    let output = Command::new("python3").arg("nix/tests/update.py").current_dir(ROOT).output();
+    let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
-fn flake_offers_the_package_on_each_platform() {
-    let outputs = evaluate();
-    assert_eq!(outputs["inputs"], json!(["nixpkgs"]));
-    assert_eq!(outputs["overlay"], json!(["claudebox"]));
-    for system in ["x86_64-linux", "aarch64-linux"] {
-        let package = &outputs["packages"][system]["default"];
-        assert_eq!(package["pname"], env!("CARGO_PKG_NAME"));
-        assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(package["meta"]["mainProgram"], env!("CARGO_PKG_NAME"));
-        assert_eq!(package["cargoLock"], "Cargo.lock");
-        assert_eq!(outputs["packages"][system]["claudebox"], *package);
-        assert_eq!(outputs["devShells"][system]["default"]["inputsFrom"][0], *package);
+fn the_readme_has_the_packages_that_there_are() {
+    common::must_have(&["python3"]);
+    let scratch = tempfile::tempdir().unwrap();
+    fs::create_dir(scratch.path().join("nix")).unwrap();
+    for file in ["nix/update", "nix/agents.json", "Cargo.toml", "README.md"] {
+        fs::copy(Path::new(ROOT).join(file), scratch.path().join(file)).unwrap();
     }
+    let update = scratch.path().join("nix/update");
+    let status = Command::new("python3").arg(update).arg("--table").status().unwrap();
+    assert_eq!(status.code(), Some(0), "the README's table is old: run `nix/update --table`");
+}
+
+/// `nix/tests/run.sh` as this user. Where the caller is another one, cargo's files may be out of reach:
+/// the package is then the program that was built already.
+fn works_as(user: User) {
+    common::must_have(&["nix", "bwrap", "git", "python3"]);
+    let place = Place::new(user);
+    let scratch = place.root().join("nix");
+    fs::create_dir(&scratch).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let target = Path::new(env!("CARGO_BIN_EXE_claudebox")).ancestors().nth(2).unwrap();
+    let mut prepare = place
+        .command_as_caller("bash")
+        .args([OsString::from("nix/tests/run.sh"), "prepare".into(), scratch.clone().into()])
+        .directory(ROOT)
+        .env("PATH", &path)
+        .env("CARGO_TARGET_DIR", target);
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(name) {
+            prepare = prepare.env(name, value);
+        }
+    }
+    if user != User::Caller {
+        prepare = prepare.args([place.executable()]);
+    }
+    prepare.run().code(0);
+    user.own(&scratch);
+    let run = place
+        .command("bash")
+        .args([scratch.join("checkout/nix/tests/run.sh").into(), OsString::from("run")])
+        .args([&scratch])
+        .env("PATH", &path)
+        .deadline(Duration::from_secs(900))
+        .run();
+    run.code(0).complains("nix: all of it holds");
 }
 
 #[test]
-fn package_holds_every_file_that_the_manifest_names() {
-    let outputs = evaluate();
-    let source = outputs["packages"]["x86_64-linux"]["default"]["src"].as_array().unwrap();
-    let manifest: toml::Table = include_str!("../Cargo.toml").parse().unwrap();
-    let programs = ["bench", "example", "test", "bin"]
-        .iter()
-        .filter_map(|kind| manifest.get(*kind)?.as_array())
-        .flatten()
-        .filter_map(|program| program.get("path")?.as_str());
-    for path in programs.chain(["src/main.rs", "Cargo.toml", "Cargo.lock"]) {
-        let top = Path::new(path).components().next().unwrap();
-        let top = top.as_os_str().to_str().unwrap();
-        assert!(source.iter().any(|name| name == top), "{path} is not in the package's source");
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path} is missing");
-    }
+fn what_the_flake_offers_works() {
+    common::must_have_sandbox();
+    users().into_iter().for_each(works_as);
 }

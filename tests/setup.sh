@@ -2,7 +2,8 @@
 # Installs what building, the demo and the tests need. Idempotent, and quick when all is there.
 #
 #   tests/setup.sh run     bubblewrap, tmux, git: enough for `claudebox` and its demo
-#   tests/setup.sh test    also compilers, tracers, node, the unprivileged test user and the agents
+#   tests/setup.sh test    also compilers, tracers, node and the unprivileged test user; the agents are
+#                          installed by the tests that drive them (tests/common/agent.rs)
 #
 # On Debian and Ubuntu it calls apt-get (through sudo when not root). Anywhere else it installs
 # nothing and says exactly what is missing. It never removes or reconfigures anything.
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/.."
 run=(bwrap:bubblewrap tmux:tmux git:git)
 build=(cc:gcc ld:binutils)
 test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strace
-    nix-instantiate:nix-bin)
+    nix-instantiate:nix-bin git-lfs:git-lfs setpriv:util-linux)
 # The clients of tests/clients, and what they need of the system.
 test+=(ip:iproute2 curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
     javac:default-jdk-headless /usr/lib/python3/dist-packages/pip:python3-pip
@@ -77,7 +78,6 @@ run)
 test)
     install_packages "${build[@]}" "${run[@]}" "${test[@]}"
     test_user
-    tests/agents/install.sh
     tests/clients/install-sshd.sh
     ;;
 *)

@@ -91,6 +91,8 @@ pub enum Command {
     Attach(SessionArg),
     /// Bring back what was set aside when a session ended.
     Keep(KeepArgs),
+    /// Bring a session's commits, branches and index from its own git directory into yours.
+    Sync(SessionArg),
     /// Show the commands that a session executed.
     Log(LogArgs),
     /// Let a running session reach a host from now on.
@@ -146,7 +148,7 @@ pub enum Command {
 /// `claudebox run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// A profile that names an agent (`claude`, `demo`, `shell`, ...).
+    /// A profile that names an agent (`claude`, `demo`, `shell`, ...), or its `.toml` file.
     #[arg(value_name = "AGENT", conflicts_with = "profile")]
     pub agent: Option<String>,
     /// With AGENT: arguments for it. Without: the command to run.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use crate::profile::config::SplitDirection;
-use crate::profile::schema::{HostFiles, NetworkMode};
+use crate::profile::schema::{Git, HostFiles, NetworkMode};
 
 /// The options of a run.
 #[derive(Clone, Debug, Default, Args)]
@@ -64,6 +64,9 @@ pub struct RunOptions {
     /// What happens at the end to new files that programs of the host execute by themselves.
     #[arg(long, value_name = "MODE")]
     pub host_files: Option<HostFiles>,
+    /// What of git works inside.
+    #[arg(long, value_name = "MODE")]
+    pub git: Option<Git>,
     /// Say more about what claudebox does; twice: everything [opposite: --no-verbose].
     #[arg(short, long, action = ArgAction::Count, overrides_with = "no_verbose")]
     verbose: u8,

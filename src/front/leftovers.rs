@@ -9,6 +9,7 @@ use rustix::termios::{QueueSelector, tcflush};
 use super::say;
 use crate::bytes::Bytes;
 use crate::error::{self, Error, Result};
+use crate::git::ending;
 use crate::host::Host;
 use crate::host_files::ask::{Dialogue, Person};
 use crate::host_files::settle::{self, Settled};
@@ -16,6 +17,16 @@ use crate::session::{Session, Sessions};
 
 /// Sees to a session that has just ended in this terminal.
 pub(super) fn see_to(session: &Session) {
+    // First: what git tracks is not moved. Again: what was moved may have held something.
+    let ending = ending::see_to(session);
+    host_files(session);
+    if let Some(ending) = ending {
+        let ending = ending::once_more(session, ending);
+        ending::tell(session.id.as_str(), &ending, &mut anstream::stderr());
+    }
+}
+
+fn host_files(session: &Session) {
     let mut person = person();
     let person = person.as_mut().map(|person| person as &mut dyn Person);
     match settle::conclude(session, person, &mut anstream::stderr()) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::leftovers;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _, say};
+use crate::git::ending;
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::clock::now;
@@ -46,6 +47,7 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     if !session.is_viewed() {
         // Nobody is there who could be asked.
         let _ = settle::conclude(&session, None, &mut io::sink());
+        ending::see_to(&session).map(|ending| ending::once_more(&session, ending));
     }
     let left_word = finish(&session, &status);
     drop(locks);

@@ -14,6 +14,9 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::OFlags;
 
 use super::{Facts, FileFacts, FileKind, Host, search};
+use crate::error::Result;
+use crate::git;
+use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
 use crate::visible::visible;
@@ -48,6 +51,10 @@ impl Facts for Disk {
         let look =
             Look { limits: Limits::START, own_git, packages: false, extra, into: &|_: &[u8]| true };
         walk(project, &look).unwrap_or(Survey { unseen: 1, ..Survey::default() })
+    }
+
+    fn repository(&self, project: &Path, host: &Host) -> Result<Repository> {
+        git::survey::look(project, host)
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

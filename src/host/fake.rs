@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Facts, FileFacts, FileKind, Host};
 use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, What};
 
@@ -25,6 +27,7 @@ pub(crate) struct FakeDisk {
     owners: BTreeMap<PathBuf, u32>,
     needs: BTreeMap<PathBuf, Vec<PathBuf>>,
     uid: u32,
+    repository: Option<Repository>,
 }
 
 impl FakeDisk {
@@ -76,6 +79,12 @@ impl FakeDisk {
 
     pub(crate) fn owned(mut self, path: impl Into<PathBuf>, uid: u32) -> Self {
         self.owners.insert(path.into(), uid);
+        self
+    }
+
+    /// What git says of the project.
+    pub(crate) fn repository(mut self, repository: Repository) -> Self {
+        self.repository = Some(repository);
         self
     }
 
@@ -194,6 +203,11 @@ impl Facts for FakeDisk {
         }
         all.sort();
         Ok(all)
+    }
+
+    fn repository(&self, _project: &Path, _host: &Host) -> Result<Repository> {
+        let repository = self.repository.clone();
+        repository.ok_or_else(|| Error::launcher("cannot find git"))
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -5,10 +5,13 @@
 //! mapped file ends its reader.) It must never do I/O.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
 use super::known::Target;
 use super::path::{is_at_or_below, parent};
 use super::table::{self, What};
 use crate::hex::hexadecimal;
+use crate::host::{Facts, FileKind};
 
 /// No index is read beyond this: it holds some 600,000 files.
 pub const MAX_SIZE: usize = 64 << 20;
@@ -191,9 +194,26 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// The index of a repository, by its git directory; `None` where there is one that cannot be read.
+pub fn of_repository(git: &Path, targets: &[Target], facts: &dyn Facts) -> Option<Index> {
+    let one = |path: &Path| {
+        facts.lstat(path).filter(|found| found.kind == FileKind::File)?;
+        let bytes = facts.read_head(path, MAX_SIZE + 1)?;
+        read(&bytes, targets).filter(|_| bytes.len() <= MAX_SIZE)
+    };
+    let path = git.join("index");
+    if facts.lstat(&path).is_none() {
+        return Some(Index::default());
+    }
+    let mut index = one(&path)?;
+    if let Some(shared) = index.shared.clone() {
+        index.join(one(&git.join(shared))?);
+    }
+    Some(index)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::path::Path;
     use std::process::Command;
 
     use proptest::prelude::*;

@@ -45,6 +45,8 @@ pub enum Event {
     Allow(Allow),
     /// Something inside began to listen.
     Listen(Listen),
+    /// A ref of the private git directory came to the host, or was held.
+    Git(Git),
     /// A later segment begins; its chain continues the one before.
     Segment(Segment),
     /// The session is over. Always the last line.
@@ -407,6 +409,29 @@ pub struct Listen {
     /// The port of the host's loopback that leads there; absent where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<u16>,
+}
+
+/// See [`Event::Git`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// When.
+    pub t: Micros,
+    /// `imported` (into `refs/claudebox`), `created`, `forwarded`, `rewritten`, `deleted` (on the
+    /// host), `checked-out`, `staged`, `stashed`, or `held`.
+    pub what: String,
+    /// The ref's full name, or `HEAD` for what is checked out, with the index.
+    pub name: Bytes,
+    /// The submodule whose it is, relative to the project; absent for the project itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submodule: Option<Bytes>,
+    /// The object it leads to now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The ref of claudebox's own that has the agent's, or what it had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Bytes>,
+    /// The words for a person.
+    pub text: String,
 }
 
 /// See [`Event::Segment`].

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use regex_lite::Regex;
 
-use super::event::{Confined, End, Event, ExecLogStatus, HostFile, Micros, Notice, Start};
+use super::event::{Confined, End, Event, ExecLogStatus, Git, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
 use super::layout::{Beside, DIM, Layout};
 use super::row::{Row, State};
@@ -109,6 +109,7 @@ impl View {
             Event::Exit(exit) => self.tree.exit(&exit),
             Event::Notice(notice) => self.notice(&notice),
             Event::HostFile(file) => self.host_file(&file),
+            Event::Git(git) => self.git(&git),
             Event::End(end) => self.end(&end),
             event @ (Event::Connect(_)
             | Event::Disconnect(_)
@@ -232,6 +233,18 @@ impl View {
         let (path, who) = (quote::word(&file.path.0), visible(&file.who));
         let words = format!("{} host file {path}: {who}", visible(&file.change));
         let style = if file.tracked || file.change == "gone" { WARNING } else { ALARM };
+        self.layout.words(&time, &words, style, &mut self.out);
+    }
+
+    fn git(&mut self, git: &Git) {
+        self.interrupt();
+        let time = self.time(git.t);
+        let place = git.submodule.as_ref().map(|path| quote::word(&path.0) + ": ");
+        let words = format!("git  {}{}", place.unwrap_or_default(), visible(&git.text));
+        let style = match git.what.as_str() {
+            "held" | "rewritten" | "deleted" => WARNING,
+            _ => Style::new(),
+        };
         self.layout.words(&time, &words, style, &mut self.out);
     }
 
@@ -378,6 +391,7 @@ fn time(event: &Event) -> Option<Micros> {
         Event::Exit(it) => it.t,
         Event::Notice(it) => it.t,
         Event::HostFile(it) => it.t,
+        Event::Git(it) => it.t,
         Event::Connect(it) => it.t,
         Event::Disconnect(it) => it.t,
         Event::Refused(it) => it.t,

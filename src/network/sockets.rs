@@ -62,6 +62,9 @@ pub trait Sockets: Send {
     /// A TCP socket that listens in the sandbox's own namespace, on its loopback.
     fn listen_inside(&self, address: IpAddr, port: u16) -> io::Result<OwnedFd>;
 
+    /// A socket of `sock_diag(7)`, which is asked about the sockets of the sandbox's own namespace.
+    fn sock_diag(&self) -> io::Result<OwnedFd>;
+
     /// A TCP socket of the sandbox's own namespace, not connected yet.
     fn connect_inside(&self, v6: bool) -> io::Result<OwnedFd>;
 }

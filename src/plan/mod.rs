@@ -3,11 +3,13 @@
 //! in it, so it must never be written to a file or to an argv.
 #![forbid(unsafe_code)]
 
+pub mod git;
 pub mod limits;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::git::PrivateGit;
 use self::limits::{Limits, Rlimits};
 use crate::bytes::Bytes;
 use crate::network::plan::Network;
@@ -26,6 +28,8 @@ pub struct Plan {
     pub prepare: Vec<Prepare>,
     /// Files of the home that the agent has a copy of, and what of them passes between the two.
     pub mirrors: Vec<Mirror>,
+    /// The private git directory, if the session has one. Built after `prepare`.
+    pub git: Option<PrivateGit>,
     /// The bwrap program, absolute.
     pub bwrap: Bytes,
     /// Its arguments in order, all before the `--` that precedes the inner stage.
@@ -68,6 +72,9 @@ pub struct Summary {
 pub enum Arg {
     /// Passed as it is.
     Literal(Bytes),
+    /// Replaced by the absolute path of this, relative to the session's directory, which a plan does
+    /// not know. For a bwrap that cannot bind by descriptor.
+    Session(Bytes),
     /// Replaced by the number of a descriptor that the supervisor opens and bwrap inherits.
     Fd(FdSource),
 }
@@ -89,6 +96,8 @@ pub enum FdSource {
         /// The rest, relative; empty for `beneath` itself.
         path: Bytes,
     },
+    /// The same for a path below the session's directory, which a plan does not know.
+    Session(Bytes),
 }
 
 /// Work on the host before the start: below claudebox's own state directory (but for

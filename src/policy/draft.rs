@@ -33,6 +33,8 @@ pub(super) struct Draft<'a> {
     pub(super) nix: Settled<Nix>,
     /// Paths of the host's store that something visible leads to; only with a private store.
     pub(super) store_paths: BTreeSet<PathBuf>,
+    /// What the agent's program needs of the store.
+    pub(super) store_needs: Vec<Need>,
     pub(super) steps: Vec<Step>,
     pub(super) prepare: Vec<Prepare>,
     pub(super) mirrors: Vec<Mirror>,
@@ -69,6 +71,7 @@ impl<'a> Draft<'a> {
             private_home,
             nix: settings.nix.clone().unwrap_or_else(|| super::default(Nix::Store)),
             store_paths: BTreeSet::new(),
+            store_needs: Vec::new(),
             steps: Vec::new(),
             prepare: Vec::new(),
             mirrors: Vec::new(),

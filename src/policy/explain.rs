@@ -67,6 +67,7 @@ fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
         (name, word.to_owned(), &value.origin)
     }
     let git = match policy.git.value {
+        Git::Private => "private",
         Git::Shared => "shared",
         Git::ReadOnly => "read-only",
         Git::None => "none",
@@ -213,8 +214,12 @@ pub fn bwrap(plan: &Plan) -> String {
     for arg in &plan.args {
         let word = match arg {
             Arg::Literal(bytes) => quoted(&bytes.0),
+            Arg::Session(path) => quoted(&[b"<session>/", path.as_ref()].concat()),
             Arg::Fd(FdSource::Data(bytes)) => format!("'<fd: {} bytes>'", bytes.0.len()),
             Arg::Fd(FdSource::Content(path)) => quoted(&[b"<fd: ", path.as_ref(), b">"].concat()),
+            Arg::Fd(FdSource::Session(path)) => {
+                quoted(&[b"<fd: <session>/", path.as_ref(), b">"].concat())
+            }
             Arg::Fd(FdSource::Path { beneath, path }) => {
                 let path = beneath.as_path().join(path.as_path());
                 quoted(&[b"<fd: ", path_bytes(&path), b">"].concat())

@@ -1,4 +1,4 @@
-//! The project and its `.git`. With `shared`, git inside works on the project's own repository,
+//! The project and its `.git`. With `private`, a copy stands in its place ([`private_git`]). With `shared`, git inside works on the project's own repository,
 //! and the parts of it that make a git outside run programs are read-only. The directory `.git` is
 //! a mount of its own, since a directory that merely contains mounts can be renamed, and another
 //! put in its place. What is missing there is not made: the project gets no file of claudebox's.
@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::paths::place;
+use super::private_git;
 use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
 use crate::host::FileKind;
+use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
 
 /// What of `.git` a git outside executes or obeys: githooks(5), git-config(1), the attributes in
@@ -35,7 +38,14 @@ fn around(draft: &mut Draft<'_>) -> Result<()> {
 }
 
 /// Adds the project, then its `.git`.
-pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<()> {
+///
+/// With `private`, answers with the directory that is to be built.
+pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGit>> {
+    let trailer = draft.settings.git_trailer.clone().filter(|on| on.value);
+    if let Some(trailer) = trailer.as_ref().filter(|_| git != Git::Private) {
+        let by = place(&trailer.origin);
+        draft.left_out.push(format!("git-trailer ({by}): git is not private"));
+    }
     around(draft)?;
     let root = &draft.project.root;
     draft.add(Step {
@@ -50,16 +60,20 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<()> {
         origin: None,
     })?;
     match (&draft.project.git, git) {
-        (GitEntry::Pointer { target }, Git::Shared | Git::ReadOnly) => {
-            Err(pointer_refused(root, target))
+        (GitEntry::Pointer { target }, Git::Private | Git::Shared | Git::ReadOnly) => {
+            return Err(pointer_refused(root, target));
         }
-        (GitEntry::Pointer { .. } | GitEntry::Absent, _) => Ok(()),
-        (GitEntry::Directory, Git::Shared) => shared(draft),
+        (GitEntry::Pointer { .. } | GitEntry::Absent, _) => {}
+        (GitEntry::Directory, Git::Private) => {
+            return private_git::mounts(draft, trailer.is_some()).map(Some);
+        }
+        (GitEntry::Directory, Git::Shared) => shared(draft)?,
         (GitEntry::Directory, Git::ReadOnly) => {
-            pin(draft, ".git", Access::Read, "git can be read, not written")
+            pin(draft, ".git", Access::Read, "git can be read, not written")?;
         }
-        (GitEntry::Directory, Git::None) => hidden(draft),
+        (GitEntry::Directory, Git::None) => hidden(draft)?,
     }
+    Ok(None)
 }
 
 fn shared(draft: &mut Draft<'_>) -> Result<()> {

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, PathBuf};
 
 use super::draft::Draft;
+use crate::git::setting::quoted;
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [
@@ -88,17 +89,9 @@ fn render(kept: &BTreeMap<&str, Vec<u8>>) -> Vec<u8> {
     let mut out = b"# claudebox writes this file anew for each session, from your own.\n".to_vec();
     for (key, value) in kept {
         let Some((section, name)) = key.split_once('.') else { continue };
-        out.extend_from_slice(format!("[{section}]\n\t{name} = \"").as_bytes());
-        for byte in value {
-            match byte {
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\t' => out.extend_from_slice(b"\\t"),
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
-                byte if byte.is_ascii_control() => {}
-                byte => out.push(*byte),
-            }
-        }
-        out.extend_from_slice(b"\"\n");
+        out.extend_from_slice(format!("[{section}]\n\t{name} = ").as_bytes());
+        out.extend_from_slice(&quoted(value));
+        out.push(b'\n');
     }
     out
 }

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::draft::Draft;
 use super::gitconfig;
@@ -13,7 +12,6 @@ use super::mount::{Access, Mount, View};
 use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
-use crate::host::FileKind;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::{Known, Target};
 use crate::host_files::path::is_at_or_below;
@@ -25,7 +23,12 @@ use crate::visible::visible;
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory;
     let (survey, targets) = look(draft, own_git);
-    let index = if own_git { read_index(draft, &targets) } else { Some(Index::default()) };
+    let index = if own_git {
+        let git = draft.project.root.join(".git");
+        index::of_repository(&git, &targets, draft.facts)
+    } else {
+        Some(Index::default())
+    };
     if index.is_none() {
         draft.weakened.push(
             "host files: the index of git cannot be read, so all of them are writable inside"
@@ -122,25 +125,6 @@ fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
         survey
     };
     (survey, extra.into_iter().map(|(path, entry)| Target { path, entry }).collect())
-}
-
-/// The project's index; `None` where there is one that cannot be read.
-fn read_index(draft: &Draft<'_>, targets: &[Target]) -> Option<Index> {
-    let git = draft.project.root.join(".git");
-    let read = |path: PathBuf| {
-        draft.facts.lstat(&path).filter(|found| found.kind == FileKind::File)?;
-        let bytes = draft.facts.read_head(&path, index::MAX_SIZE + 1)?;
-        index::read(&bytes, targets).filter(|_| bytes.len() <= index::MAX_SIZE)
-    };
-    let path = git.join("index");
-    if draft.facts.lstat(&path).is_none() {
-        return Some(Index::default());
-    }
-    let mut index = read(path)?;
-    if let Some(shared) = index.shared.clone() {
-        index.join(read(git.join(shared))?);
-    }
-    Some(index)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub use crate::profile::ProfileChoice;
 pub use crate::profile::bind::BindArgument;
 use crate::profile::bind::parse_bind;
 use crate::profile::config::{Config, SplitDirection};
-use crate::profile::schema::{HostFiles, NetworkMode};
+use crate::profile::schema::{Git, HostFiles, NetworkMode};
 use crate::profile::values::parse_publish;
 use crate::visible::visible;
 
@@ -48,6 +48,8 @@ pub struct Invocation {
     pub exec_log: Option<bool>,
     /// `--host-files`
     pub host_files: Option<HostFiles>,
+    /// `--git`
+    pub git: Option<Git>,
     /// Use tmux and the log pane.
     pub monitor: bool,
     /// `--split-direction`
@@ -118,6 +120,7 @@ impl Invocation {
             allow_xdg_runtime: options.allow_xdg_runtime(),
             exec_log: options.exec_log(),
             host_files: options.host_files,
+            git: options.git,
             monitor: options.monitor().unwrap_or(config.monitor()),
             split_direction: options
                 .split_direction

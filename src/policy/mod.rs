@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binds;
+mod closure;
 mod copies;
 mod draft;
 mod environment;
@@ -21,8 +22,10 @@ pub mod mount;
 mod network;
 mod nix;
 mod nix_trust;
+mod note;
 mod parts;
 pub mod paths;
+mod private_git;
 mod proc;
 mod program;
 pub mod project;
@@ -43,6 +46,7 @@ use crate::host::{Facts, FileKind, Host};
 use crate::host_files::known::Known;
 use crate::network::plan::Network;
 use crate::network::pool;
+use crate::plan::git::PrivateGit;
 use crate::plan::{Landlock, Mirror, Prepare};
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
@@ -93,6 +97,8 @@ pub struct Policy {
     pub git: Settled<Git>,
     /// What of Nix there is.
     pub nix: Settled<Nix>,
+    /// The private git directory that is built, if there is to be one.
+    pub private_git: Option<PrivateGit>,
     /// How execs are logged.
     pub exec_log: Settled<ExecLog>,
     /// What happens to host-executable files that came or changed.
@@ -152,10 +158,11 @@ pub fn resolve(
     sockets::mounts(&mut draft)?;
     nix::mounts(&mut draft, choices.network.value)?;
     binds::of_profile(&mut draft)?;
-    git::mounts(&mut draft, choices.git.value)?;
+    let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
+    note::file(&mut draft)?;
     if let Network::Allow(allow) = &network.value {
         resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
     }
@@ -193,6 +200,7 @@ pub fn resolve(
         network_shown,
         git: choices.git,
         nix: draft.nix,
+        private_git,
         exec_log: choices.exec_log,
         host_files: choices.host_files,
         known,
@@ -236,11 +244,12 @@ impl Choices {
         });
         let host_files =
             invocation.host_files.map(|value| Settled { value, origin: typed("--host-files") });
+        let git = invocation.git.map(|value| Settled { value, origin: typed("--git") });
         let choices = Self {
             network: network
                 .or_else(|| settings.network.mode.clone())
                 .unwrap_or_else(|| default(NetworkMode::Allow)),
-            git: settings.git.clone().unwrap_or_else(|| default(Git::Shared)),
+            git: git.or_else(|| settings.git.clone()).unwrap_or_else(|| default(Git::Shared)),
             exec_log: exec_log
                 .or_else(|| settings.exec_log.clone())
                 .unwrap_or_else(|| default(ExecLog::Required)),
@@ -309,8 +318,8 @@ const SHELL: &str = "$SHELL";
 /// The agent's command with what was typed behind it; or what was typed.
 fn argv(draft: &Draft<'_>) -> Result<Vec<OsString>> {
     let (settings, invocation) = (draft.settings, draft.invocation);
-    let command = settings.command.iter().flat_map(|command| &command.value).map(OsString::from);
-    let mut command: Vec<OsString> = command.collect();
+    let words = settings.command.iter().flat_map(|command| &command.value);
+    let mut command: Vec<OsString> = words.map(|word| note::filled(word, draft)).collect();
     if let Some(first) = command.first_mut().filter(|first| *first == SHELL) {
         *first = environment::login_shell(draft);
     }
@@ -339,6 +348,7 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     };
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
+        closure::refuse(draft, &need, &program.path)?;
         if !nix::takes(draft, &need)? {
             draft.add_program_part(need)?;
         }

@@ -93,7 +93,13 @@ pub enum Source {
         /// The rest, relative.
         path: PathBuf,
     },
+    /// A path relative to the session's directory, which is made after the policy: nothing of it is on
+    /// the disk yet, and every component will be claudebox's own.
+    Session(PathBuf),
 }
+
+/// Stands for the session's directory where a path is shown.
+const SESSION: &str = "<session>";
 
 impl Source {
     /// A canonical path, no component of which may become a link between now and the mount.
@@ -102,10 +108,11 @@ impl Source {
         Self::Beneath { root: "/".into(), path: rest }
     }
 
-    /// The path on the host.
+    /// The path on the host. What is the session's has none yet; a relative path stands for it.
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Trusted(path) => path.clone(),
+            Self::Session(path) => Path::new(SESSION).join(path),
             Self::Beneath { root, path } if path.as_os_str().is_empty() => root.clone(),
             Self::Beneath { root, path } => root.join(path),
         }

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::environment;
-use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::nix_trust::trusted;
 use super::paths::{is_below, place};
 use super::program::Need;
@@ -73,8 +73,8 @@ pub(super) fn takes(draft: &mut Draft<'_>, need: &Need) -> Result<bool> {
     match draft.nix.value {
         Nix::Private => {
             draft.store_paths.insert(path);
-            // Where it is reached by another name, that is mounted, too.
-            Ok(is_below(&need.destination, Path::new(STORE)))
+            draft.store_needs.push(need.clone());
+            Ok(true)
         }
         Nix::None => Err(Error::new(
             Kind::NotFound,
@@ -131,7 +131,8 @@ fn private(draft: &mut Draft<'_>) -> Result<()> {
 /// # Errors
 /// When that cannot be found out, or is too much.
 pub(super) fn store_paths(draft: &mut Draft<'_>) -> Result<()> {
-    if draft.store_paths.is_empty() {
+    // A closure is what is visible, and is mounted already.
+    if draft.store_paths.is_empty() || draft.settings.nix_closure.is_some() {
         return Ok(());
     }
     let place = place(&draft.nix.origin);
@@ -163,6 +164,14 @@ pub(super) fn store_paths(draft: &mut Draft<'_>) -> Result<()> {
             why: "what a program needs of the host's store".to_owned(),
             origin: Some(draft.nix.origin.clone()),
         })?;
+    }
+    // By a link of the system, or of a profile in the home, the program is visible now. By any other
+    // name it is not.
+    for need in std::mem::take(&mut draft.store_needs) {
+        let view = View::of(&draft.steps, draft.facts);
+        if view.resolve(&need.destination).is_none() {
+            draft.add_program_part(need)?;
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::note;
 use crate::error::{Error, Result};
 use crate::profile::settings::{Origin, Settled};
 use crate::visible::{visible, visible_path};
@@ -65,7 +66,7 @@ impl Variables<'_> {
     /// A value of a profile: `~/` at its beginning, `${HOME}` and `${PROJECT}` at its beginning.
     /// (Only there, since a path is bytes and the text around it is not.) `${PROJECT-SLUG}` and
     /// `${START-SLUG}`, by which an agent calls the project and the directory it is started in, are
-    /// text and may stand anywhere.
+    /// text and may stand anywhere; so is `${NOTE-FILE}`, the path of the file that says where it is.
     ///
     /// # Errors
     /// When a variable in it is unknown.
@@ -75,6 +76,9 @@ impl Variables<'_> {
             let start = clean(&self.project.join(self.start));
             let named = value.replace("${PROJECT-SLUG}", &slug(self.project));
             value = named.replace("${START-SLUG}", &slug(&start)).into();
+        }
+        if value.contains(note::NAME_OF_FILE) {
+            value = value.replace(note::NAME_OF_FILE, note::FILE).into();
         }
         let value = &*value;
         let roots = [("~", self.home), ("${HOME}", self.home), ("${PROJECT}", self.project)];

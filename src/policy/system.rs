@@ -31,7 +31,8 @@ pub(super) const EMPTY_SIZE: u64 = 64 << 10;
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     own(draft)?;
     let store = (draft.nix.value != Nix::None).then(|| draft.nix.origin.clone());
-    let parts = Parts::of(draft, store)?;
+    let mut parts = Parts::of(draft, store)?;
+    super::closure::narrow(draft, &mut parts)?;
     for part in &parts.0 {
         add_part(draft, &parts, part)?;
     }

@@ -7,12 +7,19 @@ use std::ffi::OsStr;
 use super::schema::Profile;
 
 /// Name and text, in the order in which `profile list` shows them.
-const ALL: [(&str, &str); 6] = [
+const ALL: [(&str, &str); 13] = [
+    ("amp", include_str!("../../profiles/amp.toml")),
+    ("backlog", include_str!("../../profiles/backlog.toml")),
     ("base", include_str!("../../profiles/base.toml")),
     ("claude", include_str!("../../profiles/claude.toml")),
+    ("claude-code-router", include_str!("../../profiles/claude-code-router.toml")),
+    ("codex", include_str!("../../profiles/codex.toml")),
+    ("copilot", include_str!("../../profiles/copilot.toml")),
     ("default", include_str!("../../profiles/default.toml")),
     ("demo", include_str!("../../profiles/demo.toml")),
     ("gemini", include_str!("../../profiles/gemini.toml")),
+    ("opencode", include_str!("../../profiles/opencode.toml")),
+    ("qwen", include_str!("../../profiles/qwen.toml")),
     ("shell", include_str!("../../profiles/shell.toml")),
 ];
 

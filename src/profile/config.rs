@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::bind::{BindArgument, parse_bind};
 use super::library;
 use super::merge::Layer;
-use super::schema::{ExecLog, HostFiles, Network, NetworkMode, Profile, Sockets};
+use super::schema::{ExecLog, Git, HostFiles, Network, NetworkMode, Profile, Sockets};
 use super::settings::LayerKind;
 use super::source::Source;
 use super::values::{AllowRule, Assignment, Port, ProfileName, PublishedPort};
@@ -72,6 +72,8 @@ struct Keys {
     exec_log: Option<Spanned<ExecLog>>,
     #[schemars(with = "Option<HostFiles>")]
     host_files: Option<Spanned<HostFiles>>,
+    #[schemars(with = "Option<Git>")]
+    git: Option<Spanned<Git>>,
     /// How often `--verbose` is given.
     verbose: Option<u8>,
 }
@@ -166,6 +168,7 @@ impl Config {
             publish,
             exec_log,
             host_files,
+            git,
             allow_ssh_agent,
             allow_gpg_agent,
             allow_xdg_runtime,
@@ -187,6 +190,7 @@ impl Config {
             }),
             exec_log,
             host_files,
+            git,
             sockets: Some(sockets),
             ..Profile::default()
         };

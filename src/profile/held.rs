@@ -31,9 +31,11 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         nix,
         nix_accept,
         host_files,
+        nix_closure,
         tools,
         state,
         state_readonly,
@@ -44,6 +46,7 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
         state_return,
         state_sync,
         command,
+        note,
         programs,
         tool_marker,
         helpers,
@@ -70,9 +73,11 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("nix", nix.as_ref(), word);
     all.many("nix-accept", nix_accept, word);
     all.one("host-files", host_files.as_ref(), word);
+    all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path));
     all.texts("tools", tools);
     all.texts("state", state);
     all.texts("state-readonly", state_readonly);
@@ -86,6 +91,7 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     all.keys("state-return", state_return);
     all.keys("state-sync", state_sync);
     all.one("agent.command", command.as_ref(), |argv| listed(argv));
+    all.one("agent.note", note.as_ref(), |text| quoted(text));
     all.texts("agent.programs", programs);
     all.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name));
     all.texts("agent.helpers", helpers);

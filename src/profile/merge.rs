@@ -62,10 +62,12 @@ impl Saying<'_> {
             landlock,
             nested_userns,
             git,
+            git_trailer,
             nix,
             nix_accept,
             host_files,
             tools,
+            nix_closure,
             state,
             state_readonly,
             state_private,
@@ -87,10 +89,12 @@ impl Saying<'_> {
         self.scalar(&mut to.landlock, landlock.as_ref(), |value| *value);
         self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
+        self.scalar(&mut to.git_trailer, git_trailer.as_ref(), |value| *value);
         self.scalar(&mut to.nix, nix.as_ref(), |value| *value);
         self.list(&mut to.nix_accept, nix_accept.as_deref(), |hole| *hole);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
+        self.scalar(&mut to.nix_closure, nix_closure.as_ref(), |path| path.as_str().into());
         self.list(&mut to.state, state.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_readonly, state_readonly.as_deref(), |path| path.as_str().into());
         self.list(&mut to.state_private, state_private.as_deref(), |path| path.as_str().into());
@@ -141,10 +145,11 @@ impl Saying<'_> {
     }
 
     fn agent(&self, to: &mut Settings, agent: Option<&Agent>) {
-        let Some(Agent { command, programs, tool_marker, helpers, shell }) = agent else {
+        let Some(Agent { command, note, programs, tool_marker, helpers, shell }) = agent else {
             return;
         };
         self.scalar(&mut to.command, command.as_ref(), |argv| argv.as_slice().to_vec());
+        self.scalar(&mut to.note, note.as_ref(), Clone::clone);
         self.list(&mut to.programs, programs.as_deref(), |name| name.as_str().into());
         self.scalar(&mut to.tool_marker, tool_marker.as_ref(), |name| name.as_str().into());
         self.list(&mut to.helpers, helpers.as_deref(), |name| name.as_str().into());
@@ -349,7 +354,7 @@ mod tests {
             pass in subsequence(vec!["A", "B", "BB", "C*"], 0..=4),
             deny in subsequence(vec!["A", "B*", "C*"], 0..=3),
             set in subsequence(vec!["A = \"1\"", "BC = \"2\"", "D = \"3\""], 0..=3),
-            git in proptest::option::of(select(vec!["shared", "read-only", "none"])),
+            git in proptest::option::of(select(vec!["private", "shared", "read-only", "none"])),
             docker: Option<bool>,
         ) -> Layer {
             let git = git.map_or(String::new(), |git| format!("git = \"{git}\"\n"));

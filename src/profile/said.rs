@@ -31,10 +31,12 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         landlock,
         nested_userns,
         git,
+        git_trailer,
         nix,
         nix_accept,
         host_files,
         tools,
+        nix_closure,
         state,
         state_readonly,
         state_private,
@@ -58,10 +60,12 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("landlock", landlock.as_ref(), word);
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
+    all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
     all.one("nix", nix.as_ref(), word);
     all.many("nix-accept", nix_accept.as_deref(), word);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
+    all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path.as_str()));
     all.many("state", state.as_deref(), |path| quoted(path.as_str()));
     all.many("state-readonly", state_readonly.as_deref(), |path| quoted(path.as_str()));
     all.many("state-private", state_private.as_deref(), |path| quoted(path.as_str()));
@@ -156,8 +160,9 @@ impl All {
     }
 
     fn agent(&mut self, agent: &Agent) {
-        let Agent { command, programs, tool_marker, helpers, shell } = agent;
+        let Agent { command, note, programs, tool_marker, helpers, shell } = agent;
         self.one("agent.command", command.as_ref(), argv);
+        self.one("agent.note", note.as_ref(), |text| quoted(text));
         self.many("agent.programs", programs.as_deref(), |name| quoted(name.as_str()));
         self.one("agent.tool-marker", tool_marker.as_ref(), |name| quoted(name.as_str()));
         self.many("agent.helpers", helpers.as_deref(), |name| quoted(name.as_str()));
@@ -225,13 +230,14 @@ pub(super) mod tests {
 
     /// Says each key there is.
     pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
-            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\n\
+            landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
             nix = \"none\"\nnix-accept = [\"trust\"]\nhost-files = \"report\"\ntools = [\"/t\"]\n\
+            nix-closure = \"/c\"\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
             state-sync = { \"~/s.json\" = [\"k\"] }\n\
-            agent = { command = [\"a\"], programs = [\"a\"], tool-marker = \"A\", \
+            agent = { command = [\"a\"], note = \"n\", programs = [\"a\"], tool-marker = \"A\", \
             helpers = [\"h\"], shell = [\"sh\"] }\n\
             files = { system = [\"/s\"], read-only = [\"/r\"], read-write = [\"/w\"], \
             hide = [\"/h\"] }\nenvironment = { pass = [\"P\"], set = { S = \"1\" }, \

@@ -39,6 +39,10 @@ pub struct Profile {
     /// What of git works inside.
     #[schemars(with = "Option<Git>")]
     pub git: Option<Spanned<Git>>,
+    /// Each commit that is made inside names its session, as a trailer `Claudebox-Session`; with a
+    /// private git directory only.
+    #[schemars(with = "Option<bool>")]
+    pub git_trailer: Option<Spanned<bool>>,
     /// What of Nix there is inside.
     #[schemars(with = "Option<Nix>")]
     pub nix: Option<Spanned<Nix>>,
@@ -51,6 +55,9 @@ pub struct Profile {
     /// Directories with programs, bound read-only where they exist (`~` is the home).
     #[schemars(with = "Option<Vec<String>>")]
     pub tools: Option<Vec<Spanned<HostPath>>>,
+    /// A file that lists paths of a Nix store, one a line: nothing else of that store is visible.
+    #[schemars(with = "Option<String>")]
+    pub nix_closure: Option<Spanned<HostPath>>,
     /// Directories of the home that the agent shares with the host, so that its login survives.
     #[schemars(with = "Option<Vec<String>>")]
     pub state: Option<Vec<Spanned<HomePath>>>,
@@ -102,8 +109,12 @@ pub struct Profile {
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
     /// `$SHELL` as the first word is the user's shell where it is visible inside, else bash or sh.
+    /// `${PROJECT}` and `${NOTE}` stand for the project's directory and for `note`, in any word.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Argv>>,
+    /// What the agent is told about the sandbox, where its command or a variable says how.
+    #[schemars(with = "Option<String>")]
+    pub note: Option<Spanned<String>>,
     /// Program names for which this profile is taken in `claudebox run -- PROGRAM ...`.
     #[schemars(with = "Option<Vec<String>>")]
     pub programs: Option<Vec<Spanned<ProgramName>>>,
@@ -211,9 +222,13 @@ impl NetworkMode {
 }
 
 /// What of git works inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Git {
+    /// A private copy of `.git`, from which only commits come back.
+    Private,
     /// The project's own `.git`, pinned; hooks, config and info read-only.
     Shared,
     /// The whole of `.git` read-only: no commits.

@@ -27,7 +27,7 @@ pub enum ProfileChoice {
     /// Bare `claudebox`: the default profile of `config.toml`, else `claude`.
     #[default]
     Default,
-    /// `claudebox run AGENT`: a profile that names an agent.
+    /// `claudebox run AGENT`: a profile that names an agent, by its name or its `.toml` file.
     Agent(String),
     /// `claudebox run --profile NAME|FILE -- CMD`.
     Named(PathBuf),
@@ -114,6 +114,7 @@ impl Choosing<'_> {
                 let name = self.defaults.default_profile().unwrap_or(DEFAULT_AGENT);
                 self.agent(name, |what: &str| self.defaults.wrong_default(what))
             }
+            ProfileChoice::Agent(file) if file.ends_with(".toml") => self.agent_of_file(file),
             ProfileChoice::Agent(name) => self.agent(name, |what: &str| Error::usage(what)),
             ProfileChoice::Named(name) => self.named(name, !argv.is_empty()),
             ProfileChoice::ForCommand => self.for_command(argv),
@@ -144,6 +145,18 @@ impl Choosing<'_> {
             return Err(error.hint(format!("to run the program: claudebox run -- {shown}")));
         }
         Err(error)
+    }
+
+    /// The same, in a file. Where it was wrapped as a package, that is the only way to it: it has no
+    /// place in the library, and its command is to be settled as any other agent's.
+    fn agent_of_file(&self, file: &str) -> Result<Chosen> {
+        let chosen = self.named(Path::new(file), false)?;
+        if merge(chosen.layers.clone()).command.is_some() {
+            return Ok(chosen);
+        }
+        let shown = visible(file);
+        Err(Error::usage(format!("the profile {shown} names no agent"))
+            .hint(format!("to run a command under it: claudebox run --profile {shown} -- COMMAND")))
     }
 
     /// The profiles that name an agent. One that is broken names none: whoever means it is told
@@ -307,6 +320,25 @@ mod tests {
         hint: the agents there are: brew, claude, demo, gemini, shell
         ");
         assert_eq!(fixture.settle(&Agent("brew".into()), &[]).unwrap().name, "brew");
+    }
+
+    #[test]
+    fn an_agent_may_be_a_file() {
+        let fixture = Fixture::new();
+        fixture.write("box/brew.toml", BREW).write("box/none.toml", "git = \"none\"\n");
+        let agent = |name: &str| Agent(fixture.path(name).display().to_string());
+        let settings = fixture.settle(&agent("box/brew.toml"), &["-x"]).unwrap();
+        assert_eq!(
+            (settings.name.as_str(), settings.command.unwrap().value[0].as_str()),
+            ("brew", "brewer")
+        );
+        let refused = fixture.settle(&agent("box/none.toml"), &["-x"]).unwrap_err();
+        assert_snapshot!(fixture.shown(&refused), @"
+        the profile /box/none.toml names no agent
+        hint: to run a command under it: claudebox run --profile /box/none.toml -- COMMAND
+        ");
+        let missing = fixture.settle(&agent("box/no.toml"), &[]).unwrap_err();
+        assert!(missing.to_string().contains("cannot read the profile"), "{missing}");
     }
 
     #[test]

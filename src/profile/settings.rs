@@ -84,6 +84,8 @@ pub struct Settings {
     pub nested_userns: Option<Settled<bool>>,
     /// See [`super::schema::Profile::git`].
     pub git: Option<Settled<Git>>,
+    /// See [`super::schema::Profile::git_trailer`].
+    pub git_trailer: Option<Settled<bool>>,
     /// See [`super::schema::Profile::nix`].
     pub nix: Option<Settled<Nix>>,
     /// See [`super::schema::Profile::nix_accept`].
@@ -92,6 +94,8 @@ pub struct Settings {
     pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].
     pub tools: Vec<Settled<String>>,
+    /// See [`super::schema::Profile::nix_closure`].
+    pub nix_closure: Option<Settled<String>>,
     /// See [`super::schema::Profile::state`].
     pub state: Vec<Settled<String>>,
     /// See [`super::schema::Profile::state_readonly`].
@@ -110,6 +114,8 @@ pub struct Settings {
     pub state_sync: BTreeMap<String, Vec<Settled<String>>>,
     /// The command to which the invocation's argv is appended. `None` where argv is the command.
     pub command: Option<Settled<Vec<String>>>,
+    /// See [`super::schema::Agent::note`].
+    pub note: Option<Settled<String>>,
     /// See [`super::schema::Agent::programs`].
     pub programs: Vec<Settled<String>>,
     /// See [`super::schema::Agent::tool_marker`].

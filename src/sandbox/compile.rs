@@ -51,6 +51,7 @@ pub fn plan(policy: &Policy, host: &Host) -> Result<Plan> {
         summary: summary(policy),
         prepare: policy.prepare.clone(),
         mirrors: policy.mirrors.clone(),
+        git: policy.private_git.clone(),
         bwrap: (&*bwrap.path).into(),
         args: arguments(policy, bwrap),
         limits: policy.limits.held.clone(),
@@ -246,7 +247,15 @@ impl Arguments<'_> {
                     path: (&**path).into(),
                 }));
             }
-            _ => self.path(by_path, &source.path()),
+            Source::Session(path) if self.bwrap.has(by_fd) => {
+                self.literal(by_fd);
+                self.args.push(Arg::Fd(FdSource::Session((&**path).into())));
+            }
+            Source::Session(path) => {
+                self.literal(by_path);
+                self.args.push(Arg::Session((&**path).into()));
+            }
+            Source::Beneath { .. } | Source::Trusted(_) => self.path(by_path, &source.path()),
         }
         self.literal(destination);
     }

@@ -164,6 +164,7 @@ mod tests {
             summary: Summary::default(),
             prepare: Vec::new(),
             mirrors: Vec::new(),
+            git: None,
             bwrap: "/usr/bin/bwrap".into(),
             args: Vec::new(),
             limits: Limits::default(),

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
@@ -26,8 +28,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Opens what they name.
-    pub(super) fn open(args: &[Arg]) -> Result<Self> {
+    /// Opens what they name; `session` is the session's directory.
+    pub(super) fn open(args: &[Arg], session: &Path) -> Result<Self> {
         let Self { mut words, mut opened, mut mounts } = Self::default();
         for (index, arg) in args.iter().enumerate() {
             if let Some(destination) = destination(&args[index..]) {
@@ -43,8 +45,12 @@ impl Arguments {
                     )));
                 }
                 Arg::Literal(word) => words.extend_from_slice(word.as_ref()),
+                Arg::Session(path) => {
+                    let path = session.join(path.as_path());
+                    words.extend_from_slice(path.as_os_str().as_bytes());
+                }
                 Arg::Fd(source) => {
-                    let fd = open(source)?;
+                    let fd = open(source, session)?;
                     words.extend_from_slice(fds::number(&fd).as_bytes());
                     if let Some(before) = index.checked_sub(1) {
                         mounts.extend(mounted(&args[before..], &fd)?);
@@ -68,14 +74,18 @@ fn destination(args: &[Arg]) -> Option<&Bytes> {
     };
     match args.get(at)? {
         Arg::Literal(destination) => Some(destination),
-        Arg::Fd(_) => None,
+        Arg::Fd(_) | Arg::Session(_) => None,
     }
 }
 
 /// What the operation that begins here mounts, if it does so by this descriptor.
 fn mounted(args: &[Arg], fd: &OwnedFd) -> Result<Option<Mounted>> {
-    let [Arg::Literal(option), Arg::Fd(FdSource::Path { .. }), Arg::Literal(destination), ..] =
-        args
+    let [
+        Arg::Literal(option),
+        Arg::Fd(FdSource::Path { .. } | FdSource::Session(_)),
+        Arg::Literal(destination),
+        ..,
+    ] = args
     else {
         return Ok(None);
     };
@@ -88,7 +98,7 @@ fn mounted(args: &[Arg], fd: &OwnedFd) -> Result<Option<Mounted>> {
     }))
 }
 
-fn open(source: &FdSource) -> Result<OwnedFd> {
+fn open(source: &FdSource, session: &Path) -> Result<OwnedFd> {
     match source {
         FdSource::Data(bytes) => {
             fds::sealed("bwrap-data", bytes.as_ref()).tried(|| "make a memory file")
@@ -98,14 +108,17 @@ fn open(source: &FdSource) -> Result<OwnedFd> {
             openat(CWD, path.as_path(), flags, Mode::empty())
                 .map_err(|errno| not_opened(&visible(path), errno))
         }
-        FdSource::Path { beneath, path } => {
-            let shown = visible_path(&beneath.as_path().join(path.as_path()));
-            let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            openat(CWD, beneath.as_path(), root, Mode::empty())
-                .and_then(|root| nofollow::beneath(root, path.as_path(), OFlags::PATH))
-                .map_err(|errno| not_opened(&shown, errno))
-        }
+        FdSource::Path { beneath, path } => open_beneath(beneath.as_path(), path.as_path()),
+        FdSource::Session(path) => open_beneath(session, path.as_path()),
     }
+}
+
+fn open_beneath(beneath: &Path, path: &Path) -> Result<OwnedFd> {
+    let shown = visible_path(&beneath.join(path));
+    let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, beneath, root, Mode::empty())
+        .and_then(|root| nofollow::beneath(root, path, OFlags::PATH))
+        .map_err(|errno| not_opened(&shown, errno))
 }
 
 fn not_opened(shown: &str, errno: rustix::io::Errno) -> Error {
@@ -134,7 +147,7 @@ mod tests {
         let data = Arg::Fd(FdSource::Data(Bytes::from("x")));
         let file = Arg::Literal(Bytes(b"a \n\xff".to_vec()));
         let Arguments { words, opened, mounts } =
-            Arguments::open(&[Arg::Literal("--file".into()), data, file]).unwrap();
+            Arguments::open(&[Arg::Literal("--file".into()), data, file], Path::new("/")).unwrap();
         assert_eq!(mounts, []);
         let number = fds::number(&opened[0]);
         assert_eq!(words, [b"--file\0", number.as_bytes(), b"\0a \n\xff\0"].concat());
@@ -148,15 +161,30 @@ mod tests {
         let mut args = vec![word("--bind-fd"), fd(), word("/a"), word("--ro-bind-fd"), fd()];
         args.extend([word("/a/b"), word("--tmpfs"), word("/a/b"), word("--ro-bind-fd"), fd()]);
         args.push(word("/c"));
-        let mounts = Arguments::open(&args).unwrap().mounts;
+        let mounts = Arguments::open(&args, Path::new("/")).unwrap().mounts;
         let shown = |mounted: &Mounted| (mounted.destination.clone(), mounted.read_only);
         let shown: Vec<(Bytes, bool)> = mounts.iter().map(shown).collect();
         assert_eq!(shown, [("/a".into(), false), ("/c".into(), true)]);
     }
 
     #[test]
+    fn what_is_the_sessions_is_found_in_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("git/private")).unwrap();
+        let fd = Arg::Fd(FdSource::Session("git/private".into()));
+        let word = |word: &str| Arg::Literal(word.into());
+        let args = [word("--bind-fd"), fd, word("/p/.git"), Arg::Session("git".into())];
+        let Arguments { words, mounts, .. } = Arguments::open(&args, dir.path()).unwrap();
+        assert_eq!(mounts[0].destination, "/p/.git".into());
+        assert!(words.ends_with(format!("{}/git\0", dir.path().display()).as_bytes()));
+    }
+
+    #[test]
     fn an_argument_cannot_smuggle_in_another() {
-        assert!(Arguments::open(&[Arg::Literal(Bytes(b"/x\0--bind\0/".to_vec()))]).is_err());
+        assert!(
+            Arguments::open(&[Arg::Literal(Bytes(b"/x\0--bind\0/".to_vec()))], Path::new("/"))
+                .is_err()
+        );
     }
 
     #[test]
@@ -166,9 +194,9 @@ mod tests {
         let at =
             |path: &str| FdSource::Path { beneath: Bytes::from(dir.path()), path: path.into() };
         for path in ["link", "link/passwd", "../x", "/etc"] {
-            assert!(open(&at(path)).is_err(), "{path}");
+            assert!(open(&at(path), Path::new("/")).is_err(), "{path}");
         }
         std::fs::create_dir(dir.path().join("real")).unwrap();
-        assert!(open(&at("real")).is_ok());
+        assert!(open(&at("real"), Path::new("/")).is_ok());
     }
 }

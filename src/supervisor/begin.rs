@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 
+use super::Session;
 use super::cgroup::Cgroup;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
@@ -16,13 +17,13 @@ use super::terminal::Tty;
 use super::waiting::{Failed, PATIENCE, Waiting};
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::notify::Stops;
+use crate::git;
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
 use crate::plan::{self, ExecLog, Plan};
-use crate::sandbox;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::Channel;
@@ -65,16 +66,22 @@ pub(super) struct Init {
 /// Starts the sandbox. The verdict is there if it did not come that far.
 pub(super) fn begin(
     plan: &Plan,
+    session: &Session<'_>,
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
     prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    if let Some(private) = &plan.git {
+        let bwrap = plan.bwrap.as_path();
+        git::build::build(private, session.directory, session.id, bwrap)
+            .map_err(Verdict::not_started)?;
+    }
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
-    let begun = match begin_in(plan, limits, signals, foreground) {
+    let begun = match begin_in(plan, session, limits, signals, foreground) {
         Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
-            begin_in(plan, &limits.without_group(&plan.inner.rlimits), signals, foreground)
+            begin_in(plan, session, &limits.without_group(&plan.inner.rlimits), signals, foreground)
         }
         begun => begun,
     }
@@ -85,13 +92,15 @@ pub(super) fn begin(
 /// Starts the sandbox in the group of these limits.
 fn begin_in(
     plan: &Plan,
+    session: &Session<'_>,
     limits: &plan::limits::Limits,
     signals: &Signals,
     foreground: bool,
 ) -> Result<Begun, Failed> {
     let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
     let (mut sandbox, joining) =
-        Sandbox::start(plan, cgroup.unwrap_or_default(), foreground).map_err(Failed::for_group)?;
+        Sandbox::start(plan, session.directory, cgroup.unwrap_or_default(), foreground)
+            .map_err(Failed::for_group)?;
     // It works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
@@ -212,7 +221,7 @@ pub(super) fn watch(
         exec_log,
         limits: limits.all,
     }));
-    let broker = match network::broker(plan, network, execs.notes(), init.pid) {
+    let broker = match network::broker(plan, network, execs.notes()) {
         Ok(broker) => broker,
         Err(error) => return Err(end_unstarted(error, sandbox, execs)),
     };

@@ -12,6 +12,7 @@ mod cgroup;
 mod client;
 mod control;
 mod events;
+mod git;
 mod host_files;
 mod mirror;
 mod network;
@@ -112,7 +113,7 @@ fn observed(
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
     let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
-        let begun = begin::begin(plan, signals, tty.as_mut())?;
+        let begun = begin::begin(plan, session, signals, tty.as_mut())?;
         inside::note(session.directory, begun.init.pid)
             .tried(|| "note the sandbox's pid 1")
             .map_err(Verdict::not_started)?;
@@ -128,8 +129,11 @@ fn observed(
         }
     };
     let mut host_files = HostFiles::new(session.directory);
+    let git = git::Before::look(session.directory, session.id);
     let pairs = begun.pairs.take();
     let (sandbox, init, execs, broker) = begin::watch(plan, begun, sink)?;
+    let git = git.map(|git| git.live(execs.notes())).transpose();
+    let git = git.tried(|| "watch the agent's git directory")?;
     let mirror = pairs.map(Pairs::keep).transpose()?;
     let running = Running {
         plan,
@@ -147,6 +151,11 @@ fn observed(
     // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
     // the kernel has to take down is the gateway process's affair.
     drop(broker);
+    git.map(git::Live::end);
+    // Before the look at the host-executable files: what git tracks is not moved.
+    for event in git::end(session.directory, session.id) {
+        execs.note(event);
+    }
     for event in host_files.end() {
         execs.note(event);
     }

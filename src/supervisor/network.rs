@@ -27,13 +27,12 @@ pub(super) fn ready(starting: Option<Starting>, patience: Duration) -> Result<Op
     starting.map(|starting| starting.ready(patience)).transpose()
 }
 
-/// Starts the broker at a gateway that is set up. `init` is pid 1 of the sandbox, as seen from here.
+/// Starts the broker at a gateway that is set up.
 pub(super) fn broker(
     plan: &Plan,
     gateway: Option<Started>,
     note: impl Fn(Event) + Send + Sync + 'static,
-    init: i32,
 ) -> Result<Option<Broker>> {
     let (Network::Allow(allow), Some(gateway)) = (&plan.network, gateway) else { return Ok(None) };
-    Broker::start(allow, gateway.sockets, note, init).map(Some)
+    Broker::start(allow, gateway.sockets, note).map(Some)
 }

@@ -80,11 +80,13 @@ impl InfoPipe {
 }
 
 impl Sandbox {
-    /// Spawns bwrap, and begins to have it moved into its scope if it has one. The caller's process must
+    /// Spawns bwrap for the session of this directory, and begins to have it moved into its scope if it
+    /// has one. The caller's process must
     /// have no other child when it is reaped: it adopts what bwrap leaves. `foreground`: see
     /// [`Orders::foreground`].
     pub(super) fn start(
         plan: &Plan,
+        session: &Path,
         mut cgroup: Cgroup,
         foreground: bool,
     ) -> Result<(Self, Option<Joining>)> {
@@ -99,7 +101,7 @@ impl Sandbox {
         let agents_stderr =
             io::stderr().as_fd().try_clone_to_owned().tried(|| "duplicate standard error")?;
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).tried(|| "make a pipe")?;
-        let Arguments { mut words, opened, mounts } = Arguments::open(&plan.args)?;
+        let Arguments { mut words, opened, mounts } = Arguments::open(&plan.args, session)?;
         let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
         let gateway = matches!(plan.network, Network::Allow(_));
         let info = gateway.then(|| InfoPipe::asked("--info-fd", &mut words)).transpose()?;

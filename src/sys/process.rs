@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix::process::DumpableBehavior;
@@ -181,6 +182,35 @@ pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
     let between = move || {
         signals::reset()?;
         Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+    };
+    // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+    unsafe { command.pre_exec(between) };
+}
+
+/// Starts a command's process with no signal blocked or ignored, as [`signal_at_our_end`], to go on
+/// when we end, and with this descriptor: a lock on its file is held until that process has ended, too.
+pub fn outlive(command: &mut Command, lock: OwnedFd) {
+    let between = move || {
+        signals::reset()?;
+        Ok(rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty())?)
+    };
+    // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+    unsafe { command.pre_exec(between) };
+}
+
+/// Limits the size of the files that a command's process and what it starts may make, and the memory
+/// that each may ask for, both in bytes (setrlimit(2), `RLIMIT_FSIZE` and `RLIMIT_DATA`).
+pub fn limit(command: &mut Command, file_size: Option<u64>, memory: Option<u64>) {
+    let between = move || {
+        for (of, at_most) in [(Resource::RLIMIT_FSIZE, file_size), (Resource::RLIMIT_DATA, memory)]
+        {
+            if let Some(at_most) = at_most {
+                let (_, hard) = getrlimit(of)?;
+                let at_most = at_most.min(hard);
+                setrlimit(of, at_most, at_most)?;
+            }
+        }
+        Ok(())
     };
     // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
     unsafe { command.pre_exec(between) };

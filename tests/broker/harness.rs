@@ -88,6 +88,13 @@ impl Sockets for Loopback {
         }
     }
 
+    fn sock_diag(&self) -> io::Result<OwnedFd> {
+        // It hears itself, and no answer ever.
+        let socket = UdpSocket::bind((GATEWAY, 0))?;
+        socket.connect(socket.local_addr()?)?;
+        Ok(socket.into())
+    }
+
     fn connect_inside(&self, v6: bool) -> io::Result<OwnedFd> {
         let any: IpAddr = if v6 { "::".parse().unwrap() } else { Ipv4Addr::UNSPECIFIED.into() };
         socket((any, 0).into(), SocketType::STREAM)
@@ -151,7 +158,7 @@ impl Setup {
         let outside = Outside { lookup: Arc::new(lookup), guard };
         let (sender, events) = channel();
         let note = move |event| drop(sender.send(event));
-        let broker = Broker::start_in(outside, &self.plan, Box::new(Loopback), note, None)?;
+        let broker = Broker::start_in(outside, &self.plan, Box::new(Loopback), note)?;
         Ok(Running { broker, events, lookups })
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, UdpSocket};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use simple_dns::{RCODE, TYPE};
 
 use super::harness::*;
@@ -184,5 +185,27 @@ fn many_names_are_reached_at_once() {
             assert_eq!(served.join().unwrap(), format!("to {number}").as_bytes());
         }
         assert_eq!(running.broker.status().unwrap().names, 60);
+    });
+}
+
+/// Names are kept in the supervisor: whoever asks for one after the other gets no more at some point,
+/// and what is there stays.
+#[test]
+fn a_table_that_is_full_takes_no_more_and_keeps_what_it_has() {
+    isolated("names::a_table_that_is_full_takes_no_more_and_keeps_what_it_has", || {
+        // Descriptors bound it: of 400 most are for connections and for the rest of the supervisor.
+        let few = Rlimit { current: Some(400), maximum: Some(400) };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let running = Setup::new(&["*.test:8080"]).start();
+        let first = address("n0.test");
+        let most = (1..400).find(|number| ask(&format!("n{number}.test"), TYPE::A).1.is_none());
+        assert!(most.is_some_and(|most| (32..128).contains(&most)), "{most:?}");
+        let refused = running.refused();
+        assert_eq!(refused.host, format!("n{}.test", most.unwrap()));
+        assert_eq!(&*refused.why, "too-many");
+        assert_eq!(ask("one-more.test", TYPE::A).0, RCODE::ServerFailure);
+        assert_eq!(address("n0.test"), first);
+        assert_eq!(ask("evil.other", TYPE::A).0, RCODE::NameError);
+        connect((first, 8080)).unwrap();
     });
 }

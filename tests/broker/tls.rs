@@ -103,3 +103,21 @@ fn a_server_that_speaks_first_is_heard_where_no_tls_is_demanded() {
         assert_eq!(&banner, b"SSH-2.0-server\r\n");
     });
 }
+
+/// Who only holds a connection open would hold its place for ever.
+#[test]
+fn who_never_says_hello_is_not_waited_for() {
+    isolated("tls::who_never_says_hello_is_not_waited_for", || {
+        let server = Forbidden::new();
+        let running = Setup::new(&["a.test:443"]).host("a.test", server.at()).start();
+        let mut silent = open("a.test", 443);
+        let mut slow = open("a.test", 443);
+        slow.write_all(&hello("a.test")[..5]).unwrap();
+        // The broker's patience ends before the streams' own.
+        assert_eq!((all(&mut silent), all(&mut slow)), (vec![], vec![]));
+        let refused = running.refused();
+        assert_eq!((&*refused.host, &*refused.why), ("a.test", "no-tls"));
+        assert!(refused.detail.unwrap().contains("10 seconds"));
+        assert!(!server.was_reached());
+    });
+}

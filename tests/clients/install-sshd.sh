@@ -3,7 +3,7 @@
 # machine, and at every boot. Prints nothing when there is one.
 set -euo pipefail
 
-# The same rule as tests/agents/install.sh.
+# The same rule as tests/common/agent.rs.
 if [ -n "${CLAUDEBOX_TEST_AGENTS:-}" ]; then
     cache="$(dirname "$CLAUDEBOX_TEST_AGENTS")"
 elif [ "$(id -u)" = 0 ]; then

@@ -15,6 +15,7 @@ pub(crate) mod place;
 pub(crate) mod pty;
 pub(crate) mod run;
 pub(crate) mod terminal;
+pub(crate) mod tree;
 pub(crate) mod user;
 pub(crate) mod world;
 

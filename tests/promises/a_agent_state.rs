@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::common::agent::{claude_directory, claude_environment, let_reach_the_model};
+use crate::common::agent::{Agent, let_reach_the_model};
 use crate::common::model_server::{ModelServer, Script, Step};
 use crate::common::place::Place;
 use crate::common::run::{Run, Started};
@@ -58,6 +58,7 @@ const USE: &str = "bash -ic true; bash -lc true; git planted; npm config get ini
 
 /// Two projects in one home: the repository of an attacker (the place's own), and another.
 struct Scene {
+    claude: Agent,
     place: Place,
     other: PathBuf,
     model: ModelServer,
@@ -77,11 +78,11 @@ impl Scene {
         let script = Script { steps: vec![Step::Shell("true".into())], closing: "Done.".into() };
         let model = ModelServer::start(script, 0).unwrap();
         let_reach_the_model(&place, &model);
-        Self { place, other, model, looked: Cell::new(0) }
+        Self { claude: Agent::installed("claude"), place, other, model, looked: Cell::new(0) }
     }
 
     fn with_model(&self, mut run: Run) -> Run {
-        for (name, value) in claude_environment(&self.model) {
+        for (name, value) in self.claude.claude_environment(&self.model) {
             run = run.env(name, value);
         }
         run.env("IS_SANDBOX", "1")
@@ -90,8 +91,8 @@ impl Scene {
     /// A script in the profile `claude`, in a project.
     fn script(&self, project: &Path, script: &str) -> Run {
         // With Claude Code's own program in reach of the script.
-        let program = claude_directory();
-        let program = program.parent().unwrap().to_str().unwrap();
+        let program = self.claude.modules();
+        let program = program.to_str().unwrap();
         let run = self.place.claudebox(["run", "--no-monitor", "--profile", "claude"]);
         let run = run.args(["--ro-bind", program, "--", "bash", "-c", script]);
         self.with_model(run.directory(project))

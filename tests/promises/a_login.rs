@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::common::agent::{AUTHORITY, claude_directory, world_environment};
+use crate::common::agent::{AUTHORITY, Agent};
 use crate::common::log::Log;
 use crate::common::model_server::login::{RENEWAL, access_token, refresh_token};
 use crate::common::model_server::{ModelServer, Script, Step};
@@ -22,6 +22,7 @@ use crate::common::{DEADLINE, must_have, must_have_sandbox};
 
 /// A host that is logged in, and all of Anthropic's that its Claude Code talks to.
 struct Scene {
+    claude: Agent,
     place: Place,
     model: ModelServer,
     world: ModelWorld,
@@ -36,7 +37,7 @@ impl Scene {
         let model = ModelServer::start(Script { steps, closing: "Done.".into() }, 0).unwrap();
         model.login().renew();
         let world = ModelWorld::new(&model);
-        Self { place: Place::new(user), model, world }
+        Self { claude: Agent::installed("claude"), place: Place::new(user), model, world }
     }
 
     fn credentials(&self) -> PathBuf {
@@ -57,7 +58,7 @@ impl Scene {
     }
 
     fn with_world(&self, run: Run) -> Run {
-        let environment = world_environment(&self.place, &self.world);
+        let environment = self.claude.environment(&self.place, &self.world);
         let run = environment.into_iter().fold(run, |run, (name, value)| run.env(name, value));
         run.without_env("ANTHROPIC_API_KEY")
     }
@@ -81,8 +82,8 @@ impl Scene {
 
     /// Any of its commands in the sandbox, and others.
     fn script_inside(&self, script: &str) -> Run {
-        let program = claude_directory();
-        let program = program.parent().unwrap().to_str().unwrap();
+        let program = self.claude.modules();
+        let program = program.to_str().unwrap();
         let run = self.place.claudebox(["run", "--no-monitor", "--profile", "claude"]);
         self.with_world(run.args(["--ro-bind", program, "--", "bash", "-c", script]))
     }

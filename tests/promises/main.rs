@@ -10,6 +10,7 @@
 
 mod a_agent_state;
 mod a_login;
+mod a_planted;
 mod built;
 #[path = "../common/mod.rs"]
 mod common;
@@ -20,6 +21,7 @@ mod f_fail_closed;
 mod g_git;
 mod g_odd;
 mod g_pins;
+mod g_private;
 mod h_home;
 mod h_layers;
 mod hostile;

@@ -1,32 +1,11 @@
 //! The look from outside: which files there are, and which processes still live.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::DEADLINE;
-
-/// Every path below a directory with its kind, mode, size and content; links are not followed.
-pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![root.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let facts = fs::symlink_metadata(&path).unwrap();
-            let content = if facts.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
-            let content = content.escape_ascii();
-            found.insert(path.clone(), format!("{:o} {} {content}", facts.mode(), facts.uid()));
-            if facts.is_dir() {
-                open.push(path);
-            }
-        }
-    }
-    found
-}
+pub(crate) use crate::common::tree::tree;
 
 /// A command that runs for very long and can be told from every other on this machine.
 #[derive(Debug)]

@@ -38,6 +38,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         summary: Summary { agent: argv.clone(), ..Summary::default() },
         prepare: vec![],
         mirrors: vec![],
+        git: None,
         bwrap: Bytes::from(bwrap()),
         args: words.map(|word| Arg::Literal(Bytes::from(word))).collect(),
         network: claudebox::network::plan::Network::None,

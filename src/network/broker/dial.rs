@@ -152,23 +152,31 @@ pub(super) async fn first(addresses: &[SocketAddr]) -> Result<(TcpStream, Socket
 }
 
 async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+    // Nobody to race with: no task of its own, and no clock.
+    if let [at] = *addresses {
+        return connect(at).await.map(|stream| (stream, at));
+    }
     // What is still under way when one has answered is given up with this.
     let mut tried = JoinSet::new();
     let mut left = addresses.iter().copied();
     let mut why = "it has no address".to_owned();
     loop {
         if let Some(at) = left.next() {
-            tried.spawn_local(async move { (at, TcpStream::connect(at).await) });
+            tried.spawn_local(async move { (at, connect(at).await) });
         }
         let patience = if left.len() > 0 { NEXT } else { PATIENCE };
         match timeout(patience, tried.join_next()).await {
             Ok(Some(Ok((at, Ok(stream))))) => return Ok((stream, at)),
-            Ok(Some(Ok((at, Err(err))))) => why = format!("cannot connect to {at}: {err}"),
+            Ok(Some(Ok((_, Err(failed))))) => why = failed,
             Ok(None) => return Err(why),
             // The next one's turn, too.
             Ok(Some(Err(_))) | Err(_) => {}
         }
     }
+}
+
+async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
+    TcpStream::connect(at).await.map_err(|err| format!("cannot connect to {at}: {err}"))
 }
 
 /// Sends small writes at once, and notices a server that is gone without a word.

@@ -70,8 +70,8 @@ enum Command {
 }
 
 impl Broker {
-    /// Starts it. When this returns, everything the plan names is listened at. `init` is pid 1 of
-    /// the sandbox, whose listening sockets are told of; `note` is called in the broker's thread.
+    /// Starts it. When this returns, everything the plan names is listened at. `note` is called
+    /// in the broker's thread.
     ///
     /// # Errors
     /// When a socket cannot be had, on either side; nothing of it runs then.
@@ -79,9 +79,8 @@ impl Broker {
         plan: &Allow,
         sockets: Box<dyn Sockets>,
         note: impl Fn(Event) + Send + Sync + 'static,
-        init: i32,
     ) -> Result<Self> {
-        Self::start_in(Outside::host(), plan, sockets, note, Some(init))
+        Self::start_in(Outside::host(), plan, sockets, note)
     }
 
     /// The same in another world than this machine's: for tests.
@@ -93,7 +92,6 @@ impl Broker {
         plan: &Allow,
         sockets: Box<dyn Sockets>,
         note: impl Fn(Event) + Send + Sync + 'static,
-        init: Option<i32>,
     ) -> Result<Self> {
         let (sender, commands) = unbounded_channel();
         let (ready, started) = sync_channel(1);
@@ -102,7 +100,7 @@ impl Broker {
         let last_word = Arc::clone(&note);
         let run = move || {
             let note = Box::new(move |event| note(event));
-            let state = move || State::new(outside, &plan, sockets, note, init);
+            let state = move || State::new(outside, &plan, sockets, note);
             // Its sockets go with it: nothing answers any more. A person shall know why.
             if catch_unwind(AssertUnwindSafe(|| run(state, commands, &ready))).is_err() {
                 let text =

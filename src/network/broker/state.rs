@@ -44,8 +44,6 @@ pub(super) struct State {
     pub(super) publish: Vec<Publish>,
     /// Where the compatibility proxy listens, if there is one.
     pub(super) proxy: Option<u16>,
-    /// pid 1 of the sandbox.
-    pub(super) init: Option<i32>,
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
     pub(super) buffers: Buffers,
@@ -99,7 +97,6 @@ impl State {
         plan: &Allow,
         sockets: Box<dyn Sockets>,
         note: Note,
-        init: Option<i32>,
     ) -> Self {
         let limits = Limits::of_process();
         let gateway = sockets.gateway();
@@ -112,7 +109,6 @@ impl State {
             host_ports: plan.host_ports.clone(),
             publish: plan.publish.clone(),
             proxy: plan.proxy.or(only),
-            init,
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
             buffers: Buffers::default(),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use nix::sys::socket::{setsockopt, sockopt as options};
+use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use super::attempts;
@@ -34,7 +35,9 @@ impl Factory {
     pub(super) fn make(&self, wanted: Wanted) -> io::Result<OwnedFd> {
         let place = match wanted {
             Wanted::Listen(_) | Wanted::Datagrams(_) | Wanted::Attempts => Place::Gateway,
-            Wanted::ListenInside(_) | Wanted::ConnectInside { .. } => Place::Inside,
+            Wanted::ListenInside(_) | Wanted::SockDiag | Wanted::ConnectInside { .. } => {
+                Place::Inside
+            }
         };
         self.namespaces.go(place)?;
         match wanted {
@@ -47,6 +50,7 @@ impl Factory {
             Wanted::Datagrams(at) => datagrams(at),
             Wanted::Attempts => packet::socket(self.link, &attempts::filter(self.link == LOOPBACK)),
             Wanted::ListenInside(at) => listening(of(at, SocketType::STREAM)?, at),
+            Wanted::SockDiag => sock_diag(),
             Wanted::ConnectInside { v6 } => socket(v6, SocketType::STREAM),
         }
     }
@@ -55,6 +59,11 @@ impl Factory {
 fn socket(v6: bool, kind: SocketType) -> io::Result<OwnedFd> {
     let family = if v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     Ok(socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
+}
+
+fn sock_diag() -> io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
+    Ok(socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(SOCK_DIAG))?)
 }
 
 /// A socket of an address's family. One of IPv6 is that alone: IPv4 has its own.

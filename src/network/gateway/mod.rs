@@ -211,6 +211,10 @@ impl Sockets for Client {
         self.want(Wanted::ListenInside(SocketAddr::new(address, port)))
     }
 
+    fn sock_diag(&self) -> io::Result<OwnedFd> {
+        self.want(Wanted::SockDiag)
+    }
+
     fn connect_inside(&self, v6: bool) -> io::Result<OwnedFd> {
         self.want(Wanted::ConnectInside { v6 })
     }

@@ -16,6 +16,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
 
+use crate::network::netlink::{
+    Framed, NLM_F_REQUEST, NLMSG_ERROR, errno, messages, u16_at, u32_at,
+};
 use crate::ready::ready_by;
 
 /// `lo` in every network namespace (`LOOPBACK_IFINDEX`).
@@ -29,6 +32,7 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
 const GROUP_LINK: u32 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
@@ -58,14 +62,13 @@ const IFF_UP: u32 = 1;
 const OPERATIONAL: u8 = 6;
 
 // linux/netlink.h
-const NLMSG_ERROR: u16 = 2;
-const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 const NLA_F_NESTED: u16 = 0x8000;
-/// Bytes of `struct nlmsghdr`.
-const HEADER: usize = 16;
+/// Bytes that a packet between the two namespaces may have. Nothing goes any further as a packet,
+/// so the limits of real networks do not matter; the loopback's is about the same.
+const MTU: u32 = 65520;
 /// Bytes of `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
 
@@ -94,12 +97,14 @@ impl Message {
         let mut message = Self::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
         message.link(link, 0);
         message.text(IFLA_IFNAME, name);
+        message.attribute(IFLA_MTU, &MTU.to_ne_bytes());
         message.nested(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_KIND, "veth");
             info.nested(IFLA_INFO_DATA, |data| {
                 data.nested(VETH_INFO_PEER, |end| {
                     end.link(0, 0);
                     end.text(IFLA_IFNAME, peer);
+                    end.attribute(IFLA_MTU, &MTU.to_ne_bytes());
                     end.attribute(IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
                 });
             });
@@ -245,24 +250,13 @@ enum Told {
 }
 
 /// Reads what is of interest in a datagram.
-fn told(mut bytes: &[u8]) -> Vec<Told> {
-    let mut all = Vec::new();
-    while let Some((length, kind)) = u32_at(bytes, 0).zip(u16_at(bytes, 4)) {
-        let length = usize::try_from(length).unwrap_or_default();
-        let Some(message) = bytes.get(..length).filter(|it| it.len() >= HEADER) else { break };
-        let body = &message[HEADER..];
-        match kind {
-            NLMSG_ERROR => {
-                let number = u32_at(message, 8);
-                let errno = u32_at(body, 0).map(u32::cast_signed);
-                all.extend(number.zip(errno).map(|(number, errno)| Told::Answer(number, -errno)));
-            }
-            RTM_NEWLINK => all.extend(link(body).map(Told::Link)),
-            _ => {}
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    all
+fn told(bytes: &[u8]) -> Vec<Told> {
+    let told = |message: Framed<'_>| match message.kind {
+        NLMSG_ERROR => errno(message.body).map(|errno| Told::Answer(message.number, errno)),
+        RTM_NEWLINK => link(message.body).map(Told::Link),
+        _ => None,
+    };
+    messages(bytes).filter_map(told).collect()
 }
 
 fn link(body: &[u8]) -> Option<Link> {
@@ -277,14 +271,6 @@ fn link(body: &[u8]) -> Option<Link> {
         attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Some(Link { index, flags, operation })
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
 /// A socket to the kernel about the network namespace in which it was made.

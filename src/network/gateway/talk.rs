@@ -43,6 +43,7 @@ pub(super) enum Wanted {
     Datagrams(SocketAddr),
     Attempts,
     ListenInside(SocketAddr),
+    SockDiag,
     ConnectInside { v6: bool },
 }
 

@@ -7,6 +7,7 @@ mod hide;
 mod layouts;
 mod network;
 mod nix;
+mod private_git;
 mod state;
 
 use std::path::Path;

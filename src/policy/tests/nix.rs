@@ -35,7 +35,8 @@ fn with_nix(disk: FakeDisk) -> FakeDisk {
 
 fn of_nix(case: &Case) -> String {
     let mounts = case.mounts();
-    let lines: Vec<&str> = mounts.lines().filter(|line| line.contains("nix")).collect();
+    let lines = mounts.lines().filter(|line| line.contains("nix"));
+    let lines: Vec<&str> = lines.map(str::trim).collect();
     lines.join("\n")
 }
 

@@ -113,15 +113,23 @@ pub(super) fn apply(copy: &mut Object, changes: &BTreeMap<String, Option<Value>>
 fn may_replace(ours: Option<&Value>, theirs: &Value) -> bool {
     let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     let keeps = match (ours, theirs) {
-        (None, _) => !theirs.is_null(),
+        (None, _) => !theirs.is_null() && theirs.get("type").is_none(),
         (Some(Value::Object(ours)), Value::Object(theirs)) => {
             let mut texts = ours.iter().filter(|(_, value)| text(value));
-            texts.all(|(key, _)| theirs.get(key).is_some_and(text))
+            texts.all(|(key, _)| theirs.get(key).is_some_and(text)) && is_same_kind(ours, theirs)
         }
         (Some(Value::Object(_)), _) => false,
         (Some(ours), theirs) => std::mem::discriminant(ours) == std::mem::discriminant(theirs),
     };
     keeps && is_plain(theirs) && serde_json::to_vec(theirs).is_ok_and(|json| json.len() <= LARGEST)
+}
+
+/// Whether a login that says of which kind it is stays of that kind, and gains nothing else: in
+/// OpenCode's file an entry of another `type` names variables that the host's sets, and a
+/// configuration that it fetches and obeys.
+fn is_same_kind(ours: &Object, theirs: &Object) -> bool {
+    ours.get("type") == theirs.get("type")
+        && (!ours.contains_key("type") || theirs.keys().all(|key| ours.contains_key(key)))
 }
 
 /// Whether no text in it could act on a terminal: the host's agent shows the account's name.
@@ -238,6 +246,29 @@ mod tests {
         }
         let large = json!({"login": {"t": "x".repeat(LARGEST)}});
         assert_eq!(session.pass(host, large), Changes::default());
+    }
+
+    /// OpenCode's entries say of which kind they are: `wellknown` names a variable that it sets, and an
+    /// address from which it takes a configuration.
+    #[test]
+    fn a_login_that_says_its_kind_stays_of_it() {
+        let host = json!({"login": {"type": "oauth", "access": "1"}});
+        let renewed = json!({"type": "oauth", "access": "2"});
+        for (theirs, passes) in [
+            (renewed.clone(), true),
+            (json!({"type": "wellknown", "access": "2"}), false),
+            (json!({"type": "oauth", "access": "2", "enterpriseUrl": "evil.example"}), false),
+            (json!({"access": "2"}), false),
+        ] {
+            let (mut session, _) = Session::begin(host.clone(), host.clone());
+            let changes = session.pass(host.clone(), json!({"login": theirs}));
+            assert_eq!(!changes.to_host.is_empty(), passes, "{theirs}");
+        }
+        let plain = json!({"login": {"access": "1"}});
+        let (mut session, _) = Session::begin(plain.clone(), plain.clone());
+        assert_eq!(session.pass(plain, json!({"login": renewed.clone()})), Changes::default());
+        let (mut session, _) = Session::begin(json!({}), json!({}));
+        assert_eq!(session.pass(json!({}), json!({"login": renewed})), Changes::default());
     }
 
     proptest! {

@@ -3,10 +3,12 @@
 //! each step in turn as a call of the agent's own tool, then a closing text. It must never reach out
 //! itself, and keeps every request for the test to read.
 
+mod chat;
 mod gemini;
 mod http;
 pub(crate) mod login;
 mod messages;
+mod responses;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -104,8 +106,14 @@ impl ModelServer {
     pub(crate) fn tool_results(&self) -> Vec<String> {
         let mut results = Vec::new();
         for request in self.requests() {
-            for text in [messages::results(&request.body), gemini::results(&request.body)].concat()
-            {
+            let body = &request.body;
+            let texts = [
+                chat::results(body),
+                gemini::results(body),
+                messages::results(body),
+                responses::results(body),
+            ];
+            for text in texts.concat() {
                 if !results.contains(&text) {
                     results.push(text);
                 }
@@ -135,6 +143,8 @@ fn answer(request: &Request, script: &Script, login: &Login) -> Answer {
             .answer(request, path)
             .or_else(|| messages::answer(&request.method, path, &request.body, script))
             .or_else(|| gemini::answer(&request.method, path, &request.body, script))
+            .or_else(|| responses::answer(&request.method, path, &request.body, script))
+            .or_else(|| chat::answer(&request.method, path, &request.body, script))
             .unwrap_or_else(|| {
                 let error = json!({"type": "not_found_error", "message": "not faked"});
                 Answer::json("404 Not Found", &json!({"type": "error", "error": error}))

@@ -1,0 +1,9 @@
+# What builders of the stand-in have of the machine. tests/nix/run.sh writes another one.
+{
+  # The directories with programs.
+  path = "/usr/local/bin:/usr/bin:/bin";
+  # A claudebox that was built already; null: it is built, from the source that the flake has.
+  claudebox = null;
+  # Variables for cargo, which finds its dependencies outside.
+  cargo = { };
+}

@@ -1,0 +1,461 @@
+//! One call of the host's git on the host's repository. All that such a call could execute for the
+//! repository or its caller is switched off, the environment is a listed few, and time and output
+//! are bounded. Every such call of claudebox is made here. It must never be given a directory that
+//! an agent can write: that is for [`super::boxed`].
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+
+use crate::error::{Error, Result, Tried as _};
+use crate::sys::{pidfd, process};
+use crate::visible::visible;
+
+/// How long a call may take that only looks at refs, the index or a few objects.
+pub const SHORT: Duration = Duration::from_secs(10);
+/// How much a call may say where nothing else is asked for, bytes: an index of a million files.
+const OUTPUT: usize = 256 << 20;
+/// How much of what git says for a person is kept, bytes.
+const WORDS: usize = 16 << 10;
+/// The lines of it that are shown.
+const LINES: usize = 6;
+
+/// What is taken over from our environment: where the user's own configuration is, and whose it is.
+const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
+
+/// What git is told by its environment.
+const SAID: [(&str, &str); 8] = [
+    ("LC_ALL", "C"),
+    // An object stays what it is, whatever `refs/replace` says.
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_EDITOR", "false"),
+    ("GIT_ASKPASS", "false"),
+];
+
+/// What no configuration can have run. A value on the command line is obeyed before every file.
+const FLAGS: [&str; 14] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.alternateRefsCommand=true",
+    "core.sshCommand=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "log.showSignature=false",
+    "protocol.version=2",
+    // Milliseconds: another git of the user's may be at work.
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=5000",
+    // Nothing is fetched from anywhere but a path.
+    "protocol.allow=never",
+    "protocol.file.allow=always",
+];
+
+/// One call, not made yet.
+#[derive(Debug)]
+pub struct Call {
+    program: OsString,
+    what: String,
+    options: Vec<OsString>,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    configuration: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
+    limits: Limits,
+    lock: Option<OwnedFd>,
+}
+
+/// What a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long it may last.
+    pub time: Duration,
+    /// How much it may say, bytes.
+    pub output: usize,
+    /// How large a file it, or a program it starts, may make, bytes (`RLIMIT_FSIZE`).
+    pub file_size: Option<u64>,
+    /// How much memory each of its processes may ask for, bytes (`RLIMIT_DATA`).
+    pub memory: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: SHORT, output: OUTPUT, file_size: None, memory: None }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub output: Vec<u8>,
+    /// What it said to a person, ready for a terminal; a few lines.
+    pub words: String,
+}
+
+impl Call {
+    /// A call of this git. `what` says what it is for, as in "cannot WHAT".
+    pub fn new(program: &Path, what: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            what: what.into(),
+            options: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            configuration: Vec::new(),
+            input: Vec::new(),
+            limits: Limits::default(),
+            lock: None,
+        }
+    }
+
+    /// The repository, by its git directory.
+    #[must_use]
+    pub fn git_dir(mut self, path: &Path) -> Self {
+        self.options.extend(["--git-dir".into(), path.into()]);
+        self
+    }
+
+    /// The work tree, where the call looks at one; it runs there.
+    #[must_use]
+    pub fn work_tree(mut self, path: &Path) -> Self {
+        self.options.extend(["-C".into(), path.into(), "--work-tree".into(), path.into()]);
+        self
+    }
+
+    /// Another word for git.
+    #[must_use]
+    pub fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(word.as_ref().into());
+        self
+    }
+
+    /// More words for git.
+    #[must_use]
+    pub fn args<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.arguments.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// A value of the configuration. Other than with `-c`, the key may have an `=` in it.
+    #[must_use]
+    pub fn config(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.configuration.push((key.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// A variable of the environment, such as `GIT_INDEX_FILE`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    /// What stands in its standard input, otherwise empty.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = bytes.into();
+        self
+    }
+
+    /// What it may take.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Has it go on when we are killed, and hold this lock until it is done: git that is killed while it
+    /// changes refs leaves locks behind, which nobody takes away.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn outlives_us(mut self, lock: BorrowedFd<'_>) -> Result<Self> {
+        let lock = lock.try_clone_to_owned();
+        self.lock = Some(lock.tried(|| format!("{}: keep the lock", self.what))?);
+        Ok(self)
+    }
+
+    /// Makes the call; answers with what it printed.
+    ///
+    /// # Errors
+    /// When git says no, in its words; when it cannot be started, or takes or says too much.
+    pub fn run(self) -> Result<Vec<u8>> {
+        let what = self.what.clone();
+        let outcome = self.outcome()?;
+        if outcome.status.success() { Ok(outcome.output) } else { Err(outcome.refusal(&what)) }
+    }
+
+    /// Makes the call, where git's no is an answer, too.
+    ///
+    /// # Errors
+    /// When it cannot be started, or takes or says too much.
+    pub fn outcome(self) -> Result<Outcome> {
+        let mut command = Command::new(&self.program);
+        // The directory we are in may be gone, or an agent's.
+        command.env_clear().current_dir("/");
+        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(SAID).envs(self.environment);
+        let count = self.configuration.len();
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+        for (number, (key, value)) in self.configuration.into_iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        for flag in FLAGS {
+            command.args(["-c", flag]);
+        }
+        command.args(self.options).args(self.arguments);
+        match self.lock {
+            Some(lock) => process::outlive(&mut command, lock),
+            None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
+        }
+        run(command, &self.what, &self.input, self.limits)
+    }
+}
+
+impl Outcome {
+    /// The error that this outcome is.
+    pub fn refusal(&self, what: &str) -> Error {
+        let how = match self.status.code() {
+            Some(code) => format!("git ended with {code}"),
+            None => format!("git was ended by {}", self.status),
+        };
+        let words = if self.words.is_empty() { how } else { self.words.clone() };
+        Error::launcher(format!("cannot {what}: {words}"))
+    }
+}
+
+/// Runs a command within its limits, in a process group of its own, which is killed with everything
+/// in it where the command takes too long. Whether it outlives us is the caller's to say.
+pub(super) fn run(
+    mut command: Command,
+    what: &str,
+    input: &[u8],
+    limits: Limits,
+) -> Result<Outcome> {
+    let failed = |err: io::Error| Error::launcher(format!("cannot {what}: {err}"));
+    let end = Instant::now() + limits.time;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    process::limit(&mut command, limits.file_size, limits.memory);
+    let program = visible(command.get_program().as_encoded_bytes());
+    let mut child = command.spawn().map_err(|err| {
+        Error::launcher(format!("cannot {what}: cannot execute {program}: {err}"))
+    })?;
+    let said = converse(&mut child, input, limits.output, end);
+    let ended = match &said {
+        Ok(_) => ends_by(&child, end),
+        Err(_) => Ok(false),
+    };
+    if !matches!(ended, Ok(true)) {
+        let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+    }
+    let status = child.wait().map_err(failed)?;
+    let (output, words) = match said {
+        Ok(said) if ended.map_err(failed)? => said,
+        Ok(_) => return Err(too_late(what, limits.time)),
+        Err(Broken::Late) => return Err(too_late(what, limits.time)),
+        Err(Broken::TooMuch) => {
+            let most = limits.output >> 20;
+            return Err(Error::launcher(format!("cannot {what}: git says more than {most} MiB")));
+        }
+        Err(Broken::Io(err)) => return Err(failed(err)),
+    };
+    Ok(Outcome { status, output, words: last_words(&words) })
+}
+
+fn too_late(what: &str, time: Duration) -> Error {
+    Error::launcher(format!("cannot {what}: git was not done within {} s", time.as_secs()))
+}
+
+fn ends_by(child: &Child, end: Instant) -> io::Result<bool> {
+    let ended = pidfd::open(child.id().cast_signed())?;
+    pidfd::ends_within(ended.as_fd(), end.saturating_duration_since(Instant::now()))
+}
+
+/// Why a conversation was broken off.
+enum Broken {
+    Late,
+    TooMuch,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(err: io::Error) -> Self {
+        Self::Io(err)
+    }
+}
+
+/// Writes the input, and reads what comes until there is no more. Of the words to a person only the
+/// end is kept, where the reason stands.
+fn converse(
+    child: &mut Child,
+    input: &[u8],
+    most: usize,
+    end: Instant,
+) -> Result<(Vec<u8>, Vec<u8>), Broken> {
+    let mut stdin = child.stdin.take().filter(|_| !input.is_empty());
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let fds = [stdin.as_ref().map(|it| it.as_fd()), stdout.as_ref().map(|it| it.as_fd())];
+    for fd in fds.into_iter().chain([stderr.as_ref().map(|it| it.as_fd())]).flatten() {
+        ioctl_fionbio(fd, true).map_err(io::Error::from)?;
+    }
+    let (mut written, mut output, mut words) = (0, Vec::new(), Vec::new());
+    while stdout.is_some() || stderr.is_some() {
+        let [writing, reading, listening] = wait(
+            [
+                stdin.as_ref().map(|it| (it.as_fd(), PollFlags::OUT)),
+                stdout.as_ref().map(|it| (it.as_fd(), PollFlags::IN)),
+                stderr.as_ref().map(|it| (it.as_fd(), PollFlags::IN)),
+            ],
+            end,
+        )?;
+        if writing && let Some(to) = &mut stdin {
+            match to.write(&input[written..]) {
+                Ok(count) => written += count,
+                Err(err) if is_later(&err) => {}
+                // It does not want to read all of it; why, its status says.
+                Err(_) => written = input.len(),
+            }
+            if written == input.len() {
+                stdin = None;
+            }
+        }
+        if reading && let Some(from) = &mut stdout {
+            if !read(from, &mut output)? {
+                stdout = None;
+            }
+            if output.len() > most {
+                return Err(Broken::TooMuch);
+            }
+        }
+        if listening && let Some(from) = &mut stderr {
+            if !read(from, &mut words)? {
+                stderr = None;
+            }
+            words.drain(..words.len().saturating_sub(WORDS));
+        }
+    }
+    Ok((output, words))
+}
+
+/// Which of the three is ready, or over.
+fn wait(
+    asked: [Option<(BorrowedFd<'_>, PollFlags)>; 3],
+    end: Instant,
+) -> Result<[bool; 3], Broken> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Broken::Late);
+        }
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut fds: Vec<PollFd<'_>> = asked
+            .iter()
+            .flatten()
+            .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+            .collect();
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            other => other.map_err(io::Error::from)?,
+        };
+        let mut told = fds.iter().map(|fd| !fd.revents().is_empty());
+        return Ok(asked.map(|asked| asked.is_some() && told.next().unwrap_or_default()));
+    }
+}
+
+/// Reads what there is now; `false` when there will be no more.
+fn read(from: &mut impl io::Read, to: &mut Vec<u8>) -> io::Result<bool> {
+    let mut buffer = [0; 64 << 10];
+    match from.by_ref().read(&mut buffer) {
+        Ok(0) => Ok(false),
+        Ok(count) => {
+            to.extend_from_slice(&buffer[..count]);
+            Ok(true)
+        }
+        Err(err) if is_later(&err) => Ok(true),
+        Err(err) => Err(err),
+    }
+}
+
+fn is_later(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// The last lines of what git said, without what another side made it say about its progress.
+fn last_words(bytes: &[u8]) -> String {
+    let lines: Vec<String> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .map(visible)
+        .collect();
+    lines[lines.len().saturating_sub(LINES)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn shell(script: &str, limits: Limits) -> Result<Outcome> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        run(command, "try", b"given", limits)
+    }
+
+    #[test]
+    fn what_it_says_and_how_it_ends_is_told() {
+        let outcome = shell("cat; echo 'a\x1bb' >&2; exit 3", Limits::default()).unwrap();
+        assert_eq!(outcome.output, b"given");
+        assert_eq!(outcome.words, "a\\x1bb");
+        assert_eq!(outcome.refusal("try").to_string(), "cannot try: a\\x1bb");
+        assert_eq!(outcome.status.code(), Some(3));
+    }
+
+    #[test]
+    fn who_takes_too_long_or_says_too_much_is_killed_with_its_children() {
+        let limits = Limits { time: Duration::from_millis(300), ..Limits::default() };
+        let directory = tempfile::tempdir().unwrap();
+        let alive = directory.path().join("alive");
+        let script = format!("(sleep 5; touch {}) & sleep 60", alive.display());
+        let error = shell(&script, limits).unwrap_err().to_string();
+        assert_eq!(error, "cannot try: git was not done within 0 s");
+        let limits = Limits { output: 1 << 20, ..Limits::default() };
+        let error = shell("yes", limits).unwrap_err().to_string();
+        assert_eq!(error, "cannot try: git says more than 1 MiB");
+        // Nobody who was killed closed its output by itself.
+        let closed = shell("exec >&- 2>&-; sleep 60", Limits { time: SHORT / 20, ..limits });
+        assert!(closed.unwrap_err().to_string().contains("not done"));
+        assert!(!alive.exists());
+    }
+
+    #[test]
+    fn a_file_may_be_so_large_and_not_larger() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let script = format!("head -c 100000 /dev/zero > {}", file.display());
+        let limits = Limits { file_size: Some(4096), ..Limits::default() };
+        assert!(!shell(&script, limits).unwrap().status.success());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 4096);
+        assert!(shell(&script, Limits::default()).unwrap().status.success());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 100_000);
+    }
+}

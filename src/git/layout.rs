@@ -1,0 +1,129 @@
+//! What a private git directory is made of: which names of the host's are copied into it, where it
+//! lies in a session's directory, and where the host's objects are mounted inside.
+#![forbid(unsafe_code)]
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// The private git directory, relative to the session's directory.
+pub const PRIVATE: &str = "git/private";
+
+/// Where object directories of the host are mounted inside, each by its number.
+const STORES: &str = "/run/claudebox-git";
+
+/// Names that are not copied. Objects are borrowed, the configuration is written anew, submodules are
+/// made one by one; linked worktrees are elsewhere; the rest are secrets of other programs, addresses
+/// with what opens them, and what leads git away (`commondir`, `gitdir`).
+const LEFT: [&str; 13] = [
+    "objects",
+    "config",
+    "config.worktree",
+    "worktrees",
+    "modules",
+    "lfs",
+    "branches",
+    "remotes",
+    "commondir",
+    "gitdir",
+    "git-crypt",
+    "annex",
+    "svn",
+];
+
+/// Where the object directory with this number is mounted inside.
+pub fn store(number: usize) -> PathBuf {
+    // git-lfs looks for a store of its own beside a directory of objects that git borrows from.
+    PathBuf::from(format!("{STORES}/{number}/objects"))
+}
+
+/// Where git-lfs looks for the store beside it.
+pub fn lfs_beside(number: usize) -> PathBuf {
+    PathBuf::from(format!("{STORES}/{number}/lfs"))
+}
+
+/// Whether what stands at this path in a git directory is copied, if all above it is.
+pub fn is_copied(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let top = !bytes.contains(&b'/');
+    let left = top
+        && (LEFT.iter().any(|left| left.as_bytes() == bytes)
+            || bytes.starts_with(b"gc.")
+            || bytes.starts_with(b"fsmonitor--daemon"));
+    let ours = matches!(bytes, b"refs/claudebox" | b"logs/refs/claudebox");
+    !left && !ours && !name.ends_with(b".lock")
+}
+
+/// The way from the git directory of a submodule (relative to the project's `.git`) to its work tree
+/// (relative to the project).
+pub fn way_to(work_tree: &Path, git_dir: &Path) -> PathBuf {
+    // One more, for `.git` itself.
+    let up: PathBuf = git_dir.components().map(|_| "..").chain([".."]).collect();
+    up.join(work_tree)
+}
+
+/// The hook that adds the session to a commit's message, and then lets the repository's own run, which
+/// stands beside it. A message that has the trailer already stays as it is.
+pub fn trailer_hook(session: &str) -> String {
+    format!(
+        "#!/bin/sh\n# claudebox put this here (git-trailer = true).\nif [ -x \"$0.own\" ]; then\n\t\
+         \"$0.own\" \"$@\" || exit\nfi\nexec git interpret-trailers --in-place \
+         --if-exists doNothing --trailer 'Claudebox-Session: {session}' \"$1\"\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_copied_and_secrets_are_not() {
+        for path in [
+            "HEAD",
+            "index",
+            "packed-refs",
+            "refs",
+            "refs/heads/a",
+            "reftable/tables.list",
+            "logs",
+            "logs/refs/stash",
+            "info/sparse-checkout",
+            "shallow",
+            "rr-cache/x",
+            "hooks/pre-commit",
+            "sharedindex.0",
+            "refs/heads/objects",
+            "refs/heads/config",
+            "ORIG_HEAD",
+        ] {
+            assert!(is_copied(Path::new(path)), "{path}");
+        }
+        for path in [
+            "objects",
+            "config",
+            "config.worktree",
+            "worktrees",
+            "modules",
+            "lfs",
+            "commondir",
+            "gitdir",
+            "gc.pid",
+            "gc.log",
+            "packed-refs.lock",
+            "refs/heads/a.lock",
+            "git-crypt",
+            "fsmonitor--daemon.ipc",
+            "refs/claudebox",
+            "logs/refs/claudebox",
+        ] {
+            assert!(!is_copied(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_submodule_finds_its_work_tree() {
+        let way = |tree: &str, dir: &str| way_to(Path::new(tree), Path::new(dir));
+        assert_eq!(way("a/sub", "modules/a/sub"), Path::new("../../../../a/sub"));
+        assert_eq!(way("s", "modules/s"), Path::new("../../../s"));
+    }
+}

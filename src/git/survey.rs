@@ -1,0 +1,263 @@
+//! The look at the host's repository, before the agent exists. A stranger may have made it: nothing is
+//! opened but regular files, no link in it is followed, and git is not asked where something is not as
+//! git makes it. It must never change anything.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::call::Call;
+use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
+use super::setting::{LIST, listing};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::host::{Disk, Facts as _, FileKind, Host, search};
+use crate::host_files::index;
+use crate::visible::visible_path;
+
+/// No repository has more submodules, or alternates.
+const MOST: usize = 1000;
+/// How deep one alternate leads to the next, as git's own limit.
+const DEPTH: usize = 5;
+/// The largest file of these that is read, bytes.
+const MAX_SIZE: usize = 1 << 20;
+
+/// What says that something is going on, in a git directory.
+const BUSY: [&str; 9] = [
+    "index.lock",
+    "HEAD.lock",
+    "config.lock",
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "rebase-merge",
+    "rebase-apply",
+    "BISECT_LOG",
+];
+
+/// Looks at the repository of a project whose `.git` is a directory.
+///
+/// # Errors
+/// When there is no git on this machine, or it cannot read the configuration.
+pub fn look(root: &Path, host: &Host) -> Result<Repository> {
+    let program = program(root, host)?;
+    let main = one(&program, root.join(".git"))?;
+    let mut repository = Repository { program, main, ..Repository::default() };
+    if !repository.main.odd.is_empty() {
+        return Ok(repository);
+    }
+    let mut found = Vec::new();
+    modules(&repository.main.directory.join("modules"), &mut found, 0);
+    for directory in found {
+        let module = module(&repository.program, root, directory)?;
+        repository.modules.extend(module);
+    }
+    let mut trees = vec![(repository.main.directory.clone(), PathBuf::new())];
+    let of_module =
+        |module: &Module| (module.one.directory.clone(), module.work_tree.clone().into());
+    trees.extend(repository.modules.iter().map(of_module));
+    for (directory, work_tree) in trees {
+        match index::of_repository(&directory, &[], &Disk) {
+            Some(index) => {
+                let links = index.gitlinks.iter().take(MOST);
+                let path = |link: &Vec<u8>| work_tree.join(OsStr::from_bytes(link));
+                repository.gitlinks.extend(links.map(|link| gitlink(root, &path(link))));
+            }
+            None => repository.main.odd.push(format!(
+                "its index cannot be read, so its submodules are not known ({})",
+                visible_path(&directory.join("index"))
+            )),
+        }
+    }
+    repository.gitlinks.sort_by(|a, b| a.path.cmp(&b.path));
+    repository.gitlinks.dedup();
+    Ok(repository)
+}
+
+/// A git that neither the project nor an agent in it could have put there.
+fn program(root: &Path, host: &Host) -> Result<PathBuf> {
+    let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    search::outside_of_project("git", &path, &host.cwd, Some(root)).ok_or_else(|| {
+        super::refuse::instead(
+            Error::launcher("cannot find git, which makes the private git directory")
+                .hint("install it: apt install git"),
+        )
+    })
+}
+
+fn one(program: &Path, directory: PathBuf) -> Result<One> {
+    let mut one = One { odd: odd(&directory), directory, ..One::default() };
+    if !one.odd.is_empty() {
+        return Ok(one);
+    }
+    let shown = visible_path(&one.directory);
+    let call = Call::new(program, format!("read the configuration of {shown}"));
+    let answer = call.git_dir(&one.directory).args(LIST).run()?;
+    one.settings = listing(&answer).ok_or_else(|| {
+        let what = "what `git config --list` says of it is not understood";
+        Error::launcher(format!("cannot read the configuration of {shown}: {what}"))
+    })?;
+    // What claudebox itself says to each call.
+    one.settings.retain(|setting| setting.scope != b"command");
+    if one.settings.iter().any(|it| it.is_local() && it.is("core", "worktree")) {
+        // A submodule's leads to its work tree, and is made anew.
+        let module = one.directory.components().any(|part| part.as_os_str() == "modules");
+        if !module {
+            one.odd.push("its work tree is elsewhere (core.worktree)".to_owned());
+        }
+    }
+    objects(&one.directory.join("objects"), &mut one.objects, &mut one.odd, 0);
+    let there = |name: &&&str| Disk.lstat(&one.directory.join(name)).is_some();
+    one.busy = BUSY.iter().filter(there).map(|name| (*name).to_owned()).collect();
+    Ok(one)
+}
+
+/// What is not as git makes it. A FIFO would hold git up for ever, a link lead it elsewhere.
+fn odd(directory: &Path) -> Vec<String> {
+    let kind = |name: &str| Disk.lstat(&directory.join(name)).map(|found| found.kind);
+    let mut odd = Vec::new();
+    if kind("commondir").is_some() {
+        odd.push(
+            "it has a `commondir`, as only linked worktrees have: config and hooks are elsewhere"
+                .to_owned(),
+        );
+    }
+    for (name, needed) in [
+        ("HEAD", true),
+        ("config", true),
+        ("index", false),
+        ("packed-refs", false),
+        ("config.worktree", false),
+        ("objects/info/alternates", false),
+        ("shallow", false),
+    ] {
+        match kind(name) {
+            Some(FileKind::File) => {}
+            None if !needed => {}
+            None => odd.push(format!("it has no `{name}`")),
+            Some(_) => odd.push(format!("its `{name}` is no regular file")),
+        }
+    }
+    for (name, needed) in [
+        ("objects", true),
+        ("refs", true),
+        ("objects/info", false),
+        ("objects/pack", false),
+        ("info", false),
+        ("logs", false),
+        ("modules", false),
+        ("reftable", false),
+    ] {
+        match kind(name) {
+            Some(FileKind::Directory) => {}
+            None if !needed => {}
+            None => odd.push(format!("it has no `{name}`")),
+            Some(_) => odd.push(format!("its `{name}` is no directory")),
+        }
+    }
+    odd
+}
+
+/// An object directory and what its `info/alternates` name, gitrepository-layout(5).
+fn objects(path: &Path, all: &mut Vec<Objects>, odd: &mut Vec<String>, depth: usize) {
+    let Some(path) = Disk.canonicalize(path) else { return };
+    if all.iter().any(|known| known.path == path) {
+        return;
+    }
+    let directory =
+        |path: &Path| Disk.lstat(path).is_some_and(|found| found.kind == FileKind::Directory);
+    if !directory(&path) {
+        return;
+    }
+    let list = path.join("info/alternates");
+    let text = Disk.lstat(&list).filter(|found| found.kind == FileKind::File);
+    let text = text.and_then(|_| Disk.read_head(&list, MAX_SIZE));
+    let lfs = path.parent().map(|beside| beside.join("lfs")).filter(|lfs| directory(lfs)).is_some();
+    all.push(Objects { path: path.clone(), alternates: text.is_some(), lfs });
+    if depth > DEPTH || all.len() > MOST {
+        odd.push("its alternates go on and on".to_owned());
+        return;
+    }
+    for line in text.unwrap_or_default().split(|byte| *byte == b'\n') {
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        if line.starts_with(b"\"") {
+            odd.push("an alternate has a name that has to be quoted".to_owned());
+            continue;
+        }
+        objects(&path.join(OsStr::from_bytes(line)), all, odd, depth + 1);
+    }
+}
+
+/// The git directories below `.git/modules`, whose names may have slashes.
+fn modules(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
+    if depth > 16 || found.len() > MOST {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let directories =
+        entries.flatten().filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+    let mut paths: Vec<PathBuf> = directories.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if Disk.lstat(&path.join("HEAD")).is_some() {
+            modules(&path.join("modules"), found, depth + 1);
+            found.push(path);
+        } else {
+            modules(&path, found, depth + 1);
+        }
+    }
+}
+
+/// A submodule, if its work tree is there and points back.
+fn module(program: &Path, root: &Path, directory: PathBuf) -> Result<Option<Module>> {
+    let one = one(program, directory)?;
+    let set = one.settings.iter().rfind(|it| it.is_local() && it.is("core", "worktree"));
+    let Some(value) = set.and_then(|set| set.value.as_deref()) else { return Ok(None) };
+    let work_tree = lexical(&one.directory.join(OsStr::from_bytes(value)));
+    let Ok(relative) = work_tree.strip_prefix(root) else { return Ok(None) };
+    let Ok(path) = one.directory.strip_prefix(root.join(".git")) else { return Ok(None) };
+    let points = pointer(&work_tree).is_some_and(|target| target == one.directory);
+    let usable = points && !relative.as_os_str().is_empty();
+    let (path, work_tree) = (path.into(), relative.into());
+    Ok(usable.then_some(Module { path, work_tree, one }))
+}
+
+/// What the `.git` file of a work tree points to.
+fn pointer(work_tree: &Path) -> Option<PathBuf> {
+    let file = work_tree.join(".git");
+    Disk.lstat(&file).filter(|found| found.kind == FileKind::File)?;
+    let text = Disk.read_head(&file, 4096)?;
+    let target = text.strip_prefix(b"gitdir: ")?.trim_ascii_end();
+    Some(lexical(&work_tree.join(OsStr::from_bytes(target))))
+}
+
+fn gitlink(root: &Path, path: &Path) -> Gitlink {
+    let kind = |path: &Path| Disk.lstat(path).map(|found| found.kind);
+    let place = root.join(path);
+    let state = match (kind(&place), kind(&place.join(".git"))) {
+        (None, _) => GitlinkState::Missing,
+        (Some(FileKind::Directory), None) => GitlinkState::Empty,
+        (Some(FileKind::Directory), Some(FileKind::File)) => GitlinkState::Pointer,
+        (Some(FileKind::Directory), Some(FileKind::Directory)) => GitlinkState::Embedded,
+        _ => GitlinkState::Other,
+    };
+    Gitlink { path: Bytes::from(path), state }
+}
+
+/// The path without `.` and `..`, which the links of a stranger cannot lead elsewhere.
+fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            part => clean.push(part),
+        }
+    }
+    clean
+}

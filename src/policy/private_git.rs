@@ -1,0 +1,220 @@
+//! The mounts of a private git directory: it stands in the place of `.git`, and the host's objects,
+//! which it borrows, are read-only beside it. In the work tree everything that leads a git outside into
+//! a repository is read-only: the `.git` file of each submodule, the directory of one that is not
+//! there yet, and the programs that the host's configuration names.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::mount::{Access, Class, Mount, Node, Source, Step};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::git::config;
+use crate::git::layout::{PRIVATE, lfs_beside, store, way_to};
+use crate::git::programs::{InTree, Place, in_tree};
+use crate::git::refuse::refuse;
+use crate::git::repository::{GitlinkState, Objects, One, Repository};
+use crate::git::setting::Setting;
+use crate::plan::git::{PrivateGit, PrivateRepository};
+use crate::visible::{visible, visible_path};
+
+/// Adds them; answers with what the supervisor builds.
+pub(super) fn mounts(draft: &mut Draft<'_>, trailer: bool) -> Result<PrivateGit> {
+    let root = draft.project.root.clone();
+    let repository = draft.facts.repository(&root, draft.host)?;
+    refuse(&repository)?;
+    draft.add(Step {
+        mount: Mount::Bind {
+            source: Source::Session(PRIVATE.into()),
+            destination: root.join(".git"),
+            access: Access::Write,
+            node: Node::Directory,
+        },
+        class: Class::Git,
+        why: "git works on a private copy; the host's git never reads it".to_owned(),
+        origin: None,
+    })?;
+    work_tree(draft, &repository)?;
+    let mut stores = Stores::default();
+    let mut repositories = vec![one(&repository.main, Path::new(""), &root, None, &mut stores)];
+    for module in &repository.modules {
+        let (path, work_tree) = (module.path.as_path(), module.work_tree.as_path());
+        let way = way_to(work_tree, path);
+        repositories.push(one(&module.one, path, &root.join(work_tree), Some(&way), &mut stores));
+    }
+    for (number, objects) in stores.0.iter().enumerate() {
+        borrow(draft, number, objects, &root)?;
+    }
+    let program = (&*repository.program).into();
+    Ok(PrivateGit { program, repositories, trailer })
+}
+
+/// The object directories that anything borrows from, in the order of their numbers.
+#[derive(Default)]
+struct Stores(Vec<Objects>);
+
+impl Stores {
+    fn number(&mut self, objects: &Objects) -> usize {
+        let known = self.0.iter().position(|known| known.path == objects.path);
+        known.unwrap_or_else(|| {
+            self.0.push(objects.clone());
+            self.0.len() - 1
+        })
+    }
+}
+
+fn one(
+    one: &One,
+    path: &Path,
+    work_tree: &Path,
+    way: Option<&Path>,
+    stores: &mut Stores,
+) -> PrivateRepository {
+    let extension = |name: &str, otherwise: &str| {
+        let set = one.settings.iter().rfind(|it| it.is_local() && it.is("extensions", name));
+        let value = set.and_then(|set| set.value.as_deref());
+        value.map_or_else(
+            || otherwise.to_owned(),
+            |value| String::from_utf8_lossy(value).into_owned(),
+        )
+    };
+    let (object_format, ref_format) =
+        (extension("objectformat", "sha1"), extension("refstorage", "files"));
+    let way = way.map(Bytes::from);
+    PrivateRepository {
+        path: path.into(),
+        git_dir: (&*one.directory).into(),
+        work_tree: work_tree.into(),
+        config: config::private(&one.settings, way.as_ref().map(AsRef::as_ref)).into(),
+        object_format,
+        ref_format,
+        objects: one
+            .objects
+            .iter()
+            .map(|objects| ((&*objects.path).into(), store(stores.number(objects)).into()))
+            .collect(),
+    }
+}
+
+/// Objects of the host, read-only. What they borrow themselves is borrowed directly, since the paths of
+/// the host mean nothing inside.
+fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, root: &Path) -> Result<()> {
+    let shown = visible_path(&objects.path);
+    if let Some(own) = draft.host.dirs.overlapping(&objects.path) {
+        return Err(Error::usage(format!(
+            "git: the repository borrows objects from {shown}, where claudebox keeps its own files ({})",
+            visible_path(own)
+        ))
+        .hint("copy them into the repository: git repack -a -d, then remove objects/info/alternates"));
+    }
+    let foreign = !objects.path.starts_with(root);
+    if foreign {
+        draft.weakened.push(format!(
+            "git: the repository borrows objects from {shown}: all of them can be read inside"
+        ));
+    }
+    let why = if foreign { "objects that it borrows" } else { "the objects of the host's" };
+    let inside = store(number);
+    read_only(draft, &objects.path, inside.clone(), Node::Directory, why)?;
+    if objects.alternates {
+        draft.add(Step {
+            mount: Mount::File {
+                destination: inside.join("info/alternates"),
+                content: Bytes::default(),
+                mounted: true,
+            },
+            class: Class::Git,
+            why: "what they borrow is borrowed directly".to_owned(),
+            origin: None,
+        })?;
+    }
+    if objects.lfs
+        && let Some(beside) = objects.path.parent()
+    {
+        let why = "the files of git-lfs that the host has";
+        read_only(draft, &beside.join("lfs"), lfs_beside(number), Node::Directory, why)?;
+    }
+    Ok(())
+}
+
+/// What is read-only in the work tree; the directories on the way are pinned with it.
+fn work_tree(draft: &mut Draft<'_>, repository: &Repository) -> Result<()> {
+    let root = draft.project.root.clone();
+    for link in &repository.gitlinks {
+        let (path, shown) = (root.join(link.path.as_path()), visible(&link.path));
+        match link.state {
+            GitlinkState::Pointer => {
+                let why = "git outside follows it to the submodule's repository";
+                within(draft, &path.join(".git"), Node::File, why)?;
+            }
+            GitlinkState::Embedded => {
+                draft.left_out.push(format!(
+                    "git: the submodule {shown} holds its own repository, which can only be read \
+                     (`git submodule absorbgitdirs` moves it into .git)"
+                ));
+                within(draft, &path.join(".git"), Node::Directory, "the repository of a submodule")?;
+            }
+            GitlinkState::Empty => {
+                let why = "git outside would look into a repository made here";
+                within(draft, &path, Node::Directory, why)?;
+            }
+            GitlinkState::Missing | GitlinkState::Other => draft.weakened.push(format!(
+                "git: the directory of the submodule {shown} is missing: git outside would look into \
+                 a repository that the agent makes there"
+            )),
+        }
+    }
+    let mut found = InTree::default();
+    let mut look = |settings: &[Setting], base: &Path| {
+        let (home, facts) = (&*draft.host.home, draft.facts);
+        in_tree(settings, Place { root: &root, base, home, facts }, &mut found);
+    };
+    look(&repository.main.settings, &root);
+    for module in &repository.modules {
+        look(&module.one.settings, &root.join(module.work_tree.as_path()));
+    }
+    for (path, key) in found.paths {
+        let path = root.join(path);
+        let Some(kind) = draft.facts.lstat(&path).map(|found| found.kind) else { continue };
+        within(draft, &path, Node::of(kind), &format!("git outside uses it ({key})"))?;
+    }
+    draft.weakened.extend(found.open);
+    let ones = [&repository.main].into_iter().chain(repository.modules.iter().map(|it| &it.one));
+    let filters: std::collections::BTreeSet<Vec<u8>> =
+        ones.flat_map(|one| config::left_behind(&one.settings)).collect();
+    for filter in filters {
+        draft.left_out.push(format!(
+            "git: the filter `{}` does not run inside: what it would change cannot be added there",
+            visible(&filter)
+        ));
+    }
+    Ok(())
+}
+
+fn within(draft: &mut Draft<'_>, path: &Path, node: Node, why: &str) -> Result<()> {
+    if draft.steps.iter().any(|step| step.is_at(path)) {
+        return Ok(());
+    }
+    read_only(draft, path, path.to_owned(), node, why)
+}
+
+fn read_only(
+    draft: &mut Draft<'_>,
+    path: &Path,
+    destination: PathBuf,
+    node: Node,
+    why: &str,
+) -> Result<()> {
+    draft.add(Step {
+        mount: Mount::Bind {
+            source: Source::canonical(path),
+            destination,
+            access: Access::Read,
+            node,
+        },
+        class: Class::Git,
+        why: why.to_owned(),
+        origin: None,
+    })
+}
