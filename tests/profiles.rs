@@ -63,7 +63,7 @@ echo state > ~/.fakeagent/state; echo x > ~/.fakeagent/logs/1; echo x > ~/.cache
 echo single > ~/.fakeagentrc; echo 'echo planted' > ~/.bashrc; echo x > \"$HOME/two
 lines\"
 git --version; env no-such-tool-anywhere
-curl -s --max-time 20 http://allowed.test:8080/ > reached; curl -s --max-time 20 https://refused.test/
+curl -s --http0.9 --max-time 20 http://allowed.test:8080/ > reached; curl -s --max-time 20 https://refused.test/
 cat ~/.ssh/id > key; echo $AGENT_API_KEY > variable; exit 3
 ";
 
