@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::event::{Exec, Outcome, Ran};
 use super::quote;
 use super::shell::Script;
-use super::unwrap::{Unwrapped, basename, unwrap};
+use super::unwrap::{ITSELF, Unwrapped, basename, unwrap};
 use crate::bytes::Bytes;
 
 /// Longer text is cut before it is kept; nobody reads on, and a log of such lines must not fill
@@ -90,7 +90,8 @@ pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Com
     };
     let missing = missing(exec, argv);
     if !raw && missing.is_none() {
-        match unwrap(&path, argv).filter(|_| familiar) {
+        // A program is as familiar to itself as it was before.
+        match unwrap(&path, argv).filter(|_| familiar || path == ITSELF) {
             Some(Unwrapped::Step) => {
                 return Command { step: true, ..plain(exec, &path, argv, missing, familiar) };
             }

@@ -18,7 +18,7 @@ pub enum Unwrapped {
 /// Takes the wrappers off an argv; `None` where it is no shell with a script, or has arguments for
 /// the script that would be lost.
 pub fn unwrap(path: &[u8], argv: &[Bytes]) -> Option<Unwrapped> {
-    if is_codex_step(argv) {
+    if is_codex_step(path, argv) {
         return Some(Unwrapped::Step);
     }
     let script = shell_script(path, argv)?;
@@ -118,11 +118,15 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
+/// As what a program executes itself.
+pub const ITSELF: &[u8] = b"/proc/self/exe";
+
 /// Codex executes itself, then a shell that restores a snapshot, then the command, all in one
 /// process.
-fn is_codex_step(argv: &[Bytes]) -> bool {
+fn is_codex_step(path: &[u8], argv: &[Bytes]) -> bool {
     let is = |argument: &Bytes, text: &[u8]| argument.0 == text;
-    let setup = argv.iter().skip(1).any(|arg| is(arg, b"--codex-run-as-process-setup"));
+    let setup = (path == ITSELF || basename(path) == b"codex")
+        && argv.get(1).is_some_and(|first| is(first, b"--codex-run-as-process-setup"));
     let snapshot = argv.len() == 3
         && is(&argv[1], b"-c")
         && argv[2].0.windows(16).any(|part| part == b"__CODEX_SNAPSHOT");
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn each_agents_wrapper_comes_off() {
-        let cases: [(&[&str], Option<&str>); 14] = [
+        let cases: [(&[&str], Option<&str>); 16] = [
             (&["/bin/bash", "-c", CLAUDE], Some("ls -la && echo hi > made.txt")),
             (
                 &["/bin/bash", "-c", CLAUDE_HEREDOC],
@@ -174,6 +178,11 @@ mod tests {
                 &["/opt/codex", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"],
                 Some("(step)"),
             ),
+            (
+                &["/proc/self/exe", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"],
+                Some("(step)"),
+            ),
+            (&["/opt/evil", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"], None),
             (&["bash", "-c", "__CODEX_SNAPSHOT=/x\nexec \"$@\""], Some("(step)")),
             (&["bash", "-c", "echo \"$1\"", "x", "y"], None),
             (&["bash", "-nc", "ls"], None),

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::nix;
 use super::parts::Parts;
 use super::paths::place;
 use super::program::Need;
@@ -46,7 +45,7 @@ pub(super) fn narrow(draft: &mut Draft<'_>, parts: &mut Parts) -> Result<()> {
 /// A program is not made visible with all of the store around it.
 pub(super) fn refuse(draft: &Draft<'_>, need: &Need, program: &Path) -> Result<()> {
     match &draft.settings.nix_closure {
-        Some(entry) if nix::store_path(&need.destination).is_some() => Err(Error::usage(format!(
+        Some(entry) if need.source.starts_with("/nix/store") => Err(Error::usage(format!(
             "{}: {} is not in the closure",
             place(&entry.origin),
             visible_path(program)

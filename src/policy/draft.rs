@@ -30,6 +30,8 @@ pub(super) struct Draft<'a> {
     pub(super) facts: &'a dyn Facts,
     pub(super) variables: Variables<'a>,
     pub(super) private_home: PathBuf,
+    /// The git directory of the project, where it is a linked worktree that gets a private one.
+    pub(super) git_dir: Option<PathBuf>,
     pub(super) nix: Settled<Nix>,
     /// Paths of the host's store that something visible leads to; only with a private store.
     pub(super) store_paths: BTreeSet<PathBuf>,
@@ -69,6 +71,7 @@ impl<'a> Draft<'a> {
                 start: &project.start,
             },
             private_home,
+            git_dir: None,
             nix: settings.nix.clone().unwrap_or_else(|| super::default(Nix::Store)),
             store_paths: BTreeSet::new(),
             store_needs: Vec::new(),

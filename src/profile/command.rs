@@ -237,12 +237,34 @@ mod tests {
                 let secret = ["KEY", "TOKEN", "SECRET", "PASS", "AUTH", "PROXY", "AWS", "GH_"]
                     .iter()
                     .any(|word| pass.value.contains(word) && !pass.value.contains("MAX_"));
-                let own = match &*name {
-                    "claude" => pass.value == "CLAUDE_CODE_OAUTH_TOKEN",
-                    "gemini" => ["GEMINI_API_KEY", "GOOGLE_API_KEY"].contains(&&*pass.value),
-                    _ => false,
+                let own: &[&str] = match &*name {
+                    "amp" => &["AMP_API_KEY"],
+                    "claude" => &["CLAUDE_CODE_OAUTH_TOKEN"],
+                    "claude-code-router" => &[
+                        "CLAUDE_CODE_OAUTH_TOKEN",
+                        "DASHSCOPE_API_KEY",
+                        "DEEPSEEK_API_KEY",
+                        "GEMINI_API_KEY",
+                        "OPENAI_API_KEY",
+                        "OPENROUTER_API_KEY",
+                    ],
+                    "codex" => &["CODEX_API_KEY", "OPENAI_API_KEY"],
+                    "copilot" => &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_API_KEY"],
+                    "gemini" => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+                    "opencode" => &[
+                        "ANTHROPIC_API_KEY",
+                        "GEMINI_API_KEY",
+                        "GOOGLE_GENERATIVE_AI_API_KEY",
+                        "OPENAI_API_KEY",
+                        "OPENCODE_API_KEY",
+                        "OPENROUTER_API_KEY",
+                    ],
+                    "qwen" => {
+                        &["BAILIAN_CODING_PLAN_API_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY"]
+                    }
+                    _ => &[],
                 };
-                assert!(!secret || own, "{name} passes {}", pass.value);
+                assert!(!secret || own.contains(&&*pass.value), "{name} passes {}", pass.value);
             }
         }
     }
@@ -270,14 +292,21 @@ mod tests {
             .user("broken", "x\n")
             .user("default", "");
         assert_snapshot!(printed(|out| list(&fixture.library, out)), @r"
-        aider    agent  user            a\x1b
-        base            built in        the system read-only, no home, git shared: what every profile builds on
-        broken   ?      user            broken: see `claudebox profile check broken`
-        claude   agent  built in        Claude Code, logged in as on the host, without permission prompts
-        default         built in, user  any command: the project writable, all else hidden or read-only
-        demo     agent  built in        a scripted agent that shows what claudebox is, in half a minute
-        gemini   agent  built in        Gemini CLI, logged in as on the host, without permission prompts
-        shell    agent  built in        an interactive shell, to look around in the sandbox
+        aider               agent  user            a\x1b
+        amp                 agent  built in        Amp, with a key or the host's login, without permission prompts
+        backlog             agent  built in        Backlog.md, its page at port 6420 of this machine's loopback
+        base                       built in        the system read-only, no home, git private: what every profile builds on
+        broken              ?      user            broken: see `claudebox profile check broken`
+        claude              agent  built in        Claude Code, logged in as on the host, without permission prompts
+        claude-code-router  agent  built in        Claude Code with the models of other providers, by Claude Code Router
+        codex               agent  built in        Codex CLI, logged in as on the host, without permission prompts
+        copilot             agent  built in        GitHub Copilot CLI, without permission prompts
+        default                    built in, user  any command: the project writable, all else hidden or read-only
+        demo                agent  built in        a scripted agent that shows what claudebox is, in half a minute
+        gemini              agent  built in        Gemini CLI, logged in as on the host, without permission prompts
+        opencode            agent  built in        OpenCode, logged in as on the host, without permission prompts
+        qwen                agent  built in        Qwen Code, logged in as on the host, without permission prompts
+        shell               agent  built in        an interactive shell, to look around in the sandbox
         ");
     }
 
@@ -311,7 +340,7 @@ mod tests {
         fixture.user("one", "x = 1\n").user("two", "extends = [\"nix\"]\n").user("three", "");
         let mut out = Vec::new();
         let error = check(&fixture.library, Path::new("/"), &[], &mut out).unwrap_err();
-        assert_eq!(error.to_string(), "3 of 9 profiles are wrong");
+        assert_eq!(error.to_string(), "3 of 16 profiles are wrong");
         let out = String::from_utf8(out).unwrap();
         for expected in ["shell: ok", "one.toml:1:1", "two.toml:1:12", "nothing of the system"] {
             assert!(out.contains(expected), "{expected} in {out}");

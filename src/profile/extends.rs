@@ -325,7 +325,7 @@ mod tests {
           |
         1 | extends = ["nothing-like-it"]
           |            ^^^^^^^^^^^^^^^^^
-        hint: there are: a, b, base, c, claude, d, default, demo, e, gemini, shell
+        hint: there are: a, amp, b, backlog, base, c, claude, claude-code-router, codex, copilot, d, default, demo, e, gemini, opencode, qwen, shell
         "#);
         assert_snapshot!(shown("c"), @r#"
         cannot read /user/profiles/./gone.toml: No such file or directory (os error 2)

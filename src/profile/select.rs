@@ -114,7 +114,9 @@ impl Choosing<'_> {
                 let name = self.defaults.default_profile().unwrap_or(DEFAULT_AGENT);
                 self.agent(name, |what: &str| self.defaults.wrong_default(what))
             }
-            ProfileChoice::Agent(file) if file.ends_with(".toml") => self.agent_of_file(file),
+            ProfileChoice::Agent(file) if Path::new(file).extension() == Some("toml".as_ref()) => {
+                self.agent_of_file(file)
+            }
             ProfileChoice::Agent(name) => self.agent(name, |what: &str| Error::usage(what)),
             ProfileChoice::Named(name) => self.named(name, !argv.is_empty()),
             ProfileChoice::ForCommand => self.for_command(argv),
@@ -289,7 +291,7 @@ mod tests {
         2 | default-profile = "brow"
           |                   ^^^^^^
         hint: did you mean `brew`?
-        hint: the agents there are: brew, claude, demo, gemini, shell
+        hint: the agents there are: amp, backlog, brew, claude, claude-code-router, codex, copilot, demo, gemini, opencode, qwen, shell
         "#);
     }
 
@@ -303,21 +305,21 @@ mod tests {
         assert_snapshot!(refused("cluade"), @"
         there is no agent `cluade`
         hint: did you mean `claude`?
-        hint: the agents there are: brew, claude, demo, gemini, shell
+        hint: the agents there are: amp, backlog, brew, claude, claude-code-router, codex, copilot, demo, gemini, opencode, qwen, shell
         ");
         assert_snapshot!(refused("npm"), @"
         there is no agent `npm`
-        hint: the agents there are: brew, claude, demo, gemini, shell
+        hint: the agents there are: amp, backlog, brew, claude, claude-code-router, codex, copilot, demo, gemini, opencode, qwen, shell
         hint: to run the program: claudebox run -- npm
         ");
         assert_snapshot!(refused("base"), @"
         the profile `base` names no agent
         hint: to run a command under it: claudebox run --profile base -- COMMAND
-        hint: the agents there are: brew, claude, demo, gemini, shell
+        hint: the agents there are: amp, backlog, brew, claude, claude-code-router, codex, copilot, demo, gemini, opencode, qwen, shell
         ");
         assert_snapshot!(refused("a\x1b[2J"), @r"
         there is no agent `a\x1b[2J`
-        hint: the agents there are: brew, claude, demo, gemini, shell
+        hint: the agents there are: amp, backlog, brew, claude, claude-code-router, codex, copilot, demo, gemini, opencode, qwen, shell
         ");
         assert_eq!(fixture.settle(&Agent("brew".into()), &[]).unwrap().name, "brew");
     }
@@ -378,7 +380,7 @@ mod tests {
           |
         3 | network = 1
           | ^^^^^^^
-        hint: keys known here: command, programs, tool-marker, helpers, shell
+        hint: keys known here: command, note, programs, tool-marker, helpers, shell
         hint: it may be made for `brew`, and stricter than another profile
         hint: mend it, or choose one: claudebox run --profile default -- brew
         ");

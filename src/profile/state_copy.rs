@@ -25,8 +25,12 @@ pub fn content(
     serde_json::to_vec_pretty(&content?).ok()
 }
 
+/// A JSON object, in which whole lines may be comments (`// ...`), as agents write on top of theirs. No
+/// text of JSON has such a line otherwise: a string ends on the line on which it begins.
 fn object(text: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(text).ok()
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii_start().starts_with(b"//"));
+    serde_json::from_slice(&lines.collect::<Vec<&[u8]>>().join(&b'\n')).ok()
 }
 
 #[cfg(test)]
@@ -53,6 +57,16 @@ mod tests {
         let (host, copy) = (r#"{"account": 2}"#, r#"{"account": 1, "theme": "dark", "seen": 3}"#);
         let expected = serde_json::json!({"account": 2, "theme": "dark", "seen": 3});
         assert_eq!(content(Some(host), Some(copy)).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_of_comments_are_passed_over() {
+        let host = "// Managed.\n  // {\n{\"account\":\n// no\n\"// a\\n// b\"}\n//";
+        assert_eq!(
+            content(Some(host), None).unwrap(),
+            serde_json::json!({"account": "// a\n// b"})
+        );
+        assert_eq!(content(Some("{\"account\": 1} // x"), None), None);
     }
 
     #[test]

@@ -25,9 +25,9 @@ const SERVER: &str = "ampcode.com";
 fn it_starts() {
     for user in users() {
         let scene = Scene::new(&AMP, user);
-        scene.run(&["version"]).run().code(0).says("0.0.1790142911-g7618fb");
+        scene.run(&["--version"]).run().code(0).says("0.0.1790142911-g7618fb");
         let log = Log::latest(&scene.place);
-        let amp = log.execs(|argv| argv.last().is_some_and(|word| word == "version"));
+        let amp = log.execs(|argv| argv.last().is_some_and(|word| word == "--version"));
         assert_eq!(amp.len(), 1, "{amp:?}");
         let exit = log.exit(amp[0]).and_then(|exit| exit.status);
         assert_eq!(exit, Some(0), "{:?}", argv(amp[0]));

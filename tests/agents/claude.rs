@@ -24,6 +24,8 @@ static CLAUDE: Drive = Drive {
     model: "api.anthropic.com",
     besides: &[],
     refused: &[],
+    resume: &["--continue", "-p", "Go on."],
+    told: true,
     status: "Exit code 3",
 };
 
@@ -97,7 +99,7 @@ fn pages_are_read_where_they_are_allowed() {
 }
 
 /// Of the host's Claude Code: theme, key, permission mode.
-fn the_first_questions_are_answered(place: &Place) {
+pub(crate) fn the_first_questions_are_answered(place: &Place) {
     let settings = json!({
         "hasCompletedOnboarding": true,
         "bypassPermissionsModeAccepted": true,
@@ -107,7 +109,7 @@ fn the_first_questions_are_answered(place: &Place) {
 }
 
 /// Claude Code asks once for each project.
-fn trust_the_folder(terminal: &Terminal<'_>) {
+pub(crate) fn trust_the_folder(terminal: &Terminal<'_>) {
     let (question, done) = ("Yes, I trust this folder", "bypass permissions on");
     // A key that comes before the dialog listens is lost: it is pressed until it was taken.
     while terminal.wait_for_one_of([question, done]).contains(question) {

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
+use crate::claude;
 use crate::common::agent::agents;
+use crate::common::log::Log;
 use crate::common::place::Place;
 use crate::common::user::users;
 use crate::drive::{Drive, Scene};
@@ -34,6 +36,15 @@ fn headless_failure_arrives_as_the_agents_own_code() {
     ROUTER.fails(&["-p", "--no-such-option"], 1, "--no-such-option");
 }
 
+#[test]
+fn interactive_in_the_tmux_pane() {
+    ROUTER.interactive(claude::trust_the_folder, |terminal| {
+        terminal.type_text("/exit");
+        terminal.wait_for("Exit the CLI");
+        terminal.press("Enter");
+    });
+}
+
 /// Its own interface, without the profile's command.
 #[test]
 fn as_ccr_code() {
@@ -54,10 +65,13 @@ fn a_provider_that_is_not_allowed_is_not_reached() {
     for user in users() {
         let scene = Scene::new(&ROUTER, user);
         scene.place.home_file(LAYER, programs());
-        let output = scene.run(ROUTER.headless).env("API_TIMEOUT_MS", "1000").run();
+        let hurry = ["--env", "CLAUDE_CODE_MAX_RETRIES=0"];
+        let output = scene.run_with(&hurry, ROUTER.headless).run();
         assert_ne!(output.code, 0, "{output:?}");
         assert!(scene.world.asked().is_empty(), "{:?}", scene.world.asked());
         assert!(scene.model.requests().is_empty());
+        let log = Log::latest(&scene.place);
+        assert!(log.refused().any(|refused| refused.host == PROVIDER));
     }
 }
 
@@ -78,6 +92,7 @@ const LAYER: &str = ".config/claudebox/profiles/claude-code-router.toml";
 
 /// The host's configuration of the router, and what the user adds to the profile for it.
 fn a_provider_is_configured(place: &Place) {
+    claude::the_first_questions_are_answered(place);
     let provider = json!({
         "name": "example", "api_base_url": format!("https://{PROVIDER}/v1/chat/completions"),
         "api_key": "$OPENAI_API_KEY", "models": ["some-model"],

@@ -1,8 +1,11 @@
-//! GitHub Copilot CLI, with a provider of one's own: GitHub's part of it cannot be played.
+//! GitHub Copilot CLI, with a provider of one's own: GitHub's part of it cannot be played, but for what
+//! it asks first with the login of the host.
 
-use crate::drive::Drive;
+use crate::common::model_server::Script;
+use crate::common::user::users;
+use crate::drive::{Drive, Scene};
 
-static COPILOT: Drive = Drive {
+const COPILOT: Drive = Drive {
     name: "copilot",
     headless: &["-p", "Make the file."],
     interactive: &[],
@@ -17,22 +20,26 @@ static COPILOT: Drive = Drive {
     model: "api.githubcopilot.com",
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "3",
 };
 
+static DRIVEN: Drive = COPILOT;
+
 #[test]
 fn headless() {
-    COPILOT.headless();
+    DRIVEN.headless();
 }
 
 #[test]
 fn headless_failure_arrives_as_the_agents_own_code() {
-    COPILOT.fails(&["--no-such-option"], 1, "no-such-option");
+    DRIVEN.fails(&["--no-such-option"], 1, "no-such-option");
 }
 
 #[test]
 fn interactive_in_the_tmux_pane() {
-    COPILOT.interactive(
+    DRIVEN.interactive(
         |terminal| {
             terminal.wait_for("Copilot");
         },
@@ -43,3 +50,38 @@ fn interactive_in_the_tmux_pane() {
         },
     );
 }
+
+/// A login that the host keeps in plain text is there inside: GitHub is asked with its token. The control
+/// is that without one nobody is.
+#[test]
+fn the_login_of_the_host_is_taken_over() {
+    for user in users() {
+        for logged_in in [true, false] {
+            let script = Script { steps: vec![], closing: String::new() };
+            let scene = Scene::with(&LOGGED_IN, user, script);
+            let login = format!(
+                r#"// This file is managed automatically.
+                {{"loggedInUsers": [{{"host": "https://github.com", "login": "somebody"}}],
+                 "lastLoggedInUser": {{"host": "https://github.com", "login": "somebody"}},
+                 "copilotTokens": {{"https://github.com:somebody": "{TOKEN}"}}}}"#
+            );
+            if logged_in {
+                scene.place.home_file(".copilot/config.json", &login);
+            }
+            let output = scene.run(LOGGED_IN.headless).run();
+            assert_ne!(output.code, 0, "{output:?}");
+            let requests = scene.model.requests();
+            let with_token = |bearer: &str| bearer.ends_with(TOKEN);
+            let asked = requests.iter().any(|request| with_token(&request.bearer));
+            assert_eq!(asked, logged_in, "{output:?} {requests:#?}");
+            if logged_in {
+                let host = scene.place.home().join(".copilot/config.json");
+                assert_eq!(std::fs::read_to_string(host).unwrap(), login);
+            }
+        }
+    }
+}
+
+const TOKEN: &str = "gho_000000000000000000000000000000000000";
+
+static LOGGED_IN: Drive = Drive { environment: &[], ..COPILOT };

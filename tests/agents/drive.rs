@@ -47,6 +47,10 @@ pub(crate) struct Drive {
     pub(crate) besides: &'static [&'static str],
     /// Whom it asks for although all is switched off that can be; refused each time.
     pub(crate) refused: &'static [&'static str],
+    /// With which words after the profile's command it goes on where it ended; it is told so again.
+    pub(crate) resume: &'static [&'static str],
+    /// Whether its model is told of the sandbox (`agent.note`).
+    pub(crate) told: bool,
     /// How it tells its model that a command exited with 3.
     pub(crate) status: &'static str,
 }
@@ -70,6 +74,7 @@ impl Drive {
             let scene = Scene::new(self, user);
             scene.run(self.headless).run().code(0).says(CLOSING);
             scene.is_as_it_must_be();
+            scene.goes_on();
             scene.record("headless");
         }
     }
@@ -115,10 +120,14 @@ impl Drive {
     }
 }
 
+/// What the model orders.
+fn command(drive: &Drive) -> String {
+    format!("echo made inside > {}; sh -c 'exit 3'", drive.made())
+}
+
 impl Scene {
     pub(crate) fn new(drive: &'static Drive, user: User) -> Self {
-        let command = format!("echo made inside > {}; sh -c 'exit 3'", drive.made());
-        let steps = vec![Step::Shell(command)];
+        let steps = vec![Step::Shell(command(drive))];
         Self::with(drive, user, Script { steps, closing: CLOSING.to_owned() })
     }
 
@@ -195,6 +204,17 @@ impl Scene {
         assert!(ended, "so is the agent's shell, with its end: {shells:?}");
         self.place.claudebox(["verify"]).run().code(0);
 
+        let shown = self.place.claudebox(["log"]).run().code(0).stdout;
+        let command = command(self.drive);
+        assert!(shown.contains(&command), "no {command:?} in the log:\n{shown}");
+        let wrappers =
+            ["shell-snapshots", "_bgpids_file", "CODEX_SNAPSHOT", "codex-run-as", "bash"];
+        for line in shown.lines().filter(|line| line.contains(&self.made())) {
+            let bare = !wrappers.iter().any(|wrapper| line.contains(wrapper));
+            assert!(bare, "a wrapper is in the log:\n{shown}");
+        }
+        assert!(!shown.contains("codex-run-as"), "{shown}");
+
         self.nobody_else_was_reached(&log);
         self.nothing_outside_has_changed();
     }
@@ -225,6 +245,19 @@ impl Scene {
         story
     }
 
+    /// In the next session it knows what was said in the one before, and its model of the sandbox.
+    fn goes_on(&self) {
+        let asked = self.model.requests().len();
+        if !self.drive.resume.is_empty() {
+            self.run(self.drive.resume).run().code(0).says(CLOSING);
+            let knows = |request: &Request| request.body.to_string().contains("Make the file.");
+            let story = self.story();
+            assert!(self.model.requests().iter().skip(asked).any(knows), "{story}");
+        }
+        let told = |request: &Request| request.body.to_string().contains("claudebox allow HOST");
+        assert_eq!(self.model.requests().iter().any(told), self.drive.told, "told of the sandbox");
+    }
+
     fn nobody_else_was_reached(&self, log: &Log) {
         let may = [&[self.drive.model], self.drive.besides].concat();
         let asked = self.world.asked();
@@ -243,7 +276,7 @@ impl Scene {
         }
     }
 
-    fn nothing_outside_has_changed(&self) {
+    pub(crate) fn nothing_outside_has_changed(&self) {
         let (drive, root) = (self.drive, self.place.root());
         let project = drive.litter.iter().map(|name| format!("project/{name}"));
         let home = drive.shares.iter().map(|name| format!("home/{name}"));
@@ -263,7 +296,7 @@ impl Scene {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    fn record(&self, what: &str) {
+    pub(crate) fn record(&self, what: &str) {
         let refused = Log::latest(&self.place).refused().map(|it| it.host.clone()).collect();
         record::driven(self.drive.name, what, self.place.user(), self.world.asked(), refused);
     }

@@ -19,6 +19,8 @@ static GEMINI: Drive = Drive {
     besides: &["registry.npmjs.org"],
     // No variable switches its statistics off.
     refused: &["play.googleapis.com"],
+    resume: &["--model", "gemini-2.5-pro", "--resume", "latest", "-p", "Go on."],
+    told: false,
     status: "Exit Code: 3",
 };
 

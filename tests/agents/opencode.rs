@@ -18,6 +18,8 @@ static OPENCODE: Drive = Drive {
     // Types for plugins, which only a setting of npm's, everybody's, switches off.
     besides: &["registry.npmjs.org"],
     refused: &[],
+    resume: &["run", "--continue", "--model", "openai/gpt-5", "Go on."],
+    told: true,
     // It is not told, where the output is empty.
     status: "no output",
 };

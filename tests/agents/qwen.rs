@@ -16,6 +16,8 @@ static QWEN: Drive = Drive {
     model: "dashscope.aliyuncs.com",
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "Exit Code: 3",
 };
 

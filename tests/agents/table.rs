@@ -64,10 +64,10 @@ fn agent(text: &mut String, name: &str, record: &Record) {
     if let Some(why) = &record.not_driven {
         rows.push(("not driven", why.clone()));
     }
-    rows.push((
-        "runs as",
-        code(&[strings(profile.get("agent").and_then(|it| it.get("command"))).join(" ")]),
-    ));
+    let mut command = strings(profile.get("agent").and_then(|it| it.get("command")));
+    // A script of several lines stands in the profile.
+    command.iter_mut().filter(|word| word.contains('\n')).for_each(|word| *word = "…".to_owned());
+    rows.push(("runs as", code(&[command.join(" ")])));
     for (key, meaning) in [
         ("state", "shared with the host"),
         ("state-sync", "login, passed both ways"),
