@@ -20,7 +20,7 @@ use common::user::users;
 const LINKER: &str = "/nix/store/l-libs/ld.so";
 /// The directory of all libraries.
 const LIBRARIES: &str = "/nix/store/l-libs";
-/// What is in the user's PATH there.
+/// What is in the user's PATH there: no git, so that the sessions here have no private git directory.
 const PROGRAMS: [&str; 6] = ["bash", "bwrap", "cat", "env", "ls", "mkdir"];
 
 /// A store and an /etc, to be bound.
@@ -149,8 +149,10 @@ fn everything_is_found_where_nixos_has_it() {
         let look = "./script; command -v cat; echo $0; echo written > here; mkdir /tmp/x && ls /tmp
             for path in /lib /lib64 /etc/shadow /run/wrappers /nix/var/nix/daemon-socket; do
               test -e $path && echo \"there: $path\"; done; ls /; exit 3";
-        let output =
-            machine.claudebox(&["run", "--no-monitor", "--", "sh", "-c", look]).run().code(3);
+        let output = machine
+            .claudebox(&["run", "--no-monitor", "--git", "shared", "--", "sh", "-c", look])
+            .run()
+            .code(3);
         let sw = "/run/current-system/sw/bin";
         let expected =
             format!("# of NixOS\n{sw}/cat\nsh\nx\nbin\ndev\netc\nnix\nproc\nrun\ntmp\nusr\nvar\n");
@@ -158,7 +160,9 @@ fn everything_is_found_where_nixos_has_it() {
         assert_eq!(fs::read_to_string(place.project().join("here")).unwrap(), "written\n");
         // A private store has of this one what it needs; here nobody can say what that is.
         place.home_file(".config/claudebox/profiles/default.toml", "nix = \"private\"\n");
-        let refused = machine.claudebox(&["run", "--no-monitor", "--", "sh", "-c", "true"]).run();
+        let refused = machine
+            .claudebox(&["run", "--no-monitor", "--git", "shared", "--", "sh", "-c", "true"])
+            .run();
         refused.code(125).complains("there is no nix-store on PATH").complains("nix = \"store\"");
     }
 }
