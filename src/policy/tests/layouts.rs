@@ -27,6 +27,8 @@ fn on(change: impl FnOnce(FakeDisk) -> FakeDisk, path: &str) -> Case {
     case.invocation.argv = argv.into();
     // Many rules, and none of the layout's.
     case.invocation.network = Some(NetworkMode::None);
+    // A private git directory would ask a git of the disk.
+    case.settings.git = Some(at(1, Git::Shared));
     case
 }
 
