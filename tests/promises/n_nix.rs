@@ -13,14 +13,16 @@ use crate::common::user::{User, users};
 use crate::common::world::World;
 use crate::common::{must_have, must_have_sandbox};
 
-/// Starts the daemon, prepares, runs what is behind it, and ends the daemon.
+/// Starts the daemon, prepares, runs what is behind it, and ends the daemon. It is waited for until it
+/// answers: what cannot reach it must not be what came too early.
 const MACHINE: &str = r#"
 export NIX_CONFIG="build-users-group =
 sandbox = false
 substituters =
 download-attempts = 1"
 nix-daemon </dev/null >"$TMPDIR/daemon" 2>&1 & daemon=$!
-until test -S /nix/var/nix/daemon-socket/socket; do sleep 0.02; done
+until nix --extra-experimental-features nix-command store ping --store daemon 2>/dev/null
+do sleep 0.02; done
 eval "$PREPARE"; unset NIX_CONFIG PREPARE
 "$@"; code=$?; kill $daemon; exit $code
 "#;
@@ -46,7 +48,7 @@ struct Machine {
 impl Machine {
     fn new(user: User) -> Self {
         must_have_sandbox();
-        must_have(&["nix-daemon", "nix-store", "nix-build"]);
+        must_have(&["nix", "nix-daemon", "nix-store", "nix-build"]);
         let place = Place::new(user).installed();
         for directory in ["nix", "nix/store"] {
             fs::create_dir(place.root().join(directory)).unwrap();
