@@ -73,7 +73,7 @@ fn agent(text: &mut String, name: &str, record: &Record) {
     }
     let mut command = strings(profile.get("agent").and_then(|it| it.get("command")));
     // A script of several lines stands in the profile.
-    command.iter_mut().filter(|word| word.contains('\n')).for_each(|word| *word = "…".to_owned());
+    command.iter_mut().filter(|word| word.contains('\n')).for_each(|word| "…".clone_into(word));
     rows.push(("runs as", code(&[command.join(" ")])));
     for (key, meaning) in [
         ("state", "shared with the host"),
