@@ -22,17 +22,19 @@ use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
 use crate::git::ending;
+use crate::git::worktree;
 use crate::host::{Disk, Host};
 use crate::host_files;
 use crate::log;
 use crate::policy::explain as explanation;
 use crate::policy::invocation::{Invocation, ProfileChoice};
-use crate::policy::project;
+use crate::policy::project::{self, GitEntry};
 use crate::profile::ask_trust;
 use crate::profile::command as profiles;
 use crate::profile::config::Config;
 use crate::profile::diff::diff as profile_diff;
 use crate::profile::library::Library;
+use crate::profile::schema::Git;
 use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
@@ -62,8 +64,24 @@ pub(crate) fn run(args: &RunArgs, host: &Host) -> Result<u8> {
 
 /// One run, from what was typed to the agent's exit code.
 fn start(invocation: &Invocation, config: &Config, host: &Host) -> Result<u8> {
+    let invocation = &in_worktree(invocation, host)?;
     let (policy, plan) = crate::plan(invocation, config, host)?;
     front::run(&policy, &plan, invocation, host)
+}
+
+/// With `--worktree` the project is that, and git in it is private: nothing else knows worktrees.
+fn in_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
+    let Some(name) = &invocation.worktree else { return Ok(invocation.clone()) };
+    let main = project::find(invocation.project.as_deref(), host, &Disk)?;
+    if let GitEntry::Pointer { target } = &main.git {
+        return Err(project::pointer_refused(&main.root, target));
+    }
+    let made = worktree::make(&main.root, name, invocation.base.as_deref(), host)?;
+    let (shown, branch) = (visible_path(&made.path), &made.branch);
+    let word = if made.old { "goes on" } else { "begins" };
+    error::say(format_args!("work {word} in {shown}, on the branch {branch}"));
+    let git = invocation.git.or(Some(Git::Private));
+    Ok(Invocation { project: Some(made.path), git, ..invocation.clone() })
 }
 
 /// The demo in its scratch project, and the look from outside afterwards.
@@ -95,6 +113,10 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
 pub(crate) fn explain(args: &ExplainArgs, host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
     let invocation = Invocation::of_run(&args.run, &config)?;
+    if invocation.worktree.is_some() {
+        return Err(Error::usage("explain makes no worktree")
+            .hint("name one that is there: --project DIR, with --git private"));
+    }
     let (policy, plan) = crate::plan(&invocation, &config, host)?;
     let text = if args.json {
         let lines = format!("{:#}", explanation::json(&policy));

@@ -1,7 +1,7 @@
 //! The Nix files: each is Nix, in nixpkgs' own format, without unused names; and what the flake
 //! offers evaluates, builds and runs, with a real Nix and a stand-in for nixpkgs, without a network.
 //! `docs/nix.md` says what of it only a machine with nixpkgs can show.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "nix/unused.rs"]
@@ -51,7 +51,7 @@ fn every_file_is_nix_and_uses_what_it_names() {
 fn every_file_is_formatted() {
     let mut wrong = Vec::new();
     for (path, text) in files() {
-        let formatted = nixfmt_rs::format(&text).expect("it is Nix");
+        let formatted = nixfmt_rs::format(&text).unwrap();
         if formatted == text {
             continue;
         }
@@ -85,27 +85,27 @@ fn the_readme_has_the_packages_that_there_are() {
 }
 
 /// `nix/tests/run.sh` as this user. Where the caller is another one, cargo's files may be out of reach:
-/// the package is then the program that was built already.
+/// then the package's source is not checked once more.
 fn works_as(user: User) {
     common::must_have(&["nix", "bwrap", "git", "python3"]);
     let place = Place::new(user);
     let scratch = place.root().join("nix");
     fs::create_dir(&scratch).unwrap();
     let path = std::env::var_os("PATH").unwrap();
-    let target = Path::new(env!("CARGO_BIN_EXE_claudebox")).ancestors().nth(2).unwrap();
     let mut prepare = place
         .command_as_caller("bash")
         .args([OsString::from("nix/tests/run.sh"), "prepare".into(), scratch.clone().into()])
+        .args([place.executable()])
         .directory(ROOT)
-        .env("PATH", &path)
-        .env("CARGO_TARGET_DIR", target);
+        .env("PATH", &path);
+    if user == User::Caller {
+        let target = Path::new(env!("CARGO_BIN_EXE_claudebox")).ancestors().nth(2).unwrap();
+        prepare = prepare.env("CARGO_TARGET_DIR", target);
+    }
     for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
         if let Some(value) = std::env::var_os(name) {
             prepare = prepare.env(name, value);
         }
-    }
-    if user != User::Caller {
-        prepare = prepare.args([place.executable()]);
     }
     prepare.run().code(0);
     user.own(&scratch);

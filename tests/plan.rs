@@ -137,6 +137,7 @@ fn start(plan: &Plan) -> Output {
     for arg in &plan.args {
         match arg {
             Arg::Literal(bytes) => bwrap.arg(bytes.as_os_str()),
+            Arg::Session(path) => panic!("no session has {path:?}"),
             Arg::Fd(source) => bwrap.arg(open(source).into_raw_fd().to_string()),
         };
     }
@@ -163,6 +164,7 @@ fn open(source: &FdSource) -> OwnedFd {
             rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::empty()).unwrap();
             fd
         }
+        FdSource::Session(path) => panic!("no session has {path:?}"),
         FdSource::Content(path) => {
             rustix::fs::open(path.as_path(), OFlags::RDONLY, Mode::empty()).unwrap()
         }

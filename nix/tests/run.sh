@@ -3,11 +3,11 @@
 # Nothing is fetched, and nothing outside of SCRATCH is written: /nix is SCRATCH's own where this
 # machine has none. Where it has one its programs may live there, and the store is SCRATCH/store.
 #
-#   nix/tests/run.sh prepare SCRATCH [CLAUDEBOX]   as whoever owns the checkout
-#   nix/tests/run.sh run SCRATCH                   as any user who owns SCRATCH
+#   nix/tests/run.sh prepare SCRATCH CLAUDEBOX   as whoever owns the checkout
+#   nix/tests/run.sh run SCRATCH                 as any user who owns SCRATCH
 #
-# With CLAUDEBOX that program is taken for the package; without, cargo builds the package's source,
-# with what it downloaded before, into CARGO_TARGET_DIR.
+# CLAUDEBOX is the program of the package. Where CARGO_TARGET_DIR is set, cargo checks the package's
+# source, with what it downloaded before.
 set -euo pipefail
 stage="$1"
 scratch="$2"
@@ -22,7 +22,7 @@ fail() {
 
 # What Nix would see of a clone: the files that git tracks, as they are now.
 prepare() {
-    local built="${1:-}" file
+    local claudebox="$1" file
     cd "$(dirname "$0")/../.."
     umask 022
     mkdir -p "$scratch/checkout"
@@ -30,22 +30,25 @@ prepare() {
         [ ! -e "$file" ] || printf '%s\0' "$file"
     done < <(git ls-files -z) | tar -c --null -T - | tar -x -C "$scratch/checkout" --no-same-owner
     cp -r "$scratch/checkout/nix/tests/stub" "$scratch/stub"
-    [ -z "$built" ] || built="\"$built\""
     cat >"$scratch/stub/host.nix" <<END
 {
   path = "$PATH";
   bash = "$(command -v bash)";
   dynamicLinker = "$(loader)";
-  claudebox = ${built:-null};
-  cargo = {
-    CARGO_HOME = "${CARGO_HOME:-$HOME/.cargo}";
-    RUSTUP_HOME = "${RUSTUP_HOME:-$HOME/.rustup}";
-    RUSTUP_TOOLCHAIN = "${RUSTUP_TOOLCHAIN:-}";
-    CARGO_TARGET_DIR = "${CARGO_TARGET_DIR:-}";
-    CARGO_INCREMENTAL = "0";
-  };
+  claudebox = "$claudebox";
+  cargo = { $(cargo_variables) };
 }
 END
+}
+
+cargo_variables() {
+    [ -n "${CARGO_TARGET_DIR:-}" ] || return 0
+    local name
+    export CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
+    export CARGO_INCREMENTAL=0
+    for name in CARGO_HOME CARGO_INCREMENTAL CARGO_TARGET_DIR RUSTUP_HOME RUSTUP_TOOLCHAIN; do
+        [ -z "${!name:-}" ] || printf '%s = "%s"; ' "$name" "${!name}"
+    done
 }
 
 # The dynamic linker that this machine's programs ask for.
@@ -200,7 +203,7 @@ built() {
 }
 
 case "$stage" in
-prepare) prepare "${3:-}" ;;
+prepare) prepare "$3" ;;
 run)
     if [ -e /nix/store ]; then
         export NIX_STORE_DIR="$scratch/store" NIX_STATE_DIR="$scratch/var" NIX_LOG_DIR="$scratch/log"

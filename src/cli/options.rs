@@ -21,6 +21,12 @@ pub struct RunOptions {
     /// The project directory, instead of the git root of the current directory.
     #[arg(long, value_name = "DIR")]
     pub project: Option<PathBuf>,
+    /// Work in a linked worktree NAME of its own, on the branch `claudebox/NAME`; made if it is not there.
+    #[arg(short, long, value_name = "NAME")]
+    pub worktree: Option<String>,
+    /// Where the branch of a new worktree begins, instead of HEAD.
+    #[arg(long, value_name = "REF", requires = "worktree")]
+    pub base: Option<String>,
     /// How the window is split for the log pane.
     #[arg(long, value_name = "DIRECTION")]
     pub split_direction: Option<SplitDirection>,

@@ -12,12 +12,12 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::call::{Call, Limits};
 use super::copy::{Bounds, Failed, copy, make};
-use super::layout::{PRIVATE, trailer_hook};
+use super::layout::{PRIVATE, is_copied, is_shared, trailer_hook};
 use super::oid::Oid;
 use super::outside::Repository;
 use super::record::{Base, Head, Record, Store, VERSION};
@@ -118,21 +118,11 @@ fn fill(
 ) -> Result<()> {
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
-    let from = openat(CWD, "/", DIRECTORY, Mode::empty())
-        .and_then(|root| {
-            let path = git_dir.strip_prefix("/").unwrap_or(git_dir);
-            nofollow::beneath(root, path, DIRECTORY.difference(rustix::fs::OFlags::NOFOLLOW))
-        })
-        .tried(|| format!("open {shown}"))?;
-    copy(&from, to, &mut { Bounds::USUAL }).map_err(|failed| match failed {
-        Failed::TooMuch => instead(
-            Error::launcher(format!("git: {shown} holds too much beside its objects"))
-                .hint("pack its refs: git pack-refs --all"),
-        ),
-        Failed::At(path, errno) => {
-            Error::launcher(format!("cannot copy {} of {shown}: {errno}", visible_path(&path)))
-        }
-    })?;
+    let mut bounds = Bounds::USUAL;
+    copy_of(git_dir, to, is_copied, &mut bounds)?;
+    if let Some(common) = &repository.common {
+        copy_of(common.as_path(), to, is_shared, &mut bounds)?;
+    }
     let what = || format!("make the private copy of {shown}");
     let mut alternates = Vec::new();
     for (_, inside) in &repository.objects {
@@ -150,6 +140,31 @@ fn fill(
     Ok(())
 }
 
+fn copy_of(
+    git_dir: &Path,
+    to: &OwnedFd,
+    wanted: fn(&Path) -> bool,
+    bounds: &mut Bounds,
+) -> Result<()> {
+    let shown = visible_path(git_dir);
+    let from = openat(CWD, "/", DIRECTORY, Mode::empty())
+        .and_then(|root| {
+            let path = git_dir.strip_prefix("/").unwrap_or(git_dir);
+            nofollow::beneath(root, path, DIRECTORY.difference(OFlags::NOFOLLOW))
+        })
+        .tried(|| format!("open {shown}"))?;
+    copy(&from, to, wanted, bounds).map_err(|failed| match failed {
+        Failed::TooMuch => instead(
+            Error::launcher(format!("git: {shown} holds too much beside its objects"))
+                .hint("pack its refs: git pack-refs --all"),
+        ),
+        Failed::At(path, errno) => {
+            let path = visible_path(&path);
+            Error::launcher(format!("cannot copy {path} of {shown}: {errno}"))
+        }
+    })
+}
+
 /// Puts the hook in place; one of the repository's own goes on as `.own`.
 fn trailer(to: &OwnedFd, session: &str) -> std::io::Result<()> {
     const NAME: &str = "prepare-commit-msg";
@@ -165,7 +180,6 @@ fn trailer(to: &OwnedFd, session: &str) -> std::io::Result<()> {
 
 /// Writes a file that is not there.
 fn write(at: &OwnedFd, name: &str, content: &[u8], mode: u32) -> std::io::Result<()> {
-    use rustix::fs::OFlags;
     use std::io::Write as _;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let name = CString::new(name)?;

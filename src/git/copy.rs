@@ -15,7 +15,6 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::layout::is_copied;
 use crate::nofollow::{DIRECTORY, entries};
 
 /// What may be copied altogether.
@@ -43,19 +42,30 @@ pub(super) enum Failed {
     At(PathBuf, Errno),
 }
 
-/// Copies everything of `from` that [`is_copied`] into the directory `to`.
-pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, bounds: &mut Bounds) -> Result<(), Failed> {
-    directory(from, to, Path::new(""), bounds)
+/// Copies what is `wanted` of `from` into the directory `to`.
+pub(super) fn copy(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    wanted: fn(&Path) -> bool,
+    bounds: &mut Bounds,
+) -> Result<(), Failed> {
+    directory(from, to, Path::new(""), wanted, bounds)
 }
 
-fn directory(from: &OwnedFd, to: &OwnedFd, at: &Path, bounds: &mut Bounds) -> Result<(), Failed> {
+fn directory(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    at: &Path,
+    wanted: fn(&Path) -> bool,
+    bounds: &mut Bounds,
+) -> Result<(), Failed> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |errno| Failed::At(path, errno)
     };
     for name in entries(from).map_err(failed(at))? {
         let path = at.join(OsStr::from_bytes(name.to_bytes()));
-        if !is_copied(&path) {
+        if !wanted(&path) {
             continue;
         }
         bounds.entries = bounds.entries.checked_sub(1).ok_or(Failed::TooMuch)?;
@@ -64,7 +74,7 @@ fn directory(from: &OwnedFd, to: &OwnedFd, at: &Path, bounds: &mut Bounds) -> Re
                 bounds.depth = bounds.depth.checked_sub(1).ok_or(Failed::TooMuch)?;
                 let below = openat(from, &name, DIRECTORY, Mode::empty()).map_err(failed(&path))?;
                 let made = make(to, &name).map_err(failed(&path))?;
-                directory(&below, &made, &path, bounds)?;
+                directory(&below, &made, &path, wanted, bounds)?;
                 bounds.depth += 1;
             }
             Some(FileType::Symlink) => {
@@ -120,6 +130,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
+    use super::super::layout::is_copied;
     use super::*;
 
     fn opened(path: &Path) -> OwnedFd {
@@ -150,7 +161,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, from.path().join("fifo"), Mode::RUSR).unwrap();
         let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
         File::open(from.path().join("HEAD")).unwrap().set_times(old).unwrap();
-        copy(&opened(from.path()), &opened(to.path()), &mut { Bounds::USUAL }).unwrap();
+        copy(&opened(from.path()), &opened(to.path()), is_copied, &mut { Bounds::USUAL }).unwrap();
         let there = |path: &str| to.path().join(path).symlink_metadata().is_ok();
         assert!(there("refs/heads/a") && there("hooks/x"));
         for path in ["config", "objects", "refs/heads/a.lock", "fifo"] {
@@ -170,7 +181,7 @@ mod tests {
         ] {
             let (from, to) = (source(), tempfile::tempdir().unwrap());
             let mut bounds = bounds;
-            let done = copy(&opened(from.path()), &opened(to.path()), &mut bounds);
+            let done = copy(&opened(from.path()), &opened(to.path()), is_copied, &mut bounds);
             assert!(matches!(done, Err(Failed::TooMuch)), "{done:?}");
         }
     }
@@ -181,7 +192,8 @@ mod tests {
         let victim = to.path().join("victim");
         fs::write(&victim, "mine").unwrap();
         symlink(&victim, to.path().join("HEAD")).unwrap();
-        let done = copy(&opened(from.path()), &opened(to.path()), &mut { Bounds::USUAL });
+        let done =
+            copy(&opened(from.path()), &opened(to.path()), is_copied, &mut { Bounds::USUAL });
         assert!(matches!(done, Err(Failed::At(path, Errno::EXIST)) if path == Path::new("HEAD")));
         assert_eq!(fs::read(&victim).unwrap(), b"mine");
     }

@@ -117,11 +117,11 @@ fn all() -> String {
              blob=$(git hash-object -w --stdin <index) && git cat-file blob \"$blob\" >/tmp/index\n\
          ) || exit 3; fi\n\
          name=claudebox mail=claudebox@localhost\n\
-         export GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE='0 +0000'\n\
-         export GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE='0 +0000'\n\
+         export GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE='@0 +0000'\n\
+         export GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE='@0 +0000'\n\
          if tree=$(git write-tree); then\n\
-             git commit-tree ${{head:+-p \"$head\"}} -m index \"$tree\"\n\
-             printf '%s ' \"$tree\"\n\
+             commit=$(git commit-tree ${{head:+-p \"$head\"}} -m index \"$tree\") || exit 3\n\
+             printf '%s %s ' \"$commit\" \"$tree\"\n\
              test -z \"$head\" || git rev-parse -q --verify \"$head^{{tree}}\" || :\n\
          fi\n{end}\
          git ls-files --stage -z\n{end}",

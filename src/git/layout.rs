@@ -30,6 +30,32 @@ const LEFT: [&str; 13] = [
     "svn",
 ];
 
+/// Where the private git directory of a linked worktree is mounted inside: its `.git` is a file.
+pub const BESIDE: &str = "/run/claudebox-git/private";
+
+/// What a linked worktree shares with its main one and what has to be copied for it,
+/// gitrepository-layout(5).
+const SHARED: [&str; 6] = ["hooks", "info", "logs", "packed-refs", "refs", "rr-cache"];
+
+/// What of these is nevertheless each worktree's own.
+const EACH: [&str; 8] = [
+    "info/sparse-checkout",
+    "logs/HEAD",
+    "logs/refs/bisect",
+    "logs/refs/rewritten",
+    "logs/refs/worktree",
+    "refs/bisect",
+    "refs/rewritten",
+    "refs/worktree",
+];
+
+/// Whether a linked worktree has what stands at this path from the main repository.
+pub fn is_shared(path: &Path) -> bool {
+    let first = path.components().next();
+    let shared = first.is_some_and(|first| SHARED.iter().any(|name| first.as_os_str() == *name));
+    shared && !EACH.iter().any(|own| path == Path::new(own)) && is_copied(path)
+}
+
 /// Where the object directory with this number is mounted inside.
 pub fn store(number: usize) -> PathBuf {
     // git-lfs looks for a store of its own beside a directory of objects that git borrows from.
@@ -117,6 +143,19 @@ mod tests {
             "logs/refs/claudebox",
         ] {
             assert!(!is_copied(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_linked_worktree_has_state_of_its_own() {
+        for path in ["refs/heads/a", "packed-refs", "hooks/x", "logs/refs/heads/a", "info/exclude"]
+        {
+            assert!(is_shared(Path::new(path)), "{path}");
+        }
+        for path in
+            ["HEAD", "index", "logs/HEAD", "refs/bisect", "MERGE_HEAD", "config", "ORIG_HEAD"]
+        {
+            assert!(!is_shared(Path::new(path)), "{path}");
         }
     }
 

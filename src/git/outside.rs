@@ -156,7 +156,9 @@ impl<'a> Repository<'a> {
         let format = "%(objectname)%00%(refname)%00%(symref)%00%(worktreepath)%00";
         let said = self.call(what).args(["for-each-ref", &format!("--format={format}")]).run()?;
         let mut outside = Outside::default();
-        let own = std::fs::canonicalize(self.work_tree).unwrap_or_else(|_| self.work_tree.into());
+        // Of a submodule git says that its git directory is its work tree.
+        let own = [self.work_tree, self.git_dir]
+            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into()));
         let mut fields = said.split(|byte| *byte == 0);
         loop {
             // The last field of each ref ends in NUL, and then comes the newline.
@@ -171,7 +173,7 @@ impl<'a> Repository<'a> {
             };
             let oid = Oid::parse(oid).ok_or_else(|| self.not_understood(what))?;
             let name = Bytes::from(name);
-            if !at.is_empty() && !is_at(at, &own) {
+            if !at.is_empty() && !own.iter().any(|own| is_at(at, own)) {
                 outside.elsewhere.insert(name.clone());
             }
             if !symref.is_empty() {

@@ -116,7 +116,7 @@ impl<'a> Quarantine<'a> {
         let line = |(number, oid): (usize, &&Oid)| format!("{oid} {KNOWN}{number}\n");
         let refs: String = known.iter().enumerate().map(line).collect();
         fs::write(at("packed-refs"), refs)?;
-        match fs::copy(self.record.git_dir.as_path().join("shallow"), at("shallow")) {
+        match fs::copy(common(self.record.git_dir.as_path()).join("shallow"), at("shallow")) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
             _ => Ok(()),
         }
@@ -293,6 +293,13 @@ impl Drop for Quarantine<'_> {
         // What stays is removed before the next.
         let _ = remove(&self.path);
     }
+}
+
+/// The repository of a linked worktree, or the repository itself (gitrepository-layout(5), `commondir`).
+fn common(git_dir: &Path) -> PathBuf {
+    let said = fs::read(git_dir.join("commondir")).unwrap_or_default();
+    let way: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(said.trim_ascii_end());
+    git_dir.join(way)
 }
 
 fn not_understood(what: &str) -> Error {

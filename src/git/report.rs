@@ -158,7 +158,7 @@ fn moved(name: &Bytes, action: &Action, backup: Option<&Bytes>) -> String {
     let kept = kept.unwrap_or_default();
     match action {
         Action::Create { to } => format!("{name} is new, at {}", to.short()),
-        Action::Forward { from, to } => format!("{name} {}..{}", from.short(), to.short()),
+        Action::Forward { from, to } => format!("{name} moved {}..{}", from.short(), to.short()),
         Action::Rewrite { to, .. } => format!("{name} was rewritten, to {}{kept}", to.short()),
         Action::Delete { .. } => format!("{name} was deleted{kept}"),
         Action::Nothing | Action::Held { .. } => name,

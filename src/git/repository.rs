@@ -25,6 +25,8 @@ pub struct Repository {
 pub struct One {
     /// Absolute.
     pub directory: PathBuf,
+    /// Where its refs and objects are, if it is that of a linked worktree.
+    pub common: Option<PathBuf>,
     /// Its configuration with the user's and the machine's, as git obeys it there.
     pub settings: Vec<Setting>,
     /// Its object directories, its own first, then what its `info/alternates` name, and so on.

@@ -5,9 +5,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::call::Call;
+use super::linked::{Linked, lexical};
 use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use super::setting::{LIST, listing};
 use crate::bytes::Bytes;
@@ -36,13 +37,16 @@ const BUSY: [&str; 9] = [
     "BISECT_LOG",
 ];
 
-/// Looks at the repository of a project whose `.git` is a directory.
+/// Looks at the repository of a project whose `.git` is a directory, or that of a linked worktree.
 ///
 /// # Errors
 /// When there is no git on this machine, or it cannot read the configuration.
-pub fn look(root: &Path, host: &Host) -> Result<Repository> {
+pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Repository> {
     let program = program(root, host)?;
-    let main = one(&program, root.join(".git"))?;
+    let main = match linked {
+        None => one(&program, root.join(".git"), None)?,
+        Some(Linked { git_dir, common }) => one(&program, git_dir.clone(), Some(common.clone()))?,
+    };
     let mut repository = Repository { program, main, ..Repository::default() };
     if !repository.main.odd.is_empty() {
         return Ok(repository);
@@ -72,6 +76,11 @@ pub fn look(root: &Path, host: &Host) -> Result<Repository> {
     }
     repository.gitlinks.sort_by(|a, b| a.path.cmp(&b.path));
     repository.gitlinks.dedup();
+    let is_there = |link: &Gitlink| link.state == GitlinkState::Pointer;
+    if linked.is_some() && repository.gitlinks.iter().any(is_there) {
+        let odd = "a linked worktree with submodules: start in the main one";
+        repository.main.odd.push(odd.to_owned());
+    }
     Ok(repository)
 }
 
@@ -86,8 +95,9 @@ fn program(root: &Path, host: &Host) -> Result<PathBuf> {
     })
 }
 
-fn one(program: &Path, directory: PathBuf) -> Result<One> {
-    let mut one = One { odd: odd(&directory), directory, ..One::default() };
+fn one(program: &Path, directory: PathBuf, common: Option<PathBuf>) -> Result<One> {
+    let odd = odd(&directory, common.as_deref());
+    let mut one = One { odd, directory, common, ..One::default() };
     if !one.odd.is_empty() {
         return Ok(one);
     }
@@ -107,55 +117,70 @@ fn one(program: &Path, directory: PathBuf) -> Result<One> {
             one.odd.push("its work tree is elsewhere (core.worktree)".to_owned());
         }
     }
-    objects(&one.directory.join("objects"), &mut one.objects, &mut one.odd, 0);
+    let shared = one.common.as_ref().unwrap_or(&one.directory);
+    objects(&shared.join("objects"), &mut one.objects, &mut one.odd, 0);
     let there = |name: &&&str| Disk.lstat(&one.directory.join(name)).is_some();
     one.busy = BUSY.iter().filter(there).map(|name| (*name).to_owned()).collect();
     Ok(one)
 }
 
 /// What is not as git makes it. A FIFO would hold git up for ever, a link lead it elsewhere.
-fn odd(directory: &Path) -> Vec<String> {
-    let kind = |name: &str| Disk.lstat(&directory.join(name)).map(|found| found.kind);
+fn odd(directory: &Path, common: Option<&Path>) -> Vec<String> {
     let mut odd = Vec::new();
-    if kind("commondir").is_some() {
-        odd.push(
-            "it has a `commondir`, as only linked worktrees have: config and hooks are elsewhere"
-                .to_owned(),
-        );
+    let shared = common.unwrap_or(directory);
+    if Disk.lstat(&shared.join("commondir")).is_some() {
+        let what =
+            "it has a `commondir`, as only linked worktrees have: config and hooks are elsewhere";
+        odd.push(what.to_owned());
     }
-    for (name, needed) in [
-        ("HEAD", true),
-        ("config", true),
-        ("index", false),
-        ("packed-refs", false),
-        ("config.worktree", false),
-        ("objects/info/alternates", false),
-        ("shallow", false),
-    ] {
-        match kind(name) {
-            Some(FileKind::File) => {}
-            None if !needed => {}
-            None => odd.push(format!("it has no `{name}`")),
-            Some(_) => odd.push(format!("its `{name}` is no regular file")),
+    if common.is_some() {
+        for name in ["reftable", "shallow"] {
+            if Disk.lstat(&shared.join(name)).is_some() {
+                odd.push(format!("a linked worktree of a repository with `{name}`"));
+            }
         }
     }
-    for (name, needed) in [
-        ("objects", true),
-        ("refs", true),
-        ("objects/info", false),
-        ("objects/pack", false),
-        ("info", false),
-        ("logs", false),
-        ("modules", false),
-        ("reftable", false),
-    ] {
-        match kind(name) {
-            Some(FileKind::Directory) => {}
-            None if !needed => {}
-            None => odd.push(format!("it has no `{name}`")),
-            Some(_) => odd.push(format!("its `{name}` is no directory")),
+    let mut look = |directory: &Path, names: &[(&str, bool)], wanted: FileKind| {
+        let word = if wanted == FileKind::File { "regular file" } else { "directory" };
+        for (name, needed) in names {
+            match Disk.lstat(&directory.join(name)).map(|found| found.kind) {
+                Some(kind) if kind == wanted => {}
+                None if !needed => {}
+                None => odd.push(format!("it has no `{name}`")),
+                Some(_) => odd.push(format!("its `{name}` is no {word}")),
+            }
         }
-    }
+    };
+    look(
+        directory,
+        &[("HEAD", true), ("index", false), ("config.worktree", false)],
+        FileKind::File,
+    );
+    look(
+        shared,
+        &[
+            ("HEAD", true),
+            ("config", true),
+            ("packed-refs", false),
+            ("objects/info/alternates", false),
+            ("shallow", false),
+        ],
+        FileKind::File,
+    );
+    look(
+        shared,
+        &[
+            ("objects", true),
+            ("refs", true),
+            ("objects/info", false),
+            ("objects/pack", false),
+            ("info", false),
+            ("logs", false),
+            ("modules", false),
+            ("reftable", false),
+        ],
+        FileKind::Directory,
+    );
     odd
 }
 
@@ -213,7 +238,7 @@ fn modules(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
 
 /// A submodule, if its work tree is there and points back.
 fn module(program: &Path, root: &Path, directory: PathBuf) -> Result<Option<Module>> {
-    let one = one(program, directory)?;
+    let one = one(program, directory, None)?;
     let set = one.settings.iter().rfind(|it| it.is_local() && it.is("core", "worktree"));
     let Some(value) = set.and_then(|set| set.value.as_deref()) else { return Ok(None) };
     let work_tree = lexical(&one.directory.join(OsStr::from_bytes(value)));
@@ -245,19 +270,4 @@ fn gitlink(root: &Path, path: &Path) -> Gitlink {
         _ => GitlinkState::Other,
     };
     Gitlink { path: Bytes::from(path), state }
-}
-
-/// The path without `.` and `..`, which the links of a stranger cannot lead elsewhere.
-fn lexical(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::CurDir => {}
-            part => clean.push(part),
-        }
-    }
-    clean
 }

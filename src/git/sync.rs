@@ -384,6 +384,10 @@ impl Sync<'_> {
     fn tidy(&self, apply: &Apply<'_>, inside: &Inside, refused: &BTreeMap<Oid, Why>) -> Result<()> {
         let outside = apply.repository.refs()?;
         let prefix = own(self.session);
+        let index_is_here = || -> Result<bool> {
+            Ok(inside.now.index.is_some()
+                && Some(apply.repository.index(None)?) == inside.now.index)
+        };
         let mut moves = Vec::new();
         for (name, oid) in &outside.own {
             let Some(short) = names::behind(name, &prefix) else { continue };
@@ -397,6 +401,8 @@ impl Sync<'_> {
                     None => false,
                 },
                 None if part("pin/").is_some() => refused.is_empty(),
+                None if short == b"index" => index_is_here()?,
+                None if short == b"head" => apply.repository.commit()?.as_ref() == Some(oid),
                 None if part("stash/").is_some() => {
                     let of_stash = part("stash/").and_then(Oid::parse);
                     of_stash.is_some_and(|oid| inside.now.stashes.contains(&oid))

@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 use super::{Facts, FileFacts, FileKind, Host};
 use crate::error::Result;
 use crate::git;
+use crate::git::linked::Linked;
 use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
@@ -49,8 +50,13 @@ impl Facts for Disk {
         walk(project, &look).unwrap_or(Survey { unseen: 1, ..Survey::default() })
     }
 
-    fn repository(&self, project: &Path, host: &Host) -> Result<Repository> {
-        git::survey::look(project, host)
+    fn repository(
+        &self,
+        project: &Path,
+        linked: Option<&Linked>,
+        host: &Host,
+    ) -> Result<Repository> {
+        git::survey::look(project, linked, host)
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

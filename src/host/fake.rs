@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::{Facts, FileFacts, FileKind, Host};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
+use crate::git::linked::Linked;
 use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, What};
@@ -182,7 +183,12 @@ impl Facts for FakeDisk {
         survey
     }
 
-    fn repository(&self, _project: &Path, _host: &Host) -> Result<Repository> {
+    fn repository(
+        &self,
+        _project: &Path,
+        _linked: Option<&Linked>,
+        _host: &Host,
+    ) -> Result<Repository> {
         let repository = self.repository.clone();
         repository.ok_or_else(|| Error::launcher("cannot find git"))
     }

@@ -18,6 +18,7 @@ pub use cgroup::Cgroups;
 pub use disk::Disk;
 
 use crate::error::Result;
+use crate::git::linked::Linked;
 use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 
@@ -149,11 +150,17 @@ pub trait Facts {
     /// The host-executable files of a project, as far as a start may look for them. `own_git`:
     /// its `.git` is its own repository.
     fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey;
-    /// The repository of a project whose `.git` is a directory, as the host's git sees it.
+    /// The repository of a project whose `.git` is a directory, or that of a linked worktree, as the
+    /// host's git sees it.
     ///
     /// # Errors
     /// When there is no git, or it cannot read the repository's configuration.
-    fn repository(&self, project: &Path, host: &Host) -> Result<Repository>;
+    fn repository(
+        &self,
+        project: &Path,
+        linked: Option<&Linked>,
+        host: &Host,
+    ) -> Result<Repository>;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
 }

@@ -16,6 +16,9 @@ use crate::bytes::Bytes;
 pub struct Known {
     /// `.git` in the project itself is its repository.
     pub own_git: bool,
+    /// Where that is, for a linked worktree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_dir: Option<Bytes>,
     /// What was there. Of a read-only directory only itself.
     #[serde(with = "pairs")]
     pub items: BTreeMap<Bytes, Item>,

@@ -22,6 +22,7 @@ use super::walk::{Limits, Look, walk};
 use super::{show, tell};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::host::Disk;
 use crate::profile::schema::HostFiles;
 use crate::session::inside::{self, Inside};
 use crate::session::{Session, directory, lock};
@@ -86,6 +87,9 @@ fn open(record: &Record) -> io::Result<Beneath> {
 /// What git tracks now. The index is the agent's word: it can name a file to keep it from being moved,
 /// as it could by a commit; either way it is told of.
 fn read_index(record: &Record, project: &mut Beneath) -> Option<Index> {
+    if let Some(git_dir) = &record.known.git_dir {
+        return index::of_repository(git_dir.as_path(), &record.known.targets, &Disk);
+    }
     if !record.known.own_git {
         return Some(Index::default());
     }

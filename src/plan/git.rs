@@ -24,6 +24,8 @@ pub struct PrivateRepository {
     pub path: Bytes,
     /// The host's git directory, absolute.
     pub git_dir: Bytes,
+    /// Where its refs are, if it is that of a linked worktree.
+    pub common: Option<Bytes>,
     /// Its work tree, absolute.
     pub work_tree: Bytes,
     /// The text of the private configuration.

@@ -45,7 +45,7 @@ pub(super) fn narrow(draft: &mut Draft<'_>, parts: &mut Parts<'_>) -> Result<()>
 /// A program is not made visible with all of the store around it.
 pub(super) fn refuse(draft: &Draft<'_>, need: &Need, program: &Path) -> Result<()> {
     match &draft.settings.nix_closure {
-        Some(entry) if need.destination == Path::new("/nix/store") => Err(Error::usage(format!(
+        Some(entry) if need.source.starts_with("/nix/store") => Err(Error::usage(format!(
             "{}: {} is not in the closure",
             place(&entry.origin),
             visible_path(program)

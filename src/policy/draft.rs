@@ -29,6 +29,8 @@ pub(super) struct Draft<'a> {
     pub(super) facts: &'a dyn Facts,
     pub(super) variables: Variables<'a>,
     pub(super) private_home: PathBuf,
+    /// The git directory of the project, where it is a linked worktree that gets a private one.
+    pub(super) git_dir: Option<PathBuf>,
     pub(super) steps: Vec<Step>,
     pub(super) prepare: Vec<Prepare>,
     pub(super) mirrors: Vec<Mirror>,
@@ -63,6 +65,7 @@ impl<'a> Draft<'a> {
                 start: &project.start,
             },
             private_home,
+            git_dir: None,
             steps: Vec::new(),
             prepare: Vec::new(),
             mirrors: Vec::new(),

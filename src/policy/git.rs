@@ -13,6 +13,7 @@ use super::private_git;
 use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
+use crate::git::linked;
 use crate::host::FileKind;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
@@ -60,12 +61,18 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
         origin: None,
     })?;
     match (&draft.project.git, git) {
-        (GitEntry::Pointer { target }, Git::Private | Git::Shared | Git::ReadOnly) => {
+        (GitEntry::Pointer { target }, Git::Private) => {
+            let linked = linked::find(root, target, draft.host.uid, draft.facts)
+                .ok_or_else(|| pointer_refused(root, target))?;
+            draft.git_dir = Some(linked.git_dir.clone());
+            return private_git::mounts(draft, Some(&linked), trailer.is_some()).map(Some);
+        }
+        (GitEntry::Pointer { target }, Git::Shared | Git::ReadOnly) => {
             return Err(pointer_refused(root, target));
         }
         (GitEntry::Pointer { .. } | GitEntry::Absent, _) => {}
         (GitEntry::Directory, Git::Private) => {
-            return private_git::mounts(draft, trailer.is_some()).map(Some);
+            return private_git::mounts(draft, None, trailer.is_some()).map(Some);
         }
         (GitEntry::Directory, Git::Shared) => shared(draft)?,
         (GitEntry::Directory, Git::ReadOnly) => {

@@ -21,10 +21,10 @@ use crate::visible::visible;
 
 /// Adds the mounts; answers with what is known.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
-    let own_git = draft.project.git == GitEntry::Directory;
+    let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
     let (survey, targets) = look(draft, own_git);
     let index = if own_git {
-        let git = draft.project.root.join(".git");
+        let git = draft.git_dir.clone().unwrap_or_else(|| draft.project.root.join(".git"));
         index::of_repository(&git, &targets, draft.facts)
     } else {
         Some(Index::default())
@@ -54,6 +54,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     }
     let mut known = Known {
         own_git,
+        git_dir: draft.git_dir.as_deref().map(Bytes::from),
         targets,
         protected,
         gitlinks: index

@@ -26,6 +26,10 @@ pub struct Invocation {
     pub argv: Vec<OsString>,
     /// `--project`
     pub project: Option<PathBuf>,
+    /// `--worktree`
+    pub worktree: Option<String>,
+    /// `--base`
+    pub base: Option<String>,
     /// `--network`
     pub network: Option<NetworkMode>,
     /// `--allow`, as typed.
@@ -109,6 +113,8 @@ impl Invocation {
             profile,
             argv: argv.to_vec(),
             project: options.project.clone(),
+            worktree: options.worktree.clone(),
+            base: options.base.clone(),
             network: options.network,
             allow: options.allow.clone(),
             host_ports: options.host_port.clone(),

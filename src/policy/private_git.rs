@@ -11,7 +11,8 @@ use super::mount::{Access, Class, Mount, Node, Source, Step};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::config;
-use crate::git::layout::{PRIVATE, lfs_beside, store, way_to};
+use crate::git::layout::{BESIDE, PRIVATE, lfs_beside, store, way_to};
+use crate::git::linked::Linked;
 use crate::git::programs::{InTree, Place, in_tree};
 use crate::git::refuse::refuse;
 use crate::git::repository::{GitlinkState, Objects, One, Repository};
@@ -19,22 +20,36 @@ use crate::git::setting::Setting;
 use crate::plan::git::{PrivateGit, PrivateRepository};
 use crate::visible::{visible, visible_path};
 
-/// Adds them; answers with what the supervisor builds.
-pub(super) fn mounts(draft: &mut Draft<'_>, trailer: bool) -> Result<PrivateGit> {
+/// Adds them; answers with what the supervisor builds. `linked`: of a linked worktree.
+pub(super) fn mounts(
+    draft: &mut Draft<'_>,
+    linked: Option<&Linked>,
+    trailer: bool,
+) -> Result<PrivateGit> {
     let root = draft.project.root.clone();
-    let repository = draft.facts.repository(&root, draft.host)?;
+    let repository = draft.facts.repository(&root, linked, draft.host)?;
     refuse(&repository)?;
-    draft.add(Step {
-        mount: Mount::Bind {
+    let at = match linked {
+        None => root.join(".git"),
+        Some(_) => BESIDE.into(),
+    };
+    let mut add = |mount, why: &str| {
+        draft.add(Step { mount, class: Class::Git, why: why.to_owned(), origin: None })
+    };
+    add(
+        Mount::Bind {
             source: Source::Session(PRIVATE.into()),
-            destination: root.join(".git"),
+            destination: at,
             access: Access::Write,
             node: Node::Directory,
         },
-        class: Class::Git,
-        why: "git works on a private copy; the host's git never reads it".to_owned(),
-        origin: None,
-    })?;
+        "git works on a private copy; the host's git never reads it",
+    )?;
+    if linked.is_some() {
+        let content = format!("gitdir: {BESIDE}\n").as_str().into();
+        let destination = root.join(".git");
+        add(Mount::File { destination, content, mounted: true }, "leads to the private copy")?;
+    }
     work_tree(draft, &repository)?;
     let mut stores = Stores::default();
     let mut repositories = vec![one(&repository.main, Path::new(""), &root, None, &mut stores)];
@@ -43,8 +58,9 @@ pub(super) fn mounts(draft: &mut Draft<'_>, trailer: bool) -> Result<PrivateGit>
         let way = way_to(work_tree, path);
         repositories.push(one(&module.one, path, &root.join(work_tree), Some(&way), &mut stores));
     }
+    // The first store is the repository's own.
     for (number, objects) in stores.0.iter().enumerate() {
-        borrow(draft, number, objects, &root)?;
+        borrow(draft, number, objects, number == 0)?;
     }
     let program = (&*repository.program).into();
     Ok(PrivateGit { program, repositories, trailer })
@@ -85,6 +101,7 @@ fn one(
     PrivateRepository {
         path: path.into(),
         git_dir: (&*one.directory).into(),
+        common: one.common.as_deref().map(Bytes::from),
         work_tree: work_tree.into(),
         config: config::private(&one.settings, way.as_ref().map(AsRef::as_ref)).into(),
         object_format,
@@ -99,7 +116,8 @@ fn one(
 
 /// Objects of the host, read-only. What they borrow themselves is borrowed directly, since the paths of
 /// the host mean nothing inside.
-fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, root: &Path) -> Result<()> {
+fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, own: bool) -> Result<()> {
+    let root = &draft.project.root.clone();
     let shown = visible_path(&objects.path);
     if let Some(own) = draft.host.dirs.overlapping(&objects.path) {
         return Err(Error::usage(format!(
@@ -108,7 +126,7 @@ fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, root: &Path) 
         ))
         .hint("copy them into the repository: git repack -a -d, then remove objects/info/alternates"));
     }
-    let foreign = !objects.path.starts_with(root);
+    let foreign = !own && !objects.path.starts_with(root);
     if foreign {
         draft.weakened.push(format!(
             "git: the repository borrows objects from {shown}: all of them can be read inside"

@@ -295,7 +295,7 @@ mod tests {
         aider               agent  user            a\x1b
         amp                 agent  built in        Amp, with a key or the host's login, without permission prompts
         backlog             agent  built in        Backlog.md, its page at port 6420 of this machine's loopback
-        base                       built in        the system read-only, no home, git shared: what every profile builds on
+        base                       built in        the system read-only, no home, git private: what every profile builds on
         broken              ?      user            broken: see `claudebox profile check broken`
         claude              agent  built in        Claude Code, logged in as on the host, without permission prompts
         claude-code-router  agent  built in        Claude Code with the models of other providers, by Claude Code Router

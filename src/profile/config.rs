@@ -279,7 +279,7 @@ mod tests {
         for option in &options {
             let long = option.get_long().unwrap();
             let key = long.strip_prefix("no-").unwrap_or(long);
-            if ["project", "help", "version"].contains(&key) {
+            if ["project", "worktree", "base", "help", "version"].contains(&key) {
                 continue;
             }
             assert!(keys.contains_key(key), "--{long} has no key");

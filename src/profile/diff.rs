@@ -132,7 +132,7 @@ mod tests {
 
         git
           - "none"      /user/profiles/left.toml:2
-          + "shared"    base.toml (built in):N
+          + "private"   base.toml (built in):N
 
         tools
           - "/a"        /user/profiles/left.toml:3
@@ -166,9 +166,10 @@ mod tests {
     #[test]
     fn who_says_it_is_no_difference() {
         let fixture = Fixture::new();
-        fixture
-            .user("one", "extends = [\"base\"]\nnetwork.allow = [\"@npm\", \"a.test\"]\n")
-            .user("two", "extends = [\"one\"]\n\nnetwork.allow = [\"a.test\"]\ngit = \"shared\"\n");
+        fixture.user("one", "extends = [\"base\"]\nnetwork.allow = [\"@npm\", \"a.test\"]\n").user(
+            "two",
+            "extends = [\"one\"]\n\nnetwork.allow = [\"a.test\"]\ngit = \"private\"\n",
+        );
         assert_eq!(said(&fixture, "one", "two"), (0, String::new()));
         assert_eq!(said(&fixture, "claude", "claude"), (0, String::new()));
     }

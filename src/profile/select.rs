@@ -114,7 +114,9 @@ impl Choosing<'_> {
                 let name = self.defaults.default_profile().unwrap_or(DEFAULT_AGENT);
                 self.agent(name, |what: &str| self.defaults.wrong_default(what))
             }
-            ProfileChoice::Agent(file) if file.ends_with(".toml") => self.agent_of_file(file),
+            ProfileChoice::Agent(file) if Path::new(file).extension() == Some("toml".as_ref()) => {
+                self.agent_of_file(file)
+            }
             ProfileChoice::Agent(name) => self.agent(name, |what: &str| Error::usage(what)),
             ProfileChoice::Named(name) => self.named(name, !argv.is_empty()),
             ProfileChoice::ForCommand => self.for_command(argv),

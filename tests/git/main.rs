@@ -15,3 +15,5 @@ mod refused;
 mod sync_attacks;
 mod sync_killed;
 mod sync_rules;
+mod sync_session;
+mod worktree;

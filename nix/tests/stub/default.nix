@@ -102,7 +102,9 @@ let
       build "${pname}-${version}" "unpack; build_with_cargo; runHook postInstall" (
         removeAttrs arguments [ "cargoLock" ]
         // host.cargo
-        // lib.optionalAttrs (host.claudebox != null) { built = host.claudebox; }
+        // {
+          built = host.claudebox;
+        }
       );
 
     fetchurl = { url, hash }: import <nix/fetchurl.nix> { inherit url hash; };

@@ -2,8 +2,8 @@
 {
   # The directories with programs.
   path = "/usr/local/bin:/usr/bin:/bin";
-  # A claudebox that was built already; null: it is built, from the source that the flake has.
-  claudebox = null;
-  # Variables for cargo, which finds its dependencies outside.
+  # A claudebox that was built already.
+  claudebox = "/usr/bin/false";
+  # Variables for cargo, which finds its dependencies outside; without any it is not asked.
   cargo = { };
 }

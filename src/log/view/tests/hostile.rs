@@ -53,6 +53,9 @@ fn any_event() -> impl Strategy<Value = Event> {
             |(t, odd, path, tracked)| Event::HostFile(HostFile {
                 t, path, change: odd.clone(), name: odd.clone(), who: odd.clone(), tracked, seen: odd,
             })),
+        1 => (any::<u64>(), any::<String>(), bytes.clone()).prop_map(|(t, odd, name)| Event::Git(Git {
+            t, what: odd.clone(), name: name.clone(), submodule: Some(name), to: None, kept: None, text: odd,
+        })),
         1 => (any::<u64>(), any::<String>(), bytes).prop_map(|(t, odd, agent)| Event::Start(Start {
             t, session: odd.clone(), profile: odd.clone(), network: odd.clone(),
             agent: vec![agent.clone()], project: agent, weakened: vec![odd.clone()],

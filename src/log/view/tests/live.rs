@@ -29,6 +29,25 @@ changed host file .husky/x: direnv runs it
 }
 
 #[test]
+fn what_git_brings_back_is_told_of_between_the_rows() {
+    let mut session = Session::new();
+    for (what, submodule, text) in [
+        ("imported", None, "branch main is at 0123456789 in refs/claudebox/4k7xq2ab/heads/main"),
+        ("held", Some("a b".into()), "branch \x1b[2J stays as it is here"),
+    ] {
+        let git =
+            Git { t: session.t, what: what.into(), submodule, text: text.into(), ..Git::default() };
+        session.events.push(Event::Git(git));
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+git: branch main is at 0123456789 in refs/claudebox/4k7xq2ab/heads/main
+git: 'a b': branch \x1b[2J stays as it is here
+   0  2.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
 fn a_log_that_breaks_off_says_so() {
     let mut view = View::new(options());
     let mut session = Session::new();

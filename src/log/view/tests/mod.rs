@@ -10,5 +10,5 @@ mod script;
 use self::script::{NOON, Session, options};
 use super::*;
 use crate::log::event::{
-    Allow, Connect, Disconnect, Exec, ExecId, Exit, Listen, Outcome, Ran, Refused, RuleSaid,
+    Allow, Connect, Disconnect, Exec, ExecId, Exit, Git, Listen, Outcome, Ran, Refused, RuleSaid,
 };

@@ -1,0 +1,132 @@
+//! Linked worktrees: git works inside on a private copy, the host's pointer stays, and `--worktree`
+//! makes one in which the main checkout is not there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::common::must_have_sandbox;
+use crate::common::place::Place;
+use crate::common::run::Output;
+use crate::common::user::{User, users};
+
+/// A project with two commits and a name for its user.
+fn project(user: User) -> Place {
+    let place = Place::new(user);
+    place.project_file("a", "1");
+    for arguments in [
+        &["config", "user.name", "Someone"][..],
+        &["config", "user.email", "someone@example.invalid"],
+        &["add", "a"],
+        &["commit", "-qm", "one"],
+        &["commit", "-q", "--allow-empty", "-m", "two"],
+        &["tag", "start"],
+    ] {
+        place.git(arguments);
+    }
+    place
+}
+
+fn inside(place: &Place, options: &[&str], directory: PathBuf, script: &str) -> Output {
+    let words = ["run", "--no-monitor", "--host-files", "report"];
+    let words = words.iter().chain(options).copied().chain(["--", "sh", "-c", script]);
+    place.claudebox(words.collect::<Vec<_>>()).directory(directory).run()
+}
+
+#[test]
+fn git_works_in_a_linked_worktree_and_its_pointer_stays() {
+    must_have_sandbox();
+    for user in users() {
+        let place = project(user);
+        place.git(&["worktree", "add", "-q", "-b", "side", "../side"]);
+        let side = place.root().join("side");
+        let pointer = fs::read_to_string(side.join(".git")).unwrap();
+        let work = "set -e; git status --porcelain --branch; git log --oneline | wc -l; echo 2 > a
+            git commit -qam three; git branch; git tag; git rev-parse --show-toplevel; git stash list
+            git fsck --no-dangling; ls /run/claudebox-git/0/objects >/dev/null
+            for way in 'echo evil > .git' 'rm -f .git' 'mv .git x'; do ! sh -c \"$way\" 2>/dev/null; done
+            git config core.fsmonitor /tmp/evil; test ! -e ../project";
+        let output = inside(&place, &["--git", "private"], side.clone(), work).code(0);
+        let expected = format!("## side\n2\n  main\n* side\nstart\n{}\n", side.display());
+        assert_eq!(output.stdout, expected);
+        assert_eq!(fs::read_to_string(side.join(".git")).unwrap(), pointer);
+        assert_eq!(
+            place.git(&["config", "--get-regexp", "fsmonitor.*|user.name"]),
+            "user.name Someone\n"
+        );
+    }
+}
+
+#[test]
+fn a_pointer_that_its_repository_does_not_know_is_refused() {
+    must_have_sandbox();
+    for user in users() {
+        let place = project(user);
+        place.git(&["worktree", "add", "-q", "../side"]);
+        place.project_file("../fake/x", "");
+        let pointer = format!("gitdir: {}/.git/worktrees/side\n", place.project().display());
+        place.project_file("../fake/.git", pointer);
+        let fake = place.root().join("fake");
+        let output = inside(&place, &["--git", "private"], fake, "echo ran").code(2);
+        assert!(output.stderr.contains("is a linked worktree") && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_session_gets_a_worktree_and_a_branch_of_its_own() {
+    must_have_sandbox();
+    for user in users() {
+        let place = project(user);
+        let work = "set -e; git rev-parse --abbrev-ref HEAD; git log --format=%s -1; echo 2 > a
+            git commit -qam three; test ! -e PROJECT/a; pwd";
+        let work = work.replace("PROJECT", place.project().to_str().unwrap());
+        let options = ["-w", "fix-1", "--base", "start~1"];
+        let output = inside(&place, &options, place.project(), &work).code(0);
+        let mut lines = output.stdout.lines();
+        assert_eq!((lines.next(), lines.next()), (Some("claudebox/fix-1"), Some("one")));
+        let at = PathBuf::from(lines.next().unwrap());
+        assert!(at.ends_with("fix-1") && at.join(".git").is_file(), "{at:?}");
+        assert_eq!(fs::read_to_string(place.project().join("a")).unwrap(), "1");
+        assert_eq!(place.git(&["status", "--porcelain"]), "");
+        // It goes on where it ended.
+        let again = inside(&place, &["-w", "fix-1"], place.project(), "cat a").code(0);
+        assert_eq!(again.stdout, "2\n");
+        let other =
+            inside(&place, &["-w", "fix-1", "--base", "start"], place.project(), "cat a").code(2);
+        assert!(other.stderr.contains("is there already"), "{}", other.stderr);
+        for (options, said) in [
+            (["-w", "../x", "--base", "start"], "cannot be a worktree's name"),
+            (["-w", "y", "--base", "--help"], "a value is required"),
+            (["-w", "y", "--base", "nothing"], "there is no such commit"),
+        ] {
+            let output = inside(&place, &options, place.project(), "echo ran").code(2);
+            assert!(output.stderr.contains(said) && output.stdout.is_empty(), "{}", output.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_checkout_for_a_worktree_runs_nothing_of_the_repository() {
+    must_have_sandbox();
+    for user in users() {
+        let place = project(user);
+        let evil = place.project_file("evil.sh", "#!/bin/sh\n: > ../ran\ncat\n");
+        let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        fs::set_permissions(&evil, open.clone()).unwrap();
+        let hook = place
+            .project_file(".git/hooks/post-checkout", format!("#!/bin/sh\n{}\n", evil.display()));
+        fs::set_permissions(&hook, open).unwrap();
+        inside(&place, &["-w", "one"], place.project(), "true").code(0);
+        place.project_file(".gitattributes", "* filter=e\n");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "attributes"]);
+        place.git(&["config", "filter.e.smudge", evil.to_str().unwrap()]);
+        let output = inside(&place, &["-w", "two"], place.project(), "true").code(2);
+        assert!(output.stderr.contains("filter.e.smudge"), "{}", output.stderr);
+        let ran = place.root().join("ran");
+        assert!(!ran.exists());
+
+        // Control: by hand, both are run.
+        place.git(&["worktree", "add", "-q", "../three"]);
+        assert!(ran.exists());
+    }
+}
