@@ -231,9 +231,9 @@ fn objects_that_could_only_deceive_are_refused_and_the_rest_comes() {
         let mut script = String::new();
         for (number, attack) in attacks.iter().enumerate() {
             script += attack;
-            write!(
+            writeln!(
                 script,
-                "git update-ref refs/heads/evil{number} $(git commit-tree -m e -p HEAD $tree)\n"
+                "git update-ref refs/heads/evil{number} $(git commit-tree -m e -p HEAD $tree)"
             )
             .unwrap();
         }
