@@ -186,7 +186,8 @@ pub(crate) fn allow(args: &AllowArgs, host: &Host) -> Result<u8> {
 pub(crate) fn net(args: &NetArgs, host: &Host) -> Result<u8> {
     let found = find(args.session.as_deref(), host)?;
     let columns = host.terminal.filter(|_| io::stdout().is_terminal()).map(|(columns, _)| columns);
-    net::net(&found, args.json, columns, &mut anstream::stdout())?;
+    let form = net::Form { json: args.json, all: args.all, columns };
+    net::net(&found, form, &mut anstream::stdout())?;
     Ok(0)
 }
 

@@ -103,13 +103,20 @@ fn a_running_session_reaches_what_is_allowed_from_then_on() {
             until("it to be reached", || got.exists());
             allow("late.test").code(0).says("already: `late.test` (claudebox allow)");
             allow("@npm").code(0).says("registry.npmjs.org:443 already: `@dev`");
+            allow("@sourcehut").code(0).says("may reach git.sr.ht:443 from now on");
             net().says("late.test:443").says("claudebox allow");
+            let all = || place.claudebox(["net", "--all"]).run().code(0);
+            assert!(!net().stdout.contains("index.crates.io") && net().stdout.contains(" +"));
+            all().says("index.crates.io:443");
         });
         place.claudebox(["log"]).run().code(0).says("late.test is allowed from now on");
         place.claudebox(["log", "--failed"]).run().code(0).says("late.test is not allowed");
-        net().says("ALLOWED MEANWHILE\nlate.test (claudebox allow)");
+        net().says("ALLOWED MEANWHILE\nlate.test (claudebox allow)\n@sourcehut (claudebox allow)");
+        net().says("BEGAN WITH ").says("\n@dev: ").says("NEVER      SAYS\nevil.test ");
         let json = place.claudebox(["log", "--json"]).run().code(0);
-        assert_eq!(json.stdout.matches("\"ev\":\"allow\"").count(), 1, "{}", json.stdout);
+        let allows = json.stdout.lines().filter(|line| line.contains("\"ev\":\"allow\""));
+        let late = allows.filter(|line| line.contains("late.test")).count();
+        assert_eq!(late, 1, "{}", json.stdout);
         place.claudebox(["verify"]).run().code(0);
         fs::remove_file(got).unwrap();
     }

@@ -1,7 +1,6 @@
 //! `claudebox profile diff` and `claudebox profile new`, through the binary. Of a profile that was
 //! learned: it holds what the run did and was refused, grants nothing that the run did not have, holds no
 //! secret, and is one that runs.
-#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod common;
 
@@ -64,7 +63,7 @@ echo state > ~/.fakeagent/state; echo x > ~/.fakeagent/logs/1; echo x > ~/.cache
 echo single > ~/.fakeagentrc; echo 'echo planted' > ~/.bashrc; echo x > \"$HOME/two
 lines\"
 git --version; env no-such-tool-anywhere
-curl -s --max-time 20 http://allowed.test:8080/ > reached; curl -s --max-time 20 https://refused.test/
+curl -s --http0.9 --max-time 20 http://allowed.test:8080/ > reached; curl -s --max-time 20 https://refused.test/
 cat ~/.ssh/id > key; echo $AGENT_API_KEY > variable; exit 3
 ";
 

@@ -73,6 +73,9 @@ _claudebox() {
             claudebox,schema)
                 cmd="claudebox__subcmd__schema"
                 ;;
+            claudebox,sync)
+                cmd="claudebox__subcmd__sync"
+                ;;
             claudebox,trust)
                 cmd="claudebox__subcmd__trust"
                 ;;
@@ -136,6 +139,9 @@ _claudebox() {
             claudebox__subcmd__help,schema)
                 cmd="claudebox__subcmd__help__subcmd__schema"
                 ;;
+            claudebox__subcmd__help,sync)
+                cmd="claudebox__subcmd__help__subcmd__sync"
+                ;;
             claudebox__subcmd__help,trust)
                 cmd="claudebox__subcmd__help__subcmd__trust"
                 ;;
@@ -145,8 +151,14 @@ _claudebox() {
             claudebox__subcmd__help__subcmd__profile,check)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__check"
                 ;;
+            claudebox__subcmd__help__subcmd__profile,diff)
+                cmd="claudebox__subcmd__help__subcmd__profile__subcmd__diff"
+                ;;
             claudebox__subcmd__help__subcmd__profile,list)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__list"
+                ;;
+            claudebox__subcmd__help__subcmd__profile,new)
+                cmd="claudebox__subcmd__help__subcmd__profile__subcmd__new"
                 ;;
             claudebox__subcmd__help__subcmd__profile,path)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__path"
@@ -157,11 +169,17 @@ _claudebox() {
             claudebox__subcmd__profile,check)
                 cmd="claudebox__subcmd__profile__subcmd__check"
                 ;;
+            claudebox__subcmd__profile,diff)
+                cmd="claudebox__subcmd__profile__subcmd__diff"
+                ;;
             claudebox__subcmd__profile,help)
                 cmd="claudebox__subcmd__profile__subcmd__help"
                 ;;
             claudebox__subcmd__profile,list)
                 cmd="claudebox__subcmd__profile__subcmd__list"
+                ;;
+            claudebox__subcmd__profile,new)
+                cmd="claudebox__subcmd__profile__subcmd__new"
                 ;;
             claudebox__subcmd__profile,path)
                 cmd="claudebox__subcmd__profile__subcmd__path"
@@ -172,11 +190,17 @@ _claudebox() {
             claudebox__subcmd__profile__subcmd__help,check)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__check"
                 ;;
+            claudebox__subcmd__profile__subcmd__help,diff)
+                cmd="claudebox__subcmd__profile__subcmd__help__subcmd__diff"
+                ;;
             claudebox__subcmd__profile__subcmd__help,help)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__help"
                 ;;
             claudebox__subcmd__profile__subcmd__help,list)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__list"
+                ;;
+            claudebox__subcmd__profile__subcmd__help,new)
+                cmd="claudebox__subcmd__profile__subcmd__help__subcmd__new"
                 ;;
             claudebox__subcmd__profile__subcmd__help,path)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__path"
@@ -191,7 +215,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="-v -h -V --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --git --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep sync log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -235,6 +259,10 @@ _claudebox() {
                     ;;
                 --host-files)
                     COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
+                    return 0
+                    ;;
+                --git)
+                    COMPREPLY=($(compgen -W "private shared read-only none" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -379,7 +407,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__explain)
-            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --bwrap --json --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --git --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -429,6 +457,10 @@ _claudebox() {
                     COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
                     return 0
                     ;;
+                --git)
+                    COMPREPLY=($(compgen -W "private shared read-only none" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -437,7 +469,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help)
-            opts="run explain ls attach keep log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="run explain ls attach keep sync log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -675,7 +707,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd__profile)
-            opts="list show check path"
+            opts="list show check diff new path"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -702,7 +734,35 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__help__subcmd__profile__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__help__subcmd__profile__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__profile__subcmd__new)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -759,6 +819,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__sync)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -861,7 +935,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__net)
-            opts="-h --json --help"
+            opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -875,7 +949,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile)
-            opts="-h --help list show check path help"
+            opts="-h --help list show check diff new path help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -902,8 +976,22 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__profile__subcmd__diff)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__profile__subcmd__help)
-            opts="list show check path help"
+            opts="list show check diff new path help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,6 +1005,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__profile__subcmd__help__subcmd__diff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -945,6 +1047,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__profile__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__profile__subcmd__help__subcmd__new)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1000,6 +1116,24 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__profile__subcmd__new)
+            opts="-h --from --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__profile__subcmd__path)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1029,7 +1163,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__run)
-            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
+            opts="-v -h --profile --no-monitor --project --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --git --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1079,6 +1213,10 @@ _claudebox() {
                     COMPREPLY=($(compgen -W "ask report set-aside" -- "${cur}"))
                     return 0
                     ;;
+                --git)
+                    COMPREPLY=($(compgen -W "private shared read-only none" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1087,6 +1225,20 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__schema)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__sync)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

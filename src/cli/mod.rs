@@ -261,6 +261,9 @@ pub struct AllowArgs {
 pub struct NetArgs {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
+    /// Name every host of a group.
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,

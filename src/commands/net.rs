@@ -16,22 +16,28 @@ use crate::log::net::words;
 use crate::log::reader::{Entry, Reader};
 use crate::log::text;
 use crate::network::live::Status;
-use crate::network::rule::Rule;
+use crate::network::rule::{Rule, Rules};
 use crate::network::sockets::Way;
 use crate::session::{Found, State};
 use crate::supervisor;
 use crate::visible::visible;
 
-/// How many hosts of one group are named.
+/// How many hosts of one group are named, where not all are asked for.
 const NAMED: usize = 2;
 
-/// Prints the network of a session. `columns` is how wide the terminal is, where it is one.
-pub(super) fn net(
-    found: &Found,
-    json: bool,
-    columns: Option<u16>,
-    out: &mut dyn Write,
-) -> Result<()> {
+/// How it is printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Form {
+    /// As one JSON object.
+    pub(super) json: bool,
+    /// Every host of a group is named.
+    pub(super) all: bool,
+    /// How wide the terminal is, where it is one.
+    pub(super) columns: Option<u16>,
+}
+
+/// Prints the network of a session.
+pub(super) fn net(found: &Found, form: Form, out: &mut dyn Write) -> Result<()> {
     // Asked before reading: what it allows meanwhile is in what is read.
     let live = match found.state {
         State::Running => supervisor::network(&found.session.runtime)?,
@@ -47,16 +53,31 @@ pub(super) fn net(
     if totals.mode.is_empty() {
         totals.mode.clone_from(&found.record.network);
     }
-    let shown = if json {
-        json_line(found, live.as_ref(), &totals).tried(|| "encode the network")?
+    let known = Known { live: live.as_ref(), began_with: found.session.rules() };
+    let shown = if form.json {
+        json_line(found, &known, &totals).tried(|| "encode the network")?
     } else {
-        tables(found, live.as_ref(), &totals, columns.map(usize::from))
+        tables(found, &known, &totals, form)
     };
     match out.write_all(shown.as_bytes()) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
             Err(err).tried(|| "write the network of the session")
         }
         _ => Ok(()),
+    }
+}
+
+/// The rules of a session, from whoever knows them.
+struct Known<'a> {
+    /// A running session says what is in force now.
+    live: Option<&'a Status>,
+    /// What it began with.
+    began_with: Option<Rules>,
+}
+
+impl Known<'_> {
+    fn rules(&self) -> Option<&Rules> {
+        self.live.map(|live| &live.rules).or(self.began_with.as_ref())
     }
 }
 
@@ -88,14 +109,14 @@ struct Line<'a> {
     /// How the sandbox's traffic comes to the broker; only of a running session.
     #[serde(skip_serializing_if = "Option::is_none")]
     way: Option<&'static str>,
-    /// The rules in force; only of a running session.
+    /// The rules in force; of a session that is over those that it began with.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Value>,
     #[serde(flatten)]
     totals: &'a Totals,
 }
 
-fn json_line(found: &Found, live: Option<&Status>, totals: &Totals) -> serde_json::Result<String> {
+fn json_line(found: &Found, known: &Known<'_>, totals: &Totals) -> serde_json::Result<String> {
     let list = |rules: &[Rule]| -> Value {
         let one = |rule: &Rule| {
             serde_json::json!({
@@ -104,26 +125,29 @@ fn json_line(found: &Found, live: Option<&Status>, totals: &Totals) -> serde_jso
         };
         rules.iter().map(one).collect()
     };
-    let rules = live.map(|live| {
-        serde_json::json!({"allow": list(&live.rules.allow), "deny": list(&live.rules.deny)})
-    });
-    let way = live.map(|live| live.gateway.way.word());
+    let rules = known
+        .rules()
+        .map(|rules| serde_json::json!({"allow": list(&rules.allow), "deny": list(&rules.deny)}));
+    let way = known.live.map(|live| live.gateway.way.word());
     let object = Line { id: found.session.id.as_str(), way, rules, totals };
     Ok(encode::printable(&serde_json::to_string(&object)?) + "\n")
 }
 
-fn tables(found: &Found, live: Option<&Status>, totals: &Totals, columns: Option<usize>) -> String {
+fn tables(found: &Found, known: &Known<'_>, totals: &Totals, form: Form) -> String {
     let Found { session, record, state } = found;
     let mut out = format!(
         "session {}, {state}: {} in {}\nnetwork {}\n",
         session.id,
         visible(&record.command),
         visible(&record.project),
-        mode(&totals.mode, live),
+        mode(&totals.mode, known.live),
     );
-    if let Some(live) = live {
-        section(&mut out, &["MAY REACH", "SAYS"], rules(&live.rules.allow), columns);
-        section(&mut out, &["NEVER", "SAYS"], rules(&live.rules.deny), columns);
+    let columns = form.columns.map(usize::from);
+    if let Some(said) = known.rules() {
+        // Of a session that is over: what was allowed meanwhile is a list of its own below.
+        let head = if state.lives() { "MAY REACH" } else { "BEGAN WITH" };
+        section(&mut out, &[head, "SAYS"], rules(&said.allow, form.all), columns);
+        section(&mut out, &["NEVER", "SAYS"], rules(&said.deny, form.all), columns);
     }
     let reached = totals.reached.iter().map(reached).collect();
     let heads = ["REACHED", "TIMES", "OPEN", "FAILED", "SENT", "RECEIVED", "BY"];
@@ -159,7 +183,8 @@ fn mode(mode: &str, live: Option<&Status>) -> String {
 }
 
 /// The rules, those of one group in one row.
-fn rules(rules: &[Rule]) -> Vec<Vec<String>> {
+fn rules(rules: &[Rule], all: bool) -> Vec<Vec<String>> {
+    let most = if all { usize::MAX } else { NAMED };
     let mut groups: Vec<(&Rule, Vec<String>)> = Vec::new();
     for rule in rules {
         let said = |other: &Rule| other.text == rule.text && other.origin == rule.origin;
@@ -169,8 +194,8 @@ fn rules(rules: &[Rule]) -> Vec<Vec<String>> {
         }
     }
     let row = |(rule, targets): (&Rule, Vec<String>)| {
-        let more = targets.len().saturating_sub(NAMED);
-        let mut shown = targets.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");
+        let more = targets.len().saturating_sub(most);
+        let mut shown = targets.iter().take(most).cloned().collect::<Vec<_>>().join(" ");
         if more > 0 {
             let _ = write!(shown, " +{more}");
         }
@@ -247,7 +272,6 @@ mod tests {
     use crate::log::writer::{Limits, Writer};
     use crate::network::live::Connected;
     use crate::network::parse;
-    use crate::network::rule::Rules;
     use crate::network::sockets::Gateway;
     use crate::session::Sessions;
     use crate::session::tests::{dirs, draft};
@@ -301,7 +325,7 @@ mod tests {
 
     fn said(found: &Found, json: bool, columns: Option<u16>) -> String {
         let mut out = Vec::new();
-        net(found, json, columns, &mut out).unwrap();
+        net(found, Form { json, columns, all: false }, &mut out).unwrap();
         String::from_utf8(out).unwrap().replace(found.session.id.as_str(), "4k7xq2ab")
     }
 
@@ -356,9 +380,11 @@ mod tests {
         let gateway = Gateway { way: Way::Veth, v4: Ipv4Addr::new(198, 18, 0, 1), v6: None };
         let open = Connected { host: "a.test".into(), port: 443, sent: 7, received: 8 };
         let live = Status { gateway, rules, names: 1, open: vec![open], published: Vec::new() };
-        let shown = tables(&found, Some(&live), &Totals::default(), None);
-        let tables = shown.split_once("\n\n").unwrap().1;
-        assert_snapshot!(tables, @r"
+        let known = Known { live: Some(&live), began_with: None };
+        let found = Found { state: State::Running, ..found };
+        let shown = tables(&found, &known, &Totals::default(), Form::default());
+        let shown = shown.split_once("\n\n").unwrap().1;
+        assert_snapshot!(shown, @r"
         MAY REACH                                        SAYS
         @npm: registry.npmjs.org:443 a.npmjs.org:443 +1  claude.toml:9 (built in)
         db.corp:5432 private                             claude.toml:9 (built in)
@@ -366,7 +392,19 @@ mod tests {
         NEVER      SAYS
         evil.test  --
         ");
-        let json = json_line(&found, Some(&live), &Totals::default()).unwrap();
+        let all = Form { all: true, ..Form::default() };
+        let all = tables(&found, &known, &Totals::default(), all);
+        let named = "@npm: registry.npmjs.org:443 a.npmjs.org:443 b.npmjs.org:443  claude.toml:9";
+        assert!(all.contains(named), "{all}");
+        // When it is over, it is known what it began with.
+        let began_with = Known { live: None, began_with: Some(live.rules.clone()) };
+        let over = Found { state: State::Crashed, ..found.clone() };
+        let shown = tables(&over, &began_with, &Totals::default(), Form::default());
+        assert!(
+            shown.contains("\nBEGAN WITH  ") && shown.contains("db.corp:5432 private"),
+            "{shown}"
+        );
+        let json = json_line(&found, &known, &Totals::default()).unwrap();
         let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["rules"]["allow"][3]["rule"], "db.corp:5432 private");
         assert_eq!(value["way"], "veth");

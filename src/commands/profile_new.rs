@@ -36,11 +36,11 @@ pub(super) fn new(
     out: &mut dyn Write,
 ) -> Result<u8> {
     let new = New::named(library, &args.name, args.force)?;
-    let argv = command(args)?;
-    let text = if argv.is_empty() {
+    let words = command(args)?;
+    let text = if words.is_empty() {
         text::skeleton(&args.name)
     } else {
-        text::learned(&watch(argv, host)?)
+        text::learned(&watch(words, host)?)
     };
     let path = new.write(&text)?;
     let name = &args.name;

@@ -24,6 +24,7 @@ use crate::error::{Error, Result, say};
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::clock::now;
+use crate::network::plan::Network;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::policy::invocation::Invocation;
@@ -79,7 +80,9 @@ pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -
     leftovers::refuse_pending(sessions, &plan.summary.project)?;
     let (session, locks) = sessions.create(draft(plan, host, &place))?;
     let (mode, known) = (policy.host_files.value, policy.known.clone());
-    if let Err(error) = settle::begin(&session, &policy.project.root, mode, known) {
+    let begun = write_rules(&session, plan)
+        .and_then(|()| settle::begin(&session, &policy.project.root, mode, known));
+    if let Err(error) = begun {
         let _ = session.write_status(&Status::of_failure(&error, now()));
         session.remove_runtime();
         return Err(error);
@@ -93,6 +96,14 @@ pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -
         Place::Here { note } => here(&start, note, locks),
         Place::UsersTmux(pane) => users::run(&start, &pane, locks),
         Place::OwnTmux(program, size) => private::run(&start, &program, size, locks),
+    }
+}
+
+/// So that it can be said of a session that is over, too, what it could reach.
+fn write_rules(session: &Session, plan: &Plan) -> Result<()> {
+    match &plan.network {
+        Network::Allow(allow) => session.write_rules(&allow.rules),
+        Network::None | Network::Host => Ok(()),
     }
 }
 

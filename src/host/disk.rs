@@ -1,22 +1,26 @@
 //! The disk as [`Facts`]: each question is one or two system calls, nothing is remembered.
 //! It must never write.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 
-use super::{Facts, FileFacts, FileKind, Host};
+use super::{Facts, FileFacts, FileKind, Host, search};
 use crate::error::Result;
 use crate::git;
 use crate::git::linked::Linked;
 use crate::git::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
+use crate::visible::visible;
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +71,27 @@ impl Facts for Disk {
         let mut names: Vec<OsString> = links.map(|entry| entry.file_name()).collect();
         names.sort();
         names
+    }
+
+    fn requisites(&self, host: &Host, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+        let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+        let program = search::outside_of_project("nix-store", &path, &host.cwd, None)
+            .ok_or("there is no nix-store on PATH")?;
+        let mut ask = Command::new(program);
+        // One program under many names: it looks at its own.
+        ask.arg0("nix-store").args(["--query", "--requisites"]).args(paths);
+        ask.stdin(Stdio::null()).env_clear().env("PATH", path).env("HOME", &host.home);
+        if let Some(remote) = host.environment.get(OsStr::new("NIX_REMOTE")) {
+            ask.env("NIX_REMOTE", remote);
+        }
+        let output = ask.output().map_err(|err| format!("nix-store: {err}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or("it failed");
+            return Err(format!("nix-store: {}", visible(last)));
+        }
+        let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(|line| PathBuf::from(OsString::from_vec(line.to_vec()))).collect())
     }
 }
 

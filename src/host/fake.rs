@@ -26,6 +26,7 @@ enum Node {
 pub(crate) struct FakeDisk {
     nodes: BTreeMap<PathBuf, Node>,
     owners: BTreeMap<PathBuf, u32>,
+    needs: BTreeMap<PathBuf, Vec<PathBuf>>,
     uid: u32,
     repository: Option<Repository>,
 }
@@ -69,6 +70,12 @@ impl FakeDisk {
 
     pub(crate) fn socket(self, path: impl AsRef<Path>) -> Self {
         self.put(path, Node::Socket)
+    }
+
+    /// A path of the store needs another.
+    pub(crate) fn needs(mut self, path: impl Into<PathBuf>, need: impl Into<PathBuf>) -> Self {
+        self.needs.entry(path.into()).or_default().push(need.into());
+        self
     }
 
     pub(crate) fn owned(mut self, path: impl Into<PathBuf>, uid: u32) -> Self {
@@ -181,6 +188,22 @@ impl Facts for FakeDisk {
             }
         }
         survey
+    }
+
+    /// Every path needs what `needs` said, and itself.
+    fn requisites(&self, _host: &Host, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+        let mut all = paths.to_vec();
+        let mut at = 0;
+        while let Some(path) = all.get(at).cloned() {
+            for need in self.needs.get(&path).into_iter().flatten() {
+                if !all.contains(need) {
+                    all.push(need.clone());
+                }
+            }
+            at += 1;
+        }
+        all.sort();
+        Ok(all)
     }
 
     fn repository(

@@ -163,6 +163,11 @@ pub trait Facts {
     ) -> Result<Repository>;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
+    /// These paths of the store of Nix and all that they need, as its database says.
+    ///
+    /// # Errors
+    /// When it cannot be asked; why, in words.
+    fn requisites(&self, host: &Host, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String>;
 }
 
 #[cfg(test)]

@@ -64,12 +64,12 @@ impl Observed {
     fn outcome(&mut self, ran: &Ran) {
         let Some(Waiting { program, is_agent }) = self.waiting.remove(&ran.id) else { return };
         match ran.outcome {
-            Outcome::Failed | Outcome::ProbablyFailed => {
-                if ran.errno.as_deref() == Some("ENOENT") && self.missing.len() < MOST {
-                    self.missing.insert(program);
-                }
+            Outcome::Failed | Outcome::ProbablyFailed
+                if ran.errno.as_deref() == Some("ENOENT") && self.missing.len() < MOST =>
+            {
+                self.missing.insert(program);
             }
-            Outcome::Superseded | Outcome::Checked => {}
+            Outcome::Failed | Outcome::ProbablyFailed | Outcome::Superseded | Outcome::Checked => {}
             _ if is_agent => {}
             _ if self.ran.len() < MOST || self.ran.contains_key(&program) => {
                 *self.ran.entry(program).or_default() += 1;
@@ -120,7 +120,9 @@ mod tests {
             exec(8, 1, "/usr/bin/asked"),
             ran(8, Outcome::Checked, None),
         ];
-        events.into_iter().for_each(|event| observed.event(event));
+        for event in events {
+            observed.event(event);
+        }
         observed.over();
         assert_eq!(observed.ran, [("git".to_owned(), 2)].into());
         assert_eq!(observed.missing, ["rg".to_owned()].into());

@@ -261,12 +261,9 @@ fn variables(out: &mut String, variables: &BTreeSet<String>) {
 fn reached_by(host: &str, port: u16, rule: &str) -> Option<String> {
     let target = words::target(host, Some(port));
     let target = target.strip_suffix(":443").unwrap_or(&target);
-    let behind: String = ["raw", "private"]
-        .iter()
-        .filter(|word| rule.split(' ').skip(1).any(|said| said == **word))
-        .map(|word| format!(" {word}"))
-        .collect();
-    as_rule(&format!("{target}{behind}"))
+    let says = |word: &str| rule.split(' ').skip(1).any(|said| said == word);
+    let behind = ["raw", "private"].into_iter().filter(|word| says(word));
+    as_rule(&behind.fold(target.to_owned(), |rule, word| rule + " " + word))
 }
 
 /// A text that is a rule, and nothing else.
@@ -330,7 +327,7 @@ mod tests {
                 ..Refused::default()
             })
         };
-        [
+        let events = [
             Event::Start(Start { network: "allow".into(), ..Start::default() }),
             connect("registry.npmjs.org", 443, "@npm", "direct"),
             connect("registry.npmjs.org", 443, "@npm", "direct"),
@@ -339,9 +336,10 @@ mod tests {
             refused("telemetry.test", Some("telemetry.test"), "not-listed", 12),
             refused("a\"]\n[files]\nread-write = [\"~", Some("a\"]\n[files]"), "not-listed", 1),
             refused("169.254.169.254", None, "private", 2),
-        ]
-        .into_iter()
-        .for_each(|event| totals.event(event));
+        ];
+        for event in events {
+            totals.event(event);
+        }
         totals
     }
 

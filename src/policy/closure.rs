@@ -25,7 +25,7 @@ const LARGEST: usize = 1 << 20;
 const EXPECTED: [(&str, &str); 2] = [("/bin", "sh"), ("/usr", "bin/env")];
 
 /// Puts the listed paths in the place of the store.
-pub(super) fn narrow(draft: &mut Draft<'_>, parts: &mut Parts<'_>) -> Result<()> {
+pub(super) fn narrow(draft: &mut Draft<'_>, parts: &mut Parts) -> Result<()> {
     let settings = draft.settings;
     let Some(entry) = &settings.nix_closure else { return Ok(()) };
     let file = draft.variables.path(entry)?;
@@ -128,7 +128,7 @@ fn step(mount: Mount, entry: &Settled<String>) -> Step {
 /// name stands in its place, if there is one.
 fn stand_in(
     draft: &mut Draft<'_>,
-    parts: &mut Parts<'_>,
+    parts: &mut Parts,
     store: &Path,
     paths: &[PathBuf],
     (part, name): (&Path, &str),

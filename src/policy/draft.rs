@@ -2,7 +2,7 @@
 //! Where two rules name one destination it decides which holds.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
 use crate::host::{Facts, Host};
 use crate::plan::{Mirror, Prepare};
-use crate::profile::settings::{Origin, Settings};
+use crate::profile::schema::Nix;
+use crate::profile::settings::{Origin, Settings, Settled};
 use crate::visible::visible_path;
 
 /// See the module.
@@ -31,6 +32,11 @@ pub(super) struct Draft<'a> {
     pub(super) private_home: PathBuf,
     /// The git directory of the project, where it is a linked worktree that gets a private one.
     pub(super) git_dir: Option<PathBuf>,
+    pub(super) nix: Settled<Nix>,
+    /// Paths of the host's store that something visible leads to; only with a private store.
+    pub(super) store_paths: BTreeSet<PathBuf>,
+    /// What the agent's program needs of the store.
+    pub(super) store_needs: Vec<Need>,
     pub(super) steps: Vec<Step>,
     pub(super) prepare: Vec<Prepare>,
     pub(super) mirrors: Vec<Mirror>,
@@ -66,6 +72,9 @@ impl<'a> Draft<'a> {
             },
             private_home,
             git_dir: None,
+            nix: settings.nix.clone().unwrap_or_else(|| super::default(Nix::Store)),
+            store_paths: BTreeSet::new(),
+            store_needs: Vec::new(),
             steps: Vec::new(),
             prepare: Vec::new(),
             mirrors: Vec::new(),

@@ -93,6 +93,7 @@ fn settings(policy: &Policy) -> Vec<(&'static str, String, &Origin)> {
     let mut settings = vec![
         named("network", &policy.network, policy.network.value.word()),
         named("git", &policy.git, git),
+        named("nix", &policy.nix, policy.nix.value.word()),
         named("exec-log", &policy.exec_log, exec_log),
         named("host-files", &policy.host_files, host_files),
         ("landlock", landlock.to_owned(), &policy.landlock_origin),

@@ -68,6 +68,11 @@ impl Case {
         case
     }
 
+    /// A machine with a project and claudebox, and no system.
+    pub(crate) fn empty() -> Self {
+        Self::on(FakeDisk::of(1000).program("/opt/claudebox", "\x7fELF"))
+    }
+
     fn on(disk: FakeDisk) -> Self {
         let disk = disk
             .dir("/home/u/.ssh")
@@ -107,7 +112,6 @@ impl Case {
             "/etc/passwd",
             "/etc/resolv.conf",
             "/etc/static",
-            "/nix/store",
             "/run/current-system",
         ];
         let settings = Settings {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Bind, Draft};
 use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::nix;
 use super::paths::place;
 use crate::error::{Error, Result};
 use crate::plan::Prepare;
@@ -141,6 +142,11 @@ pub(super) fn tools(draft: &mut Draft<'_>) -> Result<()> {
             )));
         }
         draft.refuse_own_files(&real, &entry.origin)?;
+        if nix::leaves_out(draft, &path, &real) {
+            draft.left_out.push(format!("tools, by the key `nix`: {}", visible_path(&path)));
+            continue;
+        }
+        nix::leads_to(draft, &real);
         draft.bind(&Bind {
             source: &real,
             destination: &path,

@@ -20,6 +20,8 @@ mod leads;
 pub mod limits;
 pub mod mount;
 mod network;
+mod nix;
+mod nix_trust;
 mod note;
 mod parts;
 pub mod paths;
@@ -46,7 +48,7 @@ use crate::network::plan::Network;
 use crate::network::pool;
 use crate::plan::git::PrivateGit;
 use crate::plan::{Landlock, Mirror, Prepare};
-use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
+use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix};
 use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
 use crate::visible::visible;
 
@@ -93,6 +95,8 @@ pub struct Policy {
     pub network_shown: Vec<(&'static str, String, Origin)>,
     /// What of git works.
     pub git: Settled<Git>,
+    /// What of Nix there is.
+    pub nix: Settled<Nix>,
     /// The private git directory that is built, if there is to be one.
     pub private_git: Option<PrivateGit>,
     /// How execs are logged.
@@ -151,7 +155,8 @@ pub fn resolve(
     home::mounts(&mut draft)?;
     state::mounts(&mut draft)?;
     home::tools(&mut draft)?;
-    sockets::mounts(&mut draft, &choices)?;
+    sockets::mounts(&mut draft)?;
+    nix::mounts(&mut draft, choices.network.value)?;
     binds::of_profile(&mut draft)?;
     let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
@@ -165,6 +170,7 @@ pub fn resolve(
     let argv = argv(&draft)?;
     let path = environment::host_path(host);
     let program = find_program(&mut draft, &argv, &path)?;
+    nix::store_paths(&mut draft)?;
     layout::settle(&mut draft)?;
     copies::instead_of_mounts(&mut draft);
     host_files::confirm(&draft, &mut known);
@@ -174,6 +180,7 @@ pub fn resolve(
     let remarks = leads::nowhere(&network.value, &environment);
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
+    nix::exposed(&mut draft);
     let weakened = weakened::list(&draft, &choices, &landlock, &limits);
     Ok(Policy {
         profile: settings.name.clone(),
@@ -192,6 +199,7 @@ pub fn resolve(
         network,
         network_shown,
         git: choices.git,
+        nix: draft.nix,
         private_git,
         exec_log: choices.exec_log,
         host_files: choices.host_files,
@@ -341,7 +349,9 @@ fn find_program(draft: &mut Draft<'_>, argv: &[OsString], path: &[PathBuf]) -> R
     let program = program::find(argv.first().map_or("".as_ref(), |name| name), &search)?;
     for need in program.needs {
         closure::refuse(draft, &need, &program.path)?;
-        draft.add_program_part(need)?;
+        if !nix::takes(draft, &need)? {
+            draft.add_program_part(need)?;
+        }
     }
     Ok(program.path)
 }

@@ -7,44 +7,64 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::Node;
+use super::nix;
 use super::paths::{is_below, place};
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind};
-use crate::profile::settings::Settled;
+use crate::profile::settings::{Origin, Settled};
 use crate::visible::visible_path;
 
 /// A path of `files.system` that this machine has.
-pub(super) struct Part<'a> {
+pub(super) struct Part {
     pub(super) path: PathBuf,
     /// Where it leads to; itself where it is no link.
     pub(super) real: PathBuf,
     pub(super) is_link: bool,
     /// What `real` is.
     pub(super) node: Node,
-    pub(super) entry: &'a Settled<String>,
+    /// Who names it.
+    pub(super) origin: Origin,
 }
 
 /// All of them, parents first.
-pub(super) struct Parts<'a>(pub(super) Vec<Part<'a>>);
+pub(super) struct Parts(pub(super) Vec<Part>);
 
-impl<'a> Parts<'a> {
-    pub(super) fn of(draft: &mut Draft<'a>) -> Result<Self> {
-        let (mut parts, mut missing, mut places) = (Vec::new(), Vec::new(), Places::default());
+impl Parts {
+    /// `store` is who asks for the store of Nix, if somebody does.
+    pub(super) fn of(draft: &mut Draft<'_>, store: Option<Origin>) -> Result<Self> {
+        let (mut parts, mut places) = (Vec::new(), Places::default());
+        let (mut missing, mut missing_by_nix) = (Vec::new(), Vec::new());
         for entry in &draft.settings.system {
             let path = draft.variables.path(entry)?;
             refuse_too_much(draft, &path, entry)?;
             match places.find(path, draft.facts) {
+                Ok(Place { path, .. }) if path == Path::new(nix::STORE) => {}
+                Ok(Place { path, real, .. }) if nix::leaves_out(draft, &path, &real) => {
+                    missing_by_nix.push(visible_path(&path));
+                }
                 Ok(Place { path, real, is_link, node }) => {
-                    parts.push(Part { path, real, is_link, node, entry });
+                    let origin = entry.origin.clone();
+                    parts.push(Part { path, real, is_link, node, origin });
                 }
                 Err(path) => missing.push(visible_path(&path)),
             }
+        }
+        // Not by its name in a list: there is one word for what of it is visible.
+        if let Some(origin) = store
+            && let Ok(Place { path, real, is_link, node }) =
+                places.find(nix::STORE.into(), draft.facts)
+        {
+            parts.push(Part { path, real, is_link, node, origin });
+        }
+        if !missing_by_nix.is_empty() {
+            let missing = missing_by_nix.join(" ");
+            draft.left_out.push(format!("files.system, by the key `nix`: {missing}"));
         }
         if !missing.is_empty() {
             let missing = missing.join(" ");
             draft.left_out.push(format!("files.system, not on this machine: {missing}"));
         }
-        parts.sort_by_cached_key(|part: &Part<'_>| part.path.components().count());
+        parts.sort_by_cached_key(|part: &Part| part.path.components().count());
         Ok(Self(parts))
     }
 
@@ -54,8 +74,8 @@ impl<'a> Parts<'a> {
     }
 
     /// Whether a part that is no link contains this part.
-    pub(super) fn contain(&self, inner: &Part<'_>) -> bool {
-        let outer = |part: &&Part<'_>| !part.is_link && part.path != inner.path;
+    pub(super) fn contain(&self, inner: &Part) -> bool {
+        let outer = |part: &&Part| !part.is_link && part.path != inner.path;
         self.0.iter().filter(outer).any(|part| is_below(&inner.path, &part.path))
     }
 }
@@ -75,6 +95,17 @@ fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> R
             visible_path(path)
         ))
         .hint("name the directories in it that are needed, one by one"));
+    }
+    // A read-only bind does not protect a socket that is in it.
+    if Path::new(nix::DAEMON).starts_with(path) || path.starts_with(nix::DAEMON) {
+        return Err(Error::usage(format!(
+            "{}: the socket of the Nix daemon is in {}",
+            place(&entry.origin),
+            visible_path(path)
+        ))
+        .hint(
+            "the key `nix` says what of Nix is visible: \"store\" (the built-in) is /nix/store",
+        ));
     }
     draft.refuse_own_files(path, &entry.origin)
 }

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mount::{Node, View};
+use super::nix;
 use super::paths::clean;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
@@ -172,8 +173,8 @@ impl Search<'_> {
 
     /// The directory that a program is installed as, by the habits of the package tools.
     fn package(&self, path: &Path) -> Option<PathBuf> {
-        if path.starts_with("/nix/store") {
-            return Some("/nix/store".into());
+        if let Some(path) = nix::store_path(path) {
+            return Some(path);
         }
         // npm, pnpm, yarn: dependencies are siblings below the outermost node_modules.
         let outermost = path.ancestors().filter(|dir| dir.ends_with("node_modules")).last();

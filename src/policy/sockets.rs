@@ -5,14 +5,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Choices;
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Step};
 use super::paths::clean;
 use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::plan::Prepare;
-use crate::profile::schema::NetworkMode;
 use crate::profile::settings::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;
 
@@ -52,7 +50,7 @@ impl Found {
     }
 }
 
-const SOCKETS: [Socket; 9] = [
+const SOCKETS: [Socket; 8] = [
     Socket {
         name: "ssh-agent",
         danger: "signs with every key of your ssh-agent",
@@ -140,11 +138,6 @@ const SOCKETS: [Socket; 9] = [
             Some(Found::path(runtime.join("pipewire-0"))?.and(runtime.join("pulse/native")))
         },
     },
-    Socket {
-        name: "nix-daemon",
-        danger: "fetches from anywhere, and is root on the host for a trusted user",
-        find: |_| Some(Found::path("/nix/var/nix/daemon-socket")?.with("NIX_REMOTE", "daemon")),
-    },
 ];
 
 /// The machine, as sockets are looked for.
@@ -164,7 +157,7 @@ impl Machine<'_> {
 }
 
 /// Adds the sockets that are on.
-pub(super) fn mounts(draft: &mut Draft<'_>, choices: &Choices) -> Result<()> {
+pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     for socket in &SOCKETS {
         let Some(on) = wanted(draft, socket.name).filter(|on| on.value) else { continue };
         let found = (socket.find)(&Machine { draft }).and_then(|found| existing(draft, found));
@@ -172,7 +165,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, choices: &Choices) -> Result<()> {
             missing(draft, socket.name, &on)?;
             continue;
         };
-        add(draft, socket, found, &on.origin, choices)?;
+        add(draft, socket, found, &on.origin)?;
     }
     Ok(())
 }
@@ -208,17 +201,8 @@ fn missing(draft: &mut Draft<'_>, name: &str, on: &Settled<bool>) -> Result<()> 
     Ok(())
 }
 
-fn add(
-    draft: &mut Draft<'_>,
-    socket: &Socket,
-    found: Found,
-    origin: &Origin,
-    choices: &Choices,
-) -> Result<()> {
+fn add(draft: &mut Draft<'_>, socket: &Socket, found: Found, origin: &Origin) -> Result<()> {
     draft.weakened.push(format!("{}: {}", socket.name, socket.danger));
-    if socket.name == "nix-daemon" && choices.network.value != NetworkMode::Host {
-        draft.weakened.push("nix-daemon: the network can be reached through it".to_owned());
-    }
     for path in &found.paths {
         let Some(real) = draft.facts.canonicalize(path) else { continue };
         runtime_directory(draft, path, origin)?;

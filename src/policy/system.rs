@@ -7,9 +7,11 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::nix;
 use super::parts::{Part, Parts};
 use super::paths::clean;
 use crate::error::Result;
+use crate::profile::schema::Nix;
 use crate::profile::settings::Settled;
 use crate::visible::visible_path;
 
@@ -28,7 +30,8 @@ pub(super) const EMPTY_SIZE: u64 = 64 << 10;
 /// Adds all of it.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     own(draft)?;
-    let mut parts = Parts::of(draft)?;
+    let store = (draft.nix.value != Nix::None).then(|| draft.nix.origin.clone());
+    let mut parts = Parts::of(draft, store)?;
     super::closure::narrow(draft, &mut parts)?;
     for part in &parts.0 {
         add_part(draft, &parts, part)?;
@@ -63,13 +66,16 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     draft.add(fixed(program, "the inner stage"))
 }
 
-fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
-    let Part { path, real, entry, .. } = part;
+fn add_part(draft: &mut Draft<'_>, parts: &Parts, part: &Part) -> Result<()> {
+    let Part { path, real, origin, .. } = part;
+    if nix::keeps(draft, path, real) {
+        return Ok(());
+    }
     let step = |mount, why: &str| Step {
         mount,
         class: Class::System,
         why: why.to_owned(),
-        origin: Some(entry.origin.clone()),
+        origin: Some(origin.clone()),
     };
     let bind = |destination: &Path| Mount::Bind {
         source: Source::Trusted(real.clone()),
@@ -99,7 +105,7 @@ fn add_part(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result
 /// Where a profile shares all of `/etc`: `resolv.conf` and its like, links that lead to a place no
 /// part covers. Only what root made is followed. (Not in directories below: certificates and
 /// alternatives are hundreds of links to `/usr`, and to read each took a fifth of a start.)
-fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result<()> {
+fn links_of(draft: &mut Draft<'_>, parts: &Parts, part: &Part) -> Result<()> {
     for name in draft.facts.links(&part.path) {
         let path = part.path.join(name);
         let Some(target) = draft.facts.read_link(&path) else { continue };
@@ -123,7 +129,7 @@ fn links_of(draft: &mut Draft<'_>, parts: &Parts<'_>, part: &Part<'_>) -> Result
             },
             class: Class::System,
             why: format!("what {} leads to", visible_path(&path)),
-            origin: Some(part.entry.origin.clone()),
+            origin: Some(part.origin.clone()),
         })?;
     }
     Ok(())

@@ -32,6 +32,8 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
         nested_userns,
         git,
         git_trailer,
+        nix,
+        nix_accept,
         host_files,
         nix_closure,
         tools,
@@ -72,6 +74,8 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
     all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
+    all.one("nix", nix.as_ref(), word);
+    all.many("nix-accept", nix_accept, word);
     all.one("host-files", host_files.as_ref(), word);
     all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path));
     all.texts("tools", tools);
@@ -135,7 +139,7 @@ impl All {
         self.texts("network.allow", allow);
         self.texts("network.deny", deny);
         self.many("network.host-ports", host_ports, u16::to_string);
-        self.many("network.publish", publish, published);
+        self.many("network.publish", publish, |publish| published(*publish));
         self.one("network.proxy", proxy.as_ref(), bool::to_string);
         self.one("network.pool", pool.as_ref(), |net| quoted(&net.to_string()));
         self.one("network.transparent", transparent.as_ref(), word);
@@ -181,7 +185,7 @@ impl All {
     }
 }
 
-fn published(publish: &Publish) -> String {
+fn published(publish: Publish) -> String {
     if publish.inside == publish.outside {
         return quoted(&publish.inside.to_string());
     }

@@ -63,6 +63,8 @@ impl Saying<'_> {
             nested_userns,
             git,
             git_trailer,
+            nix,
+            nix_accept,
             host_files,
             tools,
             nix_closure,
@@ -88,6 +90,8 @@ impl Saying<'_> {
         self.scalar(&mut to.nested_userns, nested_userns.as_ref(), |value| *value);
         self.scalar(&mut to.git, git.as_ref(), |value| *value);
         self.scalar(&mut to.git_trailer, git_trailer.as_ref(), |value| *value);
+        self.scalar(&mut to.nix, nix.as_ref(), |value| *value);
+        self.list(&mut to.nix_accept, nix_accept.as_deref(), |hole| *hole);
         self.scalar(&mut to.host_files, host_files.as_ref(), |value| *value);
         self.list(&mut to.tools, tools.as_deref(), |path| path.as_str().into());
         self.scalar(&mut to.nix_closure, nix_closure.as_ref(), |path| path.as_str().into());

@@ -32,6 +32,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
         nested_userns,
         git,
         git_trailer,
+        nix,
+        nix_accept,
         host_files,
         tools,
         nix_closure,
@@ -59,6 +61,8 @@ pub fn said(profile: &Profile) -> Vec<Said> {
     all.one("nested-userns", nested_userns.as_ref(), bool::to_string);
     all.one("git", git.as_ref(), word);
     all.one("git-trailer", git_trailer.as_ref(), bool::to_string);
+    all.one("nix", nix.as_ref(), word);
+    all.many("nix-accept", nix_accept.as_deref(), word);
     all.one("host-files", host_files.as_ref(), word);
     all.many("tools", tools.as_deref(), |path| quoted(path.as_str()));
     all.one("nix-closure", nix_closure.as_ref(), |path| quoted(path.as_str()));
@@ -227,7 +231,8 @@ pub(super) mod tests {
     /// Says each key there is.
     pub(in super::super) const EVERYTHING: &str = "description = \"d\"\nextends = [\"base\"]\nexec-log = \"off\"\n\
             landlock = \"off\"\nnested-userns = true\ngit = \"none\"\ngit-trailer = true\n\
-            host-files = \"report\"\ntools = [\"/t\"]\nnix-closure = \"/c\"\n\
+            nix = \"none\"\nnix-accept = [\"trust\"]\nhost-files = \"report\"\ntools = [\"/t\"]\n\
+            nix-closure = \"/c\"\n\
             state = [\"~/s\"]\nstate-readonly = [\"~/s/r\"]\nstate-private = [\"~/s/p\"]\n\
             state-own = [\"~/s/o\"]\nstate-emptied = { \"~/e\" = [] }\n\
             state-copy = { \"~/s.json\" = [\"k\"] }\nstate-return = { \"~/s.json\" = [\"k\"] }\n\
@@ -240,7 +245,7 @@ pub(super) mod tests {
             host-ports = [1], publish = [\"1\"], proxy = true, pool = \"10.0.0.0/8\", \
             transparent = \"off\" }\nsockets = { ssh-agent = true, \
             gpg-agent = true, xdg-runtime = true, docker = true, wayland = true, x11 = true, \
-            dbus = true, pipewire = true, nix-daemon = true }\n\
+            dbus = true, pipewire = true }\n\
             limits = { tmp-size = \"1M\", run-size = \"1M\", enforce = \"off\", \
             processes = 99, open-files = 99, file-size = \"1M\", memory = \"1%\", cpu = 1 }\n\
             assert = { must-not-read = [\"/r\"], must-write = [\"/w\"], \

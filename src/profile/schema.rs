@@ -43,6 +43,12 @@ pub struct Profile {
     /// private git directory only.
     #[schemars(with = "Option<bool>")]
     pub git_trailer: Option<Spanned<bool>>,
+    /// What of Nix there is inside.
+    #[schemars(with = "Option<Nix>")]
+    pub nix: Option<Spanned<Nix>>,
+    /// What `nix = "daemon"` opens, and is accepted.
+    #[schemars(with = "Option<Vec<NixHole>>")]
+    pub nix_accept: Option<Vec<Spanned<NixHole>>>,
     /// What happens at the end to files that programs of the host execute by themselves.
     #[schemars(with = "Option<HostFiles>")]
     pub host_files: Option<Spanned<HostFiles>>,
@@ -231,6 +237,53 @@ pub enum Git {
     None,
 }
 
+/// What of Nix there is inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nix {
+    /// Nothing: no path of the store is visible.
+    None,
+    /// The store, read-only, where there is one. The daemon cannot be reached.
+    Store,
+    /// A store of the project's own, in its private home, for a Nix without a daemon; of the host's
+    /// store what the programs inside need.
+    Private,
+    /// The store, and the host's daemon. See [`NixHole`].
+    Daemon,
+}
+
+impl Nix {
+    /// As a profile writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Store => "store",
+            Self::Private => "private",
+            Self::Daemon => "daemon",
+        }
+    }
+}
+
+/// What the daemon of Nix does for whoever reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NixHole {
+    /// It fetches from anywhere, whatever the rules of the network are.
+    Network,
+    /// It lets users whom it trusts, as root is, run what they like outside, as root.
+    Trust,
+}
+
+impl NixHole {
+    /// As a profile writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Trust => "trust",
+        }
+    }
+}
+
 /// Sockets of the host. Each lets what is inside reach a program outside.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -259,25 +312,12 @@ pub struct Sockets {
     /// PipeWire: microphone and screen.
     #[schemars(with = "Option<bool>")]
     pub pipewire: Option<Spanned<bool>>,
-    /// The Nix daemon: fetches from anywhere.
-    #[schemars(with = "Option<bool>")]
-    pub nix_daemon: Option<Spanned<bool>>,
 }
 
 impl Sockets {
     /// Each socket by the name of its key.
-    pub fn named(&self) -> [(&'static str, Option<&Spanned<bool>>); 9] {
-        let Self {
-            ssh_agent,
-            gpg_agent,
-            xdg_runtime,
-            docker,
-            wayland,
-            x11,
-            dbus,
-            pipewire,
-            nix_daemon,
-        } = self;
+    pub fn named(&self) -> [(&'static str, Option<&Spanned<bool>>); 8] {
+        let Self { ssh_agent, gpg_agent, xdg_runtime, docker, wayland, x11, dbus, pipewire } = self;
         [
             ("ssh-agent", ssh_agent.as_ref()),
             ("gpg-agent", gpg_agent.as_ref()),
@@ -287,7 +327,6 @@ impl Sockets {
             ("x11", x11.as_ref()),
             ("dbus", dbus.as_ref()),
             ("pipewire", pipewire.as_ref()),
-            ("nix-daemon", nix_daemon.as_ref()),
         ]
     }
 }

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 
 use super::amounts::{Limit, Memory};
 use super::groups::Groups;
-use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode};
+use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix, NixHole};
 use crate::network::plan::Publish;
 use crate::visible::visible;
 
@@ -86,6 +86,10 @@ pub struct Settings {
     pub git: Option<Settled<Git>>,
     /// See [`super::schema::Profile::git_trailer`].
     pub git_trailer: Option<Settled<bool>>,
+    /// See [`super::schema::Profile::nix`].
+    pub nix: Option<Settled<Nix>>,
+    /// See [`super::schema::Profile::nix_accept`].
+    pub nix_accept: Vec<Settled<NixHole>>,
     /// See [`super::schema::Profile::host_files`].
     pub host_files: Option<Settled<HostFiles>>,
     /// See [`super::schema::Profile::tools`].

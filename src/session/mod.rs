@@ -2,7 +2,8 @@
 //! records hold no environment value, and no path in them is ever visible inside a sandbox.
 //!
 //! ```text
-//! STATE/sessions/ID/   session.json, status.json (status.new until it ends), lock, viewed, the log;
+//! STATE/sessions/ID/   session.json, status.json (status.new until it ends), lock, viewed, rules.json,
+//!                      the log;
 //!                      inside.json, host-files.json and what else host_files keeps there
 //! STATE/pending/ID     an empty file until somebody has seen to what the session left behind
 //! STATE/locks/HASH     one lock a project, held as long as a session of it lives
@@ -28,6 +29,7 @@ use self::record::{Record, Status};
 use crate::error::{Result, Tried as _};
 use crate::host::Dirs;
 use crate::json_file;
+use crate::network::rule::Rules;
 use crate::visible::visible_path;
 
 /// See [`Session::pending_path`].
@@ -109,6 +111,22 @@ impl Session {
     /// `status.json`
     pub fn status_path(&self) -> PathBuf {
         self.directory.join("status.json")
+    }
+
+    /// `rules.json`
+    fn rules_path(&self) -> PathBuf {
+        self.directory.join("rules.json")
+    }
+
+    /// Writes down what the network's rules were when the session began.
+    pub fn write_rules(&self, rules: &Rules) -> Result<()> {
+        let path = self.rules_path();
+        json_file::write(&path, rules).tried(|| format!("write {}", visible_path(&path)))
+    }
+
+    /// The rules that it began with; `None` where its network had none.
+    pub fn rules(&self) -> Option<Rules> {
+        json_file::read(&self.rules_path())
     }
 
     /// A file that is there until somebody has seen to the host-executable files that the session

@@ -23,6 +23,9 @@ static AMP: Drive = Drive {
 
 const SERVER: &str = "ampcode.com";
 
+/// What it says where its server does not answer.
+const UNREACHED: &str = "Couldn't connect to the Amp server at https://ampcode.com/";
+
 #[test]
 fn it_starts() {
     for user in users() {
@@ -34,6 +37,7 @@ fn it_starts() {
         let exit = log.exit(amp[0]).and_then(|exit| exit.status);
         assert_eq!(exit, Some(0), "{:?}", argv(amp[0]));
         assert!(scene.world.asked().is_empty(), "{:?}", scene.world.asked());
+        scene.record("started");
     }
 }
 
@@ -49,7 +53,8 @@ fn without_its_server_it_says_so() {
     for user in users() {
         let allowed = Scene::new(&AMP, user);
         let output = allowed.run(AMP.headless).run();
-        assert_ne!(output.code, 0, "{output:?}");
+        assert_ne!(output.code, 0, "what is played there is no Amp: {output:?}");
+        assert!(!output.stderr.contains(UNREACHED), "{output:?}");
         assert_eq!(allowed.world.asked(), [format!("{SERVER}:443")]);
         let refused: Vec<String> =
             Log::latest(&allowed.place).refused().map(|refused| refused.host.clone()).collect();
@@ -58,11 +63,10 @@ fn without_its_server_it_says_so() {
         let denied = Scene::new(&AMP, user);
         let layer = "network.deny = [\"@amp\"]\n";
         denied.place.home_file(".config/claudebox/profiles/amp.toml", layer);
-        let output = denied.run(AMP.headless).run();
-        assert_ne!(output.code, 0, "{output:?}");
-        eprintln!("{output:?}");
+        denied.run(AMP.headless).run().code(1).complains(UNREACHED);
         assert!(denied.world.asked().is_empty(), "{:?}", denied.world.asked());
         let log = Log::latest(&denied.place);
         assert!(log.refused().any(|refused| refused.host == SERVER));
+        allowed.record("started");
     }
 }

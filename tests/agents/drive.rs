@@ -1,6 +1,7 @@
 //! What every agent must do in the sandbox: it executes what its model orders, that is in the log with
 //! its status, its own exit code arrives, nothing outside of the project has changed but what the profile
-//! shares, and nobody was reached but its model. The judge is outside: the files, the world, the log.
+//! shares, and nobody was reached but its model and whom it is known to ask besides. The judge is
+//! outside: the files, the world, the log.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -105,7 +106,7 @@ impl Drive {
             terminal.press("Enter");
             scene.wait_for_the_result();
             terminal.wait_for(CLOSING);
-            sessions.log_pane_shows(&scene.made());
+            sessions.log_pane_shows("echo made inside");
             leave(&terminal);
             assert_eq!(terminal.wait(), 0);
             drop(sessions);
@@ -243,7 +244,7 @@ impl Scene {
             let named =
                 |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
             let tools: Vec<String> = tools.filter_map(named).collect();
-            let _ = writeln!(story, "{method} {host}{path} tools={tools:?}");
+            let _ = writeln!(story, "{method} {host}{path} tools={}", tools.join(","));
         }
         story
     }

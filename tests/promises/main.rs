@@ -32,6 +32,7 @@ mod n_allowed;
 mod n_direct;
 mod n_led;
 mod n_network;
+mod n_nix;
 mod n_services;
 mod outside;
 mod p_hard_links;

@@ -103,8 +103,8 @@ fn argv_on_nixos() {
       --ro-bind /nix/store/claudebox/bin/claudebox /run/claudebox \
       --symlink /etc/static/passwd /etc/passwd \
       --symlink /nix/store/etc /etc/static \
-      --ro-bind /nix/store /nix/store \
       --symlink /nix/store/abc-system /run/current-system \
+      --ro-bind /nix/store /nix/store \
       --bind-fd '<fd: PRIVATE>' /home/u \
       --perms 0444 --file '<fd: 104 bytes>' /etc/resolv.conf \
       --perms 0444 --file '<fd: 17 bytes>' /etc/nsswitch.conf \

@@ -4,7 +4,9 @@ mod argv;
 mod binds;
 mod environment;
 mod hide;
+mod layouts;
 mod network;
+mod nix;
 mod private_git;
 mod state;
 
@@ -218,6 +220,7 @@ fn explain_names_the_place_of_every_decision() {
     shell          /bin/sh
     network        none                                     [--network]
     git            shared                                   [test.toml:4]
+    nix            store                                    [default]
     exec-log       required                                 [default]
     host-files     ask                                      [default]
     landlock       best-effort                              [default]
