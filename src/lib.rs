@@ -1,5 +1,5 @@
 //! claudebox runs a coding agent in a bubblewrap sandbox and shows every command that anything
-//! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan`] is how
+//! inside executes, as the kernel saw it. [`run`] is the story of the program; [`plan()`] is how
 //! one run gets from what was typed to what is done.
 
 pub mod attack;

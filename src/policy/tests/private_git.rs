@@ -81,7 +81,9 @@ fn a_private_copy_stands_in_the_place_of_the_repository() {
     git: the directory of the submodule gone is missing: git outside would look into a repository that the agent makes there
     git: the repository borrows objects from /srv/other/.git/objects: all of them can be read inside
     ");
-    insta::assert_snapshot!(policy.left_out.join("\n"), @"git: the submodule old holds its own repository, which can only be read (`git submodule absorbgitdirs` moves it into .git)");
+    let left_out = policy.left_out.iter().filter(|phrase| phrase.starts_with("git"));
+    let left_out: Vec<&str> = left_out.map(String::as_str).collect();
+    insta::assert_snapshot!(left_out.join("\n"), @"git: the submodule old holds its own repository, which can only be read (`git submodule absorbgitdirs` moves it into .git)");
     let bwrap_command = case.bwrap();
     assert!(bwrap_command.contains("--bind-fd '<fd: <session>/git/private>' /home/u/p/.git"));
     let old = case.clone().with(|case| case.host.bwrap = Some(bwrap(&[])));
