@@ -31,20 +31,22 @@
         lib.recursiveUpdate
           # The agents as they are, wherever their makers offer them.
           (forAll (import ./nix/agents.nix))
-          # claudebox, and each agent that has a profile or runs under `default`, in the sandbox.
+          # claudebox, and each agent in the sandbox.
           (
             forLinux (
               pkgs:
               let
                 claudebox = pkgs.callPackage ./nix/package.nix { };
-                boxed =
-                  name: package: lib.nameValuePair "${name}-box" (ours.wrapAgent { inherit pkgs package claudebox; });
+                boxes = import ./nix/boxes.nix {
+                  inherit claudebox;
+                  inherit (ours) wrapAgent;
+                };
               in
               {
                 inherit claudebox;
                 default = claudebox;
               }
-              // lib.mapAttrs' boxed (import ./nix/agents.nix pkgs)
+              // boxes pkgs
             )
           );
 

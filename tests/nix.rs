@@ -46,6 +46,19 @@ fn every_file_is_nix_and_uses_what_it_names() {
     }
 }
 
+/// Expressions, and options as they stand in a configuration.
+#[test]
+fn what_the_documentation_shows_is_nix() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/nix.md")).unwrap();
+    let blocks: Vec<&str> = text.split("```nix\n").skip(1).collect();
+    assert!(blocks.len() > 2);
+    for block in blocks {
+        let block = block.split("```").next().unwrap();
+        let is_nix = |text: &str| rnix::Root::parse(text).errors().is_empty();
+        assert!(is_nix(block) || is_nix(&format!("{{ {block} }}")), "{block}");
+    }
+}
+
 /// `CLAUDEBOX_TEST_WRITE=1 cargo test --test nix formatted` writes them so.
 #[test]
 fn every_file_is_formatted() {

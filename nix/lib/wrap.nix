@@ -28,6 +28,8 @@ in
   extraProfile ? { },
   # What stands between the program and what is typed; what the profile has there by default.
   args ? if startsWith program (commandOf profile) then builtins.tail (commandOf profile) else [ ],
+  # The whole command; null for the profile's own, for which the agent only is among the programs.
+  command ? [ "${package}/bin/${program}" ] ++ args,
   # Packages whose programs are found inside, before those of the host.
   tools ? [ ],
   # Whether only the agent, `tools` and what these need is visible of the store; false for all of it.
@@ -48,7 +50,8 @@ let
   # A profile is named by a file of its own name: the name decides which private home is used, and
   # the hash of a store path would be another one with each update.
   base = if builtins.isString profile then profile else "./profile.toml";
-  visible = pkgs.writeClosure ([ package ] ++ tools ++ basics);
+  programs = [ package ] ++ tools;
+  visible = pkgs.writeClosure (programs ++ basics);
   toml = renderProfile (
     {
       description = "${lib.getName package} as a package of Nix";
@@ -56,9 +59,7 @@ let
     // extraProfile
     // {
       extends = [ base ] ++ extraProfile.extends or [ ];
-      agent = extraProfile.agent or { } // {
-        command = [ "${package}/bin/${program}" ] ++ args;
-      };
+      agent = extraProfile.agent or { } // lib.optionalAttrs (command != null) { inherit command; };
     }
     // (
       if closure then
@@ -76,7 +77,7 @@ pkgs.runCommand name
       #!${pkgs.runtimeShell}
       # Made by wrapAgent of claudebox: ${name} is ${program} in the sandbox.
       export PATH=${
-        lib.concatMapStrings (tool: "${lib.makeBinPath [ tool ]}:") tools
+        lib.concatMapStrings (package: "${lib.makeBinPath [ package ]}:") programs
       }''${PATH:-/usr/bin:/bin}:${lib.makeBinPath basics}
       exec ${lib.getExe claudebox} run @out@/share/claudebox/${name}.toml -- "$@"
     '';

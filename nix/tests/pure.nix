@@ -8,8 +8,10 @@ let
     filter
     fromJSON
     fromTOML
+    head
     length
     map
+    match
     readDir
     readFile
     tryEval
@@ -18,6 +20,14 @@ let
   fails = value: !(tryEval (deepSeq value true)).success;
   roundTrip = profile: fromTOML (ours.renderProfile profile) == profile;
   refused = profile: fails (ours.checkProfile profile);
+
+  # That there is one mistake, and what is said of it.
+  says =
+    text: profile:
+    let
+      found = mistakes profile;
+    in
+    length found == 1 && match text (head found) != null;
 
   # What the check says, without the throw that tryEval would swallow.
   mistakes = import ../lib/check.nix (fromJSON (readFile ../../docs/profile.schema.json));
@@ -73,17 +83,13 @@ let
     "an unknown key is refused" = refused { tolls = [ ]; };
     "in a table, too" = refused { network.alow = [ "example.com" ]; };
     "and the message names it and what there is" =
-      mistakes { network.alow = [ ]; } == [
-        "unknown key `network.alow`; known here: allow, deny, host-ports, mode, pool, proxy, publish, transparent"
-      ];
+      says "unknown key `network.alow`; known here: allow, deny, .*"
+        { network.alow = [ ]; };
     "a free key is not" = !refused { environment.set.ANYTHING = "1"; };
     "the value of a free key is looked at" = refused { environment.set.ANYTHING = 1; };
-    "a word that is none of the choices" =
-      mistakes { git = "share"; } == [ "git: \"share\" is none of \"none\", \"read-only\", \"shared\"" ]
-      ||
-        mistakes { git = "share"; } == [
-          "git: \"share\" is none of \"shared\", \"read-only\", \"none\""
-        ];
+    "a word that is none of the choices" = says "git: \"share\" is none of .*\"shared\".*" {
+      git = "share";
+    };
     "a list where a string is wanted" = refused { description = [ "x" ]; };
     "a string where a list is wanted" = refused { tools = "/bin"; };
     "an entry of a list" = mistakes { tools = [ 1 ]; } == [ "tools.0: int is not string" ];

@@ -104,11 +104,13 @@ class Update(unittest.TestCase):
     def agents(self):
         return json.loads((self.root / "nix" / "agents.json").read_text())
 
-    def update(self, world, *arguments):
+    def update(self, world, *arguments, path=None):
         """The exit code; what it said is in `self.said`."""
-        path = self.root / "world.json"
-        path.write_text(json.dumps(world))
-        environment = {**os.environ, "NPM": str(self.root / "npm"), "WORLD": str(path)}
+        world_file = self.root / "world.json"
+        world_file.write_text(json.dumps(world))
+        environment = {**os.environ, "NPM": str(self.root / "npm"), "WORLD": str(world_file)}
+        if path:
+            environment["PATH"] = str(path)
         command = [sys.executable, str(self.root / "nix" / "update"), *arguments]
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
         self.said = run.stderr
@@ -185,6 +187,21 @@ class Update(unittest.TestCase):
         self.write(agents)
         world = {"script@1.0.0": published("script", "1.0.0"), **node("3.0.0")}
         self.assertEqual(self.update(world, "script"), 0)
+
+    def test_the_inputs_of_the_flake_are_updated_by_nix(self):
+        """`nix` is a script that writes what the test says, or is not there."""
+        path = self.root / "bin"
+        path.mkdir()
+        inputs = lambda: self.update({}, "inputs", path=path)
+        self.assertEqual(inputs(), 1)
+        self.assertIn("need Nix", self.said)
+        nix = path / "nix"
+        for lock, code in [("1", 10), ("1", 0), ("2", 10)]:
+            nix.write_text(f"#!/bin/sh\necho {lock} >flake.lock\n")
+            nix.chmod(0o755)
+            self.assertEqual(inputs(), code)
+        nix.write_text("#!/bin/sh\nexit 3\n")
+        self.assertEqual(inputs(), 1)
 
     def test_the_table_is_between_its_markers(self):
         readme = (self.root / "README.md").read_text()

@@ -31,6 +31,8 @@ pub(super) struct Scene {
     pub(super) nested: bool,
     /// What is new and the host would execute is set aside.
     pub(super) set_aside: bool,
+    /// The git directory inside is a private copy.
+    pub(super) private_git: bool,
     /// `assert.must-not-read`
     pub(super) must_not_read: Vec<PathBuf>,
     /// `assert.must-write`
@@ -182,8 +184,14 @@ impl List {
     fn git(&mut self, scene: &Scene) {
         let git = scene.project.join(".git");
         self.plant("G", "plant a git hook", git.join("hooks/pre-commit"));
-        let config = Act::Write(bytes(&git.join("config")));
-        self.add("G", "write .git/config", config, Holds::Refused);
+        if scene.private_git {
+            // What is written in the copy stays in it.
+            self.plant("G", "plant .git/config.worktree", git.join("config.worktree"));
+            self.plant("G", "plant .git/commondir", git.join("commondir"));
+        } else {
+            let config = Act::Write(bytes(&git.join("config")));
+            self.add("G", "write .git/config", config, Holds::Refused);
+        }
         self.plant("G", "plant .git/info/attributes", git.join("info/attributes"));
     }
 
@@ -279,6 +287,7 @@ pub(super) mod tests {
             scoped: true,
             logged: true,
             set_aside: true,
+            private_git: true,
             must_write: vec!["/data".into()],
             must_not_reach: vec!["example.com:80".into()],
             ..Scene::default()

@@ -148,6 +148,7 @@ impl Stage {
             logged: policy.exec_log.value == ExecLog::Required,
             nested: policy.nested_userns.value,
             set_aside: policy.host_files.value != HostFiles::Report,
+            private_git: policy.private_git.is_some(),
             must_not_read: paths(&settings.must_not_read)?,
             must_write: paths(&settings.must_write)?,
             must_not_reach: settings.must_not_reach.iter().map(|to| to.value.clone()).collect(),

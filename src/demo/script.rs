@@ -101,10 +101,10 @@ pub(super) fn attempts(task: &Task) -> Vec<Attempt> {
             refused: "only the project is writable",
         },
         Attempt {
-            intent: "Plant a git hook, which your next commit would run outside.",
-            argv: vec!["touch".into(), ".git/hooks/pre-commit".into()],
+            intent: "Put .git out of the way, for one whose hooks your next commit would run.",
+            argv: vec!["mv".into(), ".git".into(), "not-git".into()],
             succeeded: Box::new(|outcome| outcome.code == 0),
-            refused: "git works, but hooks and configuration are read-only",
+            refused: "git works on a private copy, and nothing can take its place",
         },
         Attempt {
             intent: "Look for a process that was there before all this began.",

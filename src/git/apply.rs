@@ -37,8 +37,9 @@ pub struct Apply<'a> {
     pub lock: BorrowedFd<'a>,
 }
 
-/// How long git may take to compare the files of a work tree.
-const LONG: Duration = Duration::from_secs(300);
+/// What a git may take that compares the files of a work tree, or writes thousands of refs through to
+/// the disk.
+const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 /// What was not done, and why.
 pub type Failures = Vec<(Bytes, Why)>;
@@ -75,8 +76,7 @@ impl Apply<'_> {
             .call_at_work("read the configuration")
             .args(["config", "--null", "--name-only", "--get-regexp", r"^filter\."])
             .outcome()?;
-        let limits = Limits { time: LONG, ..Limits::default() };
-        let mut call = self.repository.call_at_work(what).limits(limits);
+        let mut call = self.repository.call_at_work(what).limits(PATIENT);
         for key in names.output.split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
             let value = if key.ends_with(b".required") { "false" } else { "" };
             call = call.config(Bytes::from(key).as_os_str(), value);
@@ -249,26 +249,29 @@ impl Apply<'_> {
             if let (Some(backup), Some(old)) = (&one.backup, &one.old) {
                 put(&mut input, backup, old, None);
             }
-            match &one.new {
-                Some(new) => {
-                    put(&mut input, &one.name, new, Some(one.old.as_ref().unwrap_or(&none)))
-                }
-                None => {
-                    input.extend_from_slice(b"option no-deref\0delete ");
-                    input.extend_from_slice(&one.name.0);
-                    input.push(0);
-                    input.extend_from_slice(one.old.as_ref().unwrap_or(&none).as_str().as_bytes());
-                    input.push(0);
-                }
+            let old = one.old.as_ref().unwrap_or(&none);
+            if let Some(new) = &one.new {
+                put(&mut input, &one.name, new, Some(old));
+            } else {
+                input.extend_from_slice(b"option no-deref\0delete ");
+                input.extend_from_slice(&one.name.0);
+                input.push(0);
+                input.extend_from_slice(old.as_str().as_bytes());
+                input.push(0);
             }
         }
         input.extend_from_slice(b"prepare\0commit\0");
         let message = self.message();
-        let call = self.repository.call("move the refs");
+        let call = self.changing("move the refs")?;
         let outcome =
             call.args(["update-ref", "-m", &message]).args(options).args(["--stdin", "-z"]);
-        let outcome = outcome.input(input).outlives_us(self.lock)?.outcome()?;
+        let outcome = outcome.input(input).outcome()?;
         Ok(if outcome.status.success() { Ok(()) } else { Err(outcome.words) })
+    }
+
+    /// A call that changes refs: it is not to be ended half way, neither by us nor by our end.
+    fn changing(&self, what: &str) -> Result<Call> {
+        self.repository.call(what).limits(PATIENT).outlives_us(self.lock)
     }
 
     fn message(&self) -> String {
@@ -285,7 +288,7 @@ impl Apply<'_> {
             failures.push((HEAD.into(), Why::Git { words }));
             return Ok(false);
         }
-        let (call, message) = (self.repository.call("change the HEAD"), self.message());
+        let (call, message) = (self.changing("change the HEAD")?, self.message());
         let outcome = match new {
             Head::Branch(name) => {
                 call.args(["symbolic-ref", "-m", &message, HEAD]).arg(name.as_os_str())
@@ -294,7 +297,6 @@ impl Apply<'_> {
                 call.args(["update-ref", "--no-deref", "-m", &message, HEAD, oid.as_str()])
             }
         }
-        .outlives_us(self.lock)?
         .outcome()?;
         if !outcome.status.success() {
             failures.push((HEAD.into(), Why::Git { words: outcome.words }));
@@ -338,6 +340,7 @@ impl Apply<'_> {
             .repository
             .call_at_work("store a stash")
             .args(["stash", "store", "-q", "-m", &message, oid.as_str()])
+            .limits(PATIENT)
             .outlives_us(self.lock)?
             .outcome()?;
         let why = || Why::Git { words: outcome.words.clone() };

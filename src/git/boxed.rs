@@ -181,5 +181,5 @@ impl<'a> Boxed<'a> {
 }
 
 fn flags() -> String {
-    FLAGS.iter().map(|flag| format!("-c '{flag}' ")).collect()
+    FLAGS.map(|flag| format!("-c '{flag}' ")).concat()
 }

@@ -92,9 +92,14 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
+impl Limits {
+    /// Enough for a look at refs, the index or a few objects.
+    pub const USUAL: Self = Self { time: SHORT, output: OUTPUT, file_size: None, memory: None };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: SHORT, output: OUTPUT, file_size: None, memory: None }
+        Self::USUAL
     }
 }
 
@@ -269,8 +274,7 @@ pub(super) fn run(
     let status = child.wait().map_err(failed)?;
     let (output, words) = match said {
         Ok(said) if ended.map_err(failed)? => said,
-        Ok(_) => return Err(too_late(what, limits.time)),
-        Err(Broken::Late) => return Err(too_late(what, limits.time)),
+        Ok(_) | Err(Broken::Late) => return Err(too_late(what, limits.time)),
         Err(Broken::TooMuch) => {
             let most = limits.output >> 20;
             return Err(Error::launcher(format!("cannot {what}: git says more than {most} MiB")));
@@ -382,7 +386,7 @@ fn wait(
 
 /// Reads what there is now; `false` when there will be no more.
 fn read(from: &mut impl io::Read, to: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = [0; 16 << 10];
     match from.by_ref().read(&mut buffer) {
         Ok(0) => Ok(false),
         Ok(count) => {

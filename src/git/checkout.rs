@@ -142,9 +142,9 @@ mod tests {
     type Place = (Head, u8, Option<&'static str>, bool);
 
     fn decide(
-        base: (Head, Option<&str>),
-        agent: Place,
-        host: Place,
+        base: &(Head, Option<&str>),
+        agent: &Place,
+        host: &Place,
         current: &Action,
         target: &Action,
     ) -> Checkout {
@@ -176,23 +176,26 @@ mod tests {
         let (move_, stay) = (forward(), Action::Nothing);
         let applied = |head, index| Checkout::Apply { head, index };
         let main = |index, clean| (on("main"), 2, Some(index), clean);
-        assert_eq!(decide(base(), main("b", true), host(), &move_, &move_), applied(None, true));
+        assert_eq!(decide(&base(), &main("b", true), &host(), &move_, &move_), applied(None, true));
         // What was staged before is committed.
-        assert_eq!(decide(base(), main("a", true), host(), &move_, &move_), applied(None, false));
+        assert_eq!(
+            decide(&base(), &main("a", true), &host(), &move_, &move_),
+            applied(None, false)
+        );
         let staged = (on("main"), 1, Some("b"), false);
-        assert_eq!(decide(base(), staged, host(), &stay, &stay), applied(None, true));
+        assert_eq!(decide(&base(), &staged, &host(), &stay, &stay), applied(None, true));
         let other = || (on("other"), 2, Some("b"), true);
         let create = Action::Create { to: oid(2) };
         let head = Some(on("other"));
-        assert_eq!(decide(base(), other(), host(), &stay, &create), applied(head.clone(), true));
+        assert_eq!(decide(&base(), &other(), &host(), &stay, &create), applied(head.clone(), true));
         // A branch that was renamed: the old one goes when it is not checked out any more.
         let delete = Action::Delete { from: oid(1) };
-        assert_eq!(decide(base(), other(), host(), &delete, &create), applied(head, true));
+        assert_eq!(decide(&base(), &other(), &host(), &delete, &create), applied(head, true));
         let bad = Action::Held { why: Why::Name { because: String::new() } };
         let detached = Some(Head::Detached(oid(2)));
-        assert_eq!(decide(base(), other(), host(), &stay, &bad), applied(detached, true));
+        assert_eq!(decide(&base(), &other(), &host(), &stay, &bad), applied(detached, true));
         let same = (on("main"), 1, Some("a"), true);
-        assert_eq!(decide(base(), same, host(), &stay, &stay), Checkout::Nothing);
+        assert_eq!(decide(&base(), &same, &host(), &stay, &stay), Checkout::Nothing);
     }
 
     #[test]
@@ -203,19 +206,19 @@ mod tests {
         let (move_, stay) = (forward(), Action::Nothing);
         let both = Action::Held { why: Why::BothMoved };
         let host = (on("main"), 1, Some("c"), false);
-        assert_eq!(decide(base(), committed(), host, &move_, &move_), held(Why::Staged));
+        assert_eq!(decide(&base(), &committed(), &host, &move_, &move_), held(Why::Staged));
         let host = || (on("main"), 3, Some("c"), true);
         let staged = || (on("main"), 2, Some("b"), false);
-        assert_eq!(decide(base(), staged(), host(), &both, &both), held(Why::BothMoved));
+        assert_eq!(decide(&base(), &staged(), &host(), &both, &both), held(Why::BothMoved));
         // That the branch is held is said of the branch.
-        assert_eq!(decide(base(), committed(), host(), &both, &both), Checkout::Nothing);
+        assert_eq!(decide(&base(), &committed(), &host(), &both, &both), Checkout::Nothing);
         let host = || (on("mine"), 1, Some("a"), true);
-        assert_eq!(decide(base(), staged(), host(), &stay, &move_), held(Why::Switched));
+        assert_eq!(decide(&base(), &staged(), &host(), &stay, &move_), held(Why::Switched));
         // Nothing is staged inside: the commit is on its branch, which is not checked out here.
-        assert_eq!(decide(base(), committed(), host(), &stay, &move_), Checkout::Nothing);
+        assert_eq!(decide(&base(), &committed(), &host(), &stay, &move_), Checkout::Nothing);
         // The user has merged it, and has nothing staged.
         let host = (on("main"), 4, Some("d"), true);
-        assert_eq!(decide(base(), committed(), host, &stay, &stay), Checkout::Nothing);
+        assert_eq!(decide(&base(), &committed(), &host, &stay, &stay), Checkout::Nothing);
     }
 
     #[test]
@@ -223,7 +226,10 @@ mod tests {
         let base = (on("main"), Some("a"));
         let (move_, host) = (forward(), (on("main"), 1, Some("b"), true));
         let applied = Checkout::Apply { head: None, index: true };
-        assert_eq!(decide(base, (on("main"), 2, Some("c"), true), host, &move_, &move_), applied);
+        assert_eq!(
+            decide(&base, &(on("main"), 2, Some("c"), true), &host, &move_, &move_),
+            applied
+        );
     }
 
     fn place() -> impl Strategy<Value = Place> {
@@ -253,7 +259,7 @@ mod tests {
             base in place(), agent in place(), host in place(), current in action(), target in action(),
         ) {
             let decision =
-                decide((base.0.clone(), base.2), agent.clone(), host.clone(), &current, &target);
+                decide(&(base.0.clone(), base.2), &agent, &host, &current, &target);
             if let Checkout::Apply { head, index } = decision {
                 let untouched = base.2.is_some() && host.2 == base.2;
                 prop_assert!(!index || untouched || host.3 || host.2 == agent.2);

@@ -255,8 +255,9 @@ fn rule(setting: &Setting) -> Option<Take> {
         section == Some(&setting.section)
             && match (rest, &setting.subsection) {
                 ((Some(b"*"), None), _) => true,
-                ((Some(name), None), None) => name == setting.name,
-                ((Some(b"*"), Some(name)), Some(_)) => name == setting.name,
+                ((Some(name), None), None) | ((Some(b"*"), Some(name)), Some(_)) => {
+                    name == setting.name
+                }
                 _ => false,
             }
     };

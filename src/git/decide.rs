@@ -30,6 +30,8 @@ pub struct Question<'a> {
     pub clean: bool,
     /// What did not come, and why.
     pub refused: &'a BTreeMap<Oid, Why>,
+    /// Refs that are too many to come at once.
+    pub left_out: &'a BTreeSet<Bytes>,
     /// Whether one commit contains another.
     pub contained: &'a Contains<'a>,
     /// The session.
@@ -163,6 +165,9 @@ fn action(question: &Question<'_>, name: &Bytes, prefix: &str, taken: &Taken) ->
     }
     if let Some(why) = three.agent.and_then(|oid| refused.get(oid)) {
         return held(why.clone());
+    }
+    if question.left_out.contains(name) {
+        return held(Why::TooMany);
     }
     if three.host.is_none() && three.base.is_none() {
         if let Err(refused) = names::check(names::behind(name, prefix).unwrap_or_default()) {

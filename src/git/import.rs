@@ -68,13 +68,13 @@ impl Import<'_> {
             }
         }
         let allowed = |(_, oid): &(usize, &Oid)| !refused.contains_key(*oid);
-        let names: String = new
+        let names: Vec<String> = new
             .iter()
             .enumerate()
             .filter(allowed)
-            .map(|(number, _)| format!("{}\n", Quarantine::name(number)))
+            .map(|(number, _)| Quarantine::name(number))
             .collect();
-        self.take_over(&quarantine, names)?;
+        self.take_over(&quarantine, &names)?;
         Ok(refused)
     }
 
@@ -120,7 +120,7 @@ impl Import<'_> {
     }
 
     /// From the quarantine, which is claudebox's own, into the host's repository.
-    fn take_over(&self, quarantine: &Quarantine<'_>, names: String) -> Result<()> {
+    fn take_over(&self, quarantine: &Quarantine<'_>, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
@@ -129,7 +129,7 @@ impl Import<'_> {
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin"])
             .arg(quarantine.path())
-            .input(names)
+            .input(names.join("\n") + "\n")
             .limits(Limits { time: self.size.time, ..Limits::default() })
             .outlives_us(self.lock)?
             .run()?;

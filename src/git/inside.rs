@@ -73,7 +73,9 @@ pub fn look(boxed: &Boxed<'_>, depth: Depth) -> Result<Inside> {
     for (at, part) in parts.into_iter().enumerate() {
         match at {
             0 => inside.read_refs(part),
-            1 => inside.read_head(part),
+            1 if !inside.read_head(part) => {
+                return Err(Error::launcher(format!("cannot {what}: its HEAD is not of a branch")));
+            }
             2 => inside.read_stashes(part),
             3 => inside.read_unfinished(part),
             4 => inside.read_staged(part),
@@ -99,10 +101,8 @@ fn refs(below: &str) -> String {
 /// Copied by git, as a blob, since a box need not have another program. The commit is made in the name
 /// of nobody at a fixed time: of the same index it is the same commit.
 fn all() -> String {
-    let unfinished: String = UNFINISHED
-        .iter()
-        .map(|(name, _)| format!("test ! -e {name} || printf '%s\\n' {name}\n"))
-        .collect();
+    let unfinished =
+        UNFINISHED.map(|(name, _)| format!("test ! -e {name} || printf '%s\\n' {name}\n")).concat();
     format!(
         "{refs}{end}\
          git symbolic-ref -q HEAD || :\n\
@@ -162,7 +162,8 @@ impl Inside {
         }
     }
 
-    fn read_head(&mut self, part: &[u8]) {
+    /// `false` where it leads to something that is neither a branch nor a commit.
+    fn read_head(&mut self, part: &[u8]) -> bool {
         let mut said = part.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let words: Vec<&[u8]> = said.by_ref().filter(|line| !line.is_empty()).collect();
         let branch = words.iter().find(|word| word.starts_with(b"refs/heads/"));
@@ -172,6 +173,7 @@ impl Inside {
         } else if let Some(commit) = &self.commit {
             self.now.head = Head::Detached(commit.clone());
         }
+        branch.is_some() || self.commit.is_some()
     }
 
     fn read_stashes(&mut self, part: &[u8]) {
@@ -221,10 +223,12 @@ mod tests {
         );
         assert_eq!(inside.now.refs.len(), 2);
         assert_eq!(inside.symbolic, BTreeSet::from(["refs/heads/alias".into()]));
-        inside.read_head(format!("refs/heads/main\n\n{two}").as_bytes());
+        assert!(inside.read_head(format!("refs/heads/main\n\n{two}").as_bytes()));
         assert_eq!(inside.now.head, Head::Branch("refs/heads/main".into()));
         assert_eq!(inside.commit, Some(two.clone()));
-        inside.read_head(format!("\n{one}").as_bytes());
+        assert!(inside.read_head(format!("\n{one}").as_bytes()));
+        assert!(!inside.read_head(b"refs/other\n\n"));
+        assert!(inside.read_head(format!("\n{one}").as_bytes()));
         assert_eq!(inside.now.head, Head::Detached(one.clone()));
         inside.read_stashes(format!("{one} WIP on main: x\n{two} \n").as_bytes());
         assert_eq!(inside.now.stashes, [one.clone(), two.clone()]);

@@ -160,9 +160,8 @@ impl<'a> Repository<'a> {
         let own = [self.work_tree, self.git_dir]
             .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into()));
         let mut fields = said.split(|byte| *byte == 0);
-        loop {
-            // The last field of each ref ends in NUL, and then comes the newline.
-            let Some(oid) = fields.next().map(<[u8]>::trim_ascii_start) else { break };
+        // The last field of each ref ends in NUL, and then comes the newline.
+        while let Some(oid) = fields.next().map(<[u8]>::trim_ascii_start) {
             if oid.is_empty() {
                 break;
             }

@@ -75,6 +75,8 @@ fn names(setting: &Setting) -> Option<Names> {
         (b"core", false, b"hookspath") | (b"init", false, b"templatedir") => Some(Names::Path),
         (b"include" | b"includeif", _, b"path") => Some(Names::Included),
         (b"core", false, b"fsmonitor") if setting.truth().is_some() => None,
+        // Without the sign for a command they are words for git.
+        (b"alias", _, _) | (b"submodule", true, b"update") if !is_command(setting) => None,
         (
             b"core",
             false,
@@ -96,6 +98,10 @@ fn names(setting: &Setting) -> Option<Names> {
         | (b"pager" | b"alias", _, _) => Some(Names::Command),
         _ => None,
     }
+}
+
+fn is_command(setting: &Setting) -> bool {
+    setting.value.as_ref().is_some_and(|value| value.starts_with(b"!"))
 }
 
 struct Look<'a, 'f> {
@@ -235,6 +241,7 @@ mod tests {
             ("filter.x.clean", "git-crypt clean"),
             ("filter.x.clean", "x ../other/y"),
             ("user.name", "./cl.sh"),
+            ("alias.c", "commit cl.sh"),
             ("remote.o.url", "https://host/cl.sh"),
         ] {
             assert_eq!(look(key, value), (vec![], 0), "{key} = {value}");

@@ -153,7 +153,7 @@ impl<'a> Quarantine<'a> {
                 continue;
             }
             tries += 1;
-            let Err(words) = self.fetch(&upload_pack, &part)? else { continue };
+            let Err(words) = self.fetch(&upload_pack, &part) else { continue };
             if part.len() > 1 && tries < TRIES {
                 let (one, other) = part.split_at(part.len() / 2);
                 parts.extend([other.to_vec(), one.to_vec()]);
@@ -168,20 +168,20 @@ impl<'a> Quarantine<'a> {
         &self,
         upload_pack: &OsString,
         tips: &[(usize, &Oid)],
-    ) -> Result<std::result::Result<(), String>> {
+    ) -> std::result::Result<(), String> {
         let mut call = self.call("take over the agent's objects");
         for (check, severity) in CHECKS {
             call = call.config(format!("fetch.fsck.{check}"), severity);
         }
         let line = |(number, oid): &(usize, &Oid)| format!("+{oid}:{}\n", Self::name(*number));
-        let wanted: String = tips.iter().map(line).collect();
+        let wanted: Vec<String> = tips.iter().map(line).collect();
         let call = call
             .config("fetch.fsckObjects", "true")
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin", "--upload-pack"])
             .arg(upload_pack)
             .arg(GIT_DIR)
-            .input(wanted)
+            .input(wanted.concat())
             .limits(Limits {
                 time: self.size.time,
                 file_size: Some(self.size.file),
@@ -191,13 +191,13 @@ impl<'a> Quarantine<'a> {
         let outcome = match call.outcome() {
             Ok(outcome) => outcome,
             // It took too long, which is no reason to have it do half as much again.
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error.to_string()),
         };
         let words = || match outcome.words.as_str() {
             "" => format!("git was ended by {}", outcome.status),
             words => words.to_owned(),
         };
-        Ok(if outcome.status.success() { Ok(()) } else { Err(words()) })
+        if outcome.status.success() { Ok(()) } else { Err(words()) }
     }
 
     /// For each of these objects, which are here, the path of a submodule that it brings: that is in
@@ -248,9 +248,12 @@ impl<'a> Quarantine<'a> {
     /// The trees that these lead to; a blob leads to none.
     fn trees_of(&self, objects: &BTreeSet<Oid>) -> Result<BTreeMap<Oid, Oid>> {
         let what = "look at the agent's commits";
-        let input: String = objects.iter().map(|oid| format!("{oid}^{{tree}}\n")).collect();
-        let said =
-            self.call(what).args(["cat-file", "--batch-check=%(objectname)"]).input(input).run()?;
+        let input: Vec<String> = objects.iter().map(|oid| format!("{oid}^{{tree}}\n")).collect();
+        let said = self
+            .call(what)
+            .args(["cat-file", "--batch-check=%(objectname)"])
+            .input(input.concat())
+            .run()?;
         let lines = said.split(|byte| *byte == b'\n');
         let pairs = objects.iter().zip(lines);
         Ok(pairs.filter_map(|(oid, line)| Some((oid.clone(), Oid::parse(line)?))).collect())
@@ -274,7 +277,7 @@ impl<'a> Quarantine<'a> {
         base: &Oid,
         known: &dyn Fn(&[u8]) -> bool,
     ) -> Result<BTreeMap<Oid, Vec<u8>>> {
-        let pairs: String = trees
+        let pairs: Vec<String> = trees
             .iter()
             .filter(|tree| *tree != base)
             .map(|tree| format!("{base} {tree}\n"))
@@ -282,7 +285,7 @@ impl<'a> Quarantine<'a> {
         let said = self
             .call("look for submodules in the agent's commits")
             .args(["diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff"])
-            .input(pairs)
+            .input(pairs.concat())
             .run()?;
         read_submodules(&said, known).ok_or_else(|| not_understood("a difference"))
     }

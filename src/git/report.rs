@@ -177,6 +177,7 @@ fn because(why: &Why) -> String {
         Why::InTheWay => "its name is in the way of one that you have".into(),
         Why::Tag => "the agent moved or deleted it, and a tag is never moved".into(),
         Why::Objects { words } => format!("git refuses the agent's objects: {words}"),
+        Why::TooMany => "the agent made more refs than come at once".into(),
         Why::Gitlink { path, running: true } => {
             format!("it brings a new submodule, {path}, and the session still runs")
         }
@@ -220,6 +221,7 @@ fn next(session: &str, name: &Bytes, why: &Why, kept: Option<&Bytes>) -> String 
             format!("`{command} {kept}` makes it, under a name of yours")
         }
         (Why::DeletedInside | Why::Tag, None) => "delete it yourself if that is right".into(),
+        (Why::TooMany, _) => format!("{sync} brings more of them"),
         (Why::CheckedOut, _) => format!("check out another, then {sync}"),
         (Why::Gitlink { running: true, .. }, _) => "it comes when the session is over".into(),
         (Why::Gitlink { path, running: false }, _) => {

@@ -87,6 +87,8 @@ pub enum Why {
         /// What git said, ready for a terminal.
         words: String,
     },
+    /// There are more new refs than come at once.
+    TooMany,
     /// A commit brings a new submodule, and a repository stands where it belongs: git on the host
     /// would run what that names. While the session runs, one can come at any time.
     Gitlink {
@@ -181,15 +183,12 @@ pub fn branch(three: Three<'_>, contained: &Contains<'_>) -> Action {
         return Action::Nothing;
     }
     match (base == host, agent, host) {
-        (true, Some(to), None) => Action::Create { to: to.clone() },
-        (true, Some(to), Some(from)) if contained(from, to) => {
+        (_, Some(to), Some(from)) if contained(from, to) => {
             Action::Forward { from: from.clone(), to: to.clone() }
         }
+        (true, Some(to), None) => Action::Create { to: to.clone() },
         (true, Some(to), Some(from)) => Action::Rewrite { from: from.clone(), to: to.clone() },
         (true, None, Some(from)) => Action::Delete { from: from.clone() },
-        (false, Some(to), Some(from)) if contained(from, to) => {
-            Action::Forward { from: from.clone(), to: to.clone() }
-        }
         // The user has merged it.
         (false, Some(to), Some(from)) if contained(to, from) => Action::Nothing,
         (false, Some(_), Some(_)) => Action::held(Why::BothMoved),

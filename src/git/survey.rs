@@ -97,7 +97,7 @@ fn program(root: &Path, host: &Host) -> Result<PathBuf> {
 
 fn one(program: &Path, directory: PathBuf, common: Option<PathBuf>) -> Result<One> {
     let odd = odd(&directory, common.as_deref());
-    let mut one = One { odd, directory, common, ..One::default() };
+    let mut one = One { directory, common, odd, ..One::default() };
     if !one.odd.is_empty() {
         return Ok(one);
     }
@@ -198,7 +198,7 @@ fn objects(path: &Path, all: &mut Vec<Objects>, odd: &mut Vec<String>, depth: us
     let list = path.join("info/alternates");
     let text = Disk.lstat(&list).filter(|found| found.kind == FileKind::File);
     let text = text.and_then(|_| Disk.read_head(&list, MAX_SIZE));
-    let lfs = path.parent().map(|beside| beside.join("lfs")).filter(|lfs| directory(lfs)).is_some();
+    let lfs = path.parent().is_some_and(|beside| directory(&beside.join("lfs")));
     all.push(Objects { path: path.clone(), alternates: text.is_some(), lfs });
     if depth > DEPTH || all.len() > MOST {
         odd.push("its alternates go on and on".to_owned());

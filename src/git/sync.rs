@@ -25,6 +25,9 @@ use crate::error::{Error, Result, Tried as _};
 use crate::session::{directory, lock};
 use crate::visible::visible_path;
 
+/// The most new refs that come at once: each is a file in the user's repository.
+const MOST: usize = 1000;
+
 /// How often it is begun anew because the user changed something meanwhile.
 const PATIENCE: usize = 5;
 
@@ -39,6 +42,24 @@ pub struct Sync<'a> {
     pub running: bool,
     /// What an import may take.
     pub size: Size,
+}
+
+/// Both sides, as they were looked at.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    boxed: &'a Boxed<'a>,
+    inside: &'a Inside,
+    outside: &'a Outside,
+}
+
+/// What came of an import.
+struct Imported {
+    /// What did not come, and why.
+    refused: BTreeMap<Oid, Why>,
+    /// Refs that are too many.
+    left_out: BTreeSet<Bytes>,
+    /// What there is to tell.
+    items: Vec<Item>,
 }
 
 /// How far one repository's sync came.
@@ -86,8 +107,8 @@ impl Sync<'_> {
             let outside = apply.repository.refs()?;
             let boxed = Boxed::new(record, &self.scratch())?;
             let inside = inside::look(&boxed, Depth::Branches)?;
-            let mut items = Vec::new();
-            self.import(&apply, record, &boxed, &inside, &outside, Vec::new(), &mut items)?;
+            let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
+            let Imported { items, .. } = self.import(&apply, record, &looked, Vec::new())?;
             Ok(Told { submodule, items })
         };
         let mut told = Vec::new();
@@ -175,8 +196,8 @@ impl Sync<'_> {
         let boxed = Boxed::new(&apply_record, &self.scratch())?;
         let inside = inside::look(&boxed, Depth::All)?;
         let extra = extra_tips(&record.base, &inside, &outside);
-        let mut items = Vec::new();
-        let refused = self.import(&apply, record, &boxed, &inside, &outside, extra, &mut items)?;
+        let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
+        let Imported { refused, left_out, .. } = self.import(&apply, record, &looked, extra)?;
         // Only where something is to be decided by it.
         let known = [&record.base.index, &inside.now.index].contains(&&outside.now.index);
         let clean = !known && repository.is_clean()?;
@@ -195,6 +216,7 @@ impl Sync<'_> {
             commit: commit.as_ref(),
             clean,
             refused: &refused,
+            left_out: &left_out,
             contained: &contained,
             session: self.session,
         });
@@ -202,12 +224,9 @@ impl Sync<'_> {
             return Err(error);
         }
         // What came into refs/claudebox is told as what became of it.
-        items.clear();
-        items.extend(decided.items.iter().cloned());
-        let after = match self.carry_out(&apply, record, decided, &outside, &mut items)? {
-            Some(after) => after,
-            None => return Ok(Step::Again),
-        };
+        let mut items = decided.items.clone();
+        let carried = self.carry_out(&apply, record, decided, &outside, &mut items)?;
+        let Some(after) = carried else { return Ok(Step::Again) };
         if after != record.base {
             record.base.clone_from(&after);
             agree(after)?;
@@ -219,18 +238,16 @@ impl Sync<'_> {
         Ok(Step::Done(items))
     }
 
-    /// Brings what the agent's refs lead to, and writes it down in refs of claudebox's own. Answers with
-    /// what did not come.
+    /// Brings what the agent's refs lead to, and writes it down in refs of claudebox's own.
     fn import(
         &self,
         apply: &Apply<'_>,
         record: &Record,
-        boxed: &Boxed<'_>,
-        inside: &Inside,
-        outside: &Outside,
+        looked: &Looked<'_>,
         extra: Vec<(String, Oid)>,
-        items: &mut Vec<Item>,
-    ) -> Result<BTreeMap<Oid, Why>> {
+    ) -> Result<Imported> {
+        let Looked { boxed, inside, outside } = *looked;
+        let mut items = Vec::new();
         let mut wanted: BTreeMap<Bytes, (Option<&Bytes>, Oid)> = BTreeMap::new();
         for (name, oid) in changed(&record.base, inside, outside) {
             if let Some(kept) = kept_as(self.session, name, oid) {
@@ -240,11 +257,18 @@ impl Sync<'_> {
         for (name, oid) in extra {
             wanted.insert(format!("{}{name}", own(self.session)).as_str().into(), (None, oid));
         }
+        // Tags go last, by the order of names.
+        let rest = wanted.keys().nth(MOST).cloned();
+        let rest = rest.map(|first| wanted.split_off(&first)).unwrap_or_default();
         let tips: BTreeSet<Oid> = wanted.values().map(|(_, oid)| oid.clone()).collect();
         let (scratch, size) = (self.scratch(), self.size);
         let (running, lock) = (self.running, apply.lock);
         let import = Import { record, boxed, outside, scratch: &scratch, running, size, lock };
-        let refused = import.bring(&tips)?;
+        let mut refused = import.bring(&tips)?;
+        let left_out = rest.values().filter_map(|(name, _)| (*name).cloned()).collect();
+        // What has no name is not left out by one.
+        let nameless = rest.into_values().filter(|(name, _)| name.is_none()).map(|(_, oid)| oid);
+        refused.extend(nameless.map(|oid| (oid, Why::TooMany)));
         let mut moves = Vec::new();
         for (kept, (name, oid)) in &wanted {
             let old = outside.own.get(kept).cloned();
@@ -267,7 +291,7 @@ impl Sync<'_> {
         if !moves.is_empty() {
             apply.move_own(&moves)?;
         }
-        Ok(refused)
+        Ok(Imported { refused, left_out, items })
     }
 
     /// Branches that came before and are not there any more: what they had is kept as a backup.

@@ -71,6 +71,9 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
             return Err(pointer_refused(root, target));
         }
         (GitEntry::Pointer { .. } | GitEntry::Absent, _) => {}
+        // Nothing starts without it, and that is said when the plan is made; who lacks both programs
+        // should not be sent for git first.
+        (GitEntry::Directory, Git::Private) if draft.host.bwrap.is_none() => {}
         (GitEntry::Directory, Git::Private) => {
             return private_git::mounts(draft, None, trailer.is_some()).map(Some);
         }

@@ -4,6 +4,7 @@
 //! its files' times; the rest is done in boxes.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,8 @@ impl Before {
     pub(super) fn live(self, note: impl Fn(Event) + Send + 'static) -> io::Result<Live> {
         let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
         let stopped = stop.try_clone()?;
-        let work = move || Importing { before: self, stop: stopped, note, said: None }.run();
+        let work =
+            move || Importing { before: self, stop: stopped, note, said: BTreeSet::new() }.run();
         let thread = thread::Builder::new().name("git".to_owned()).spawn(work)?;
         Ok(Live { stop, thread })
     }
@@ -83,8 +85,8 @@ struct Importing<N> {
     before: Before,
     stop: OwnedFd,
     note: N,
-    /// The last thing that was said to have gone wrong.
-    said: Option<String>,
+    /// What was said to be held, or to have gone wrong: said once.
+    said: BTreeSet<String>,
 }
 
 impl<N: Fn(Event)> Importing<N> {
@@ -92,16 +94,16 @@ impl<N: Fn(Event)> Importing<N> {
         let Ok(false) = self.waits(&[], Instant::now() + SHORT) else { return };
         let mut watches: Vec<Watch> =
             self.before.privates.iter().filter_map(|(path, _)| Watch::begin(path).ok()).collect();
-        let watched = watches.len() == self.before.privates.len();
+        let all = watches.len() == self.before.privates.len();
         // What came before the watch did is looked for at once.
         let mut due = Some(Instant::now() + SETTLE);
         loop {
-            let far = Instant::now() + if watched { Duration::from_secs(3600) } else { UNWATCHED };
+            let far = Instant::now() + if all { Duration::from_secs(3600) } else { UNWATCHED };
             match self.waits(&watches, due.unwrap_or(far)) {
                 Ok(false) => {}
                 _ => return,
             }
-            let mut happened = !watched;
+            let mut happened = !all;
             for watch in &mut watches {
                 let fd = PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN);
                 if matches!(ready_by(&mut [fd], Instant::now()), Ok(true)) {
@@ -147,17 +149,28 @@ impl<N: Fn(Event)> Importing<N> {
 
     fn import(&mut self) {
         let Before { directory, session, .. } = &self.before;
-        let sync = Sync { directory, session, running: true, size: Size::default() };
+        let session = session.clone();
+        let sync = Sync { directory, session: &session, running: true, size: Size::default() };
         match sync.branches() {
-            Ok(told) => events(session, &told.unwrap_or_default()).into_iter().for_each(&self.note),
+            Ok(told) => {
+                for event in events(&session, &told.unwrap_or_default()) {
+                    if !matches!(&event, Event::Git(git) if git.what == "held" && !self.is_news(&git.text))
+                    {
+                        (self.note)(event);
+                    }
+                }
+            }
             Err(error) => {
                 let words = format!("git: not imported: {error}");
-                if self.said.as_ref() != Some(&words) {
-                    (self.note)(notice("git-not-imported", words.clone()));
-                    self.said = Some(words);
+                if self.is_news(&words) {
+                    (self.note)(notice("git-not-imported", words));
                 }
             }
         }
+    }
+
+    fn is_news(&mut self, words: &str) -> bool {
+        self.said.len() < MOST && self.said.insert(words.to_owned())
     }
 }
 

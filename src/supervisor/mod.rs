@@ -151,7 +151,9 @@ fn observed(
     // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
     // the kernel has to take down is the gateway process's affair.
     drop(broker);
-    git.map(git::Live::end);
+    if let Some(git) = git {
+        git.end();
+    }
     // Before the look at the host-executable files: what git tracks is not moved.
     for event in git::end(session.directory, session.id) {
         execs.note(event);

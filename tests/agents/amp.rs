@@ -16,6 +16,8 @@ static AMP: Drive = Drive {
     model: SERVER,
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "",
 };
 
@@ -32,6 +34,7 @@ fn it_starts() {
         let exit = log.exit(amp[0]).and_then(|exit| exit.status);
         assert_eq!(exit, Some(0), "{:?}", argv(amp[0]));
         assert!(scene.world.asked().is_empty(), "{:?}", scene.world.asked());
+        scene.record("started");
     }
 }
 
@@ -58,9 +61,9 @@ fn without_its_server_it_says_so() {
         denied.place.home_file(".config/claudebox/profiles/amp.toml", layer);
         let output = denied.run(AMP.headless).run();
         assert_ne!(output.code, 0, "{output:?}");
-        eprintln!("{output:?}");
         assert!(denied.world.asked().is_empty(), "{:?}", denied.world.asked());
         let log = Log::latest(&denied.place);
         assert!(log.refused().any(|refused| refused.host == SERVER));
+        allowed.record("started");
     }
 }

@@ -24,6 +24,8 @@ static BACKLOG: Drive = Drive {
     model: "",
     besides: &[],
     refused: &[],
+    resume: &[],
+    told: false,
     status: "",
 };
 
@@ -60,10 +62,7 @@ fn headless() {
         scene.nothing_outside_has_changed();
         scene.record("headless");
     }
-}
-
-#[test]
-fn headless_failure_arrives_as_the_agents_own_code() {
+    // Not beside it: there is one such port.
     BACKLOG.fails(&["--no-such-option"], 1, "--no-such-option");
 }
 

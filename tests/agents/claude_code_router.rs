@@ -21,6 +21,8 @@ static ROUTER: Drive = Drive {
     model: PROVIDER,
     besides: &[],
     refused: &[],
+    resume: &["--continue", "-p", "Go on."],
+    told: true,
     status: "Exit code 3",
 };
 

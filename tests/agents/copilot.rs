@@ -20,7 +20,7 @@ const COPILOT: Drive = Drive {
     model: "api.githubcopilot.com",
     besides: &[],
     refused: &[],
-    resume: &[],
+    resume: &["--continue", "-p", "Go on."],
     told: false,
     status: "3",
 };

@@ -105,7 +105,7 @@ impl Drive {
             terminal.press("Enter");
             scene.wait_for_the_result();
             terminal.wait_for(CLOSING);
-            sessions.log_pane_shows(&scene.made());
+            sessions.log_pane_shows("echo made inside");
             leave(&terminal);
             assert_eq!(terminal.wait(), 0);
             drop(sessions);
@@ -196,6 +196,9 @@ impl Scene {
         let exit = log.exit(child[0]).expect("its end is in the log");
         assert_eq!(exit.status, Some(3), "{:?}", argv(child[0]));
         assert!(exit.dur_us > 0, "with its duration");
+        let all = log.execs(|_| true);
+        assert_eq!(child[0].tool, log.has_tool_marker(), "the marker is set for what was ordered");
+        assert!(!all[0].tool, "and not for the agent itself: {:?}", argv(all[0]));
         let shells = log.execs(|argv| argv.iter().any(|word| word.contains(&self.made())));
         let ended = shells.iter().any(|shell| {
             // A shell executes the last command of a script in its own process.
@@ -240,7 +243,7 @@ impl Scene {
             let named =
                 |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
             let tools: Vec<String> = tools.filter_map(named).collect();
-            let _ = writeln!(story, "{method} {host}{path} tools={tools:?}");
+            let _ = writeln!(story, "{method} {host}{path} tools={}", tools.join(","));
         }
         story
     }

@@ -16,8 +16,8 @@ static QWEN: Drive = Drive {
     model: "dashscope.aliyuncs.com",
     besides: &[],
     refused: &[],
-    resume: &[],
-    told: false,
+    resume: &["--auth-type", "openai", "--continue", "-p", "Go on."],
+    told: true,
     status: "Exit Code: 3",
 };
 

@@ -61,8 +61,17 @@ pub(crate) fn driven(
     };
     record.version = pinned(name).1;
     record.date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let users = if what == "headless" { &mut record.headless } else { &mut record.interactive };
-    users.insert(if user.is_root() { "root" } else { "user" }.to_owned());
+    let user = if user.is_root() { "root" } else { "user" }.to_owned();
+    match what {
+        "headless" => {
+            record.headless.insert(user);
+        }
+        "interactive" => {
+            record.interactive.insert(user);
+        }
+        // It was only started.
+        _ => {}
+    }
     record.reached.extend(reached);
     record.refused.extend(refused);
     let text = serde_json::to_string_pretty(&record).unwrap();

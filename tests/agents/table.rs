@@ -55,8 +55,15 @@ fn made() -> String {
 }
 
 fn agent(text: &mut String, name: &str, record: &Record) {
-    let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/{name}.toml"));
-    let profile: Table = fs::read_to_string(profile).unwrap().parse().unwrap();
+    let profile = profile(name);
+    let parents = strings(profile.get("extends"));
+    let parents = parents.iter().filter(|parent| *parent != "base");
+    // What it says itself, and what the agent says on which it builds.
+    let all: Vec<Table> =
+        parents.map(|parent| self::profile(parent)).chain([profile.clone()]).collect();
+    let said = |of: &dyn Fn(&Table) -> Option<Value>| -> Vec<String> {
+        all.iter().flat_map(|profile| strings(of(profile).as_ref())).collect()
+    };
     let (package, version) = record::pinned(name);
     let mut rows = vec![("tested", format!("`{package}` {version}, {}", or_never(&record.date)))];
     rows.push(("without a terminal", users(&record.headless)));
@@ -66,7 +73,7 @@ fn agent(text: &mut String, name: &str, record: &Record) {
     }
     let mut command = strings(profile.get("agent").and_then(|it| it.get("command")));
     // A script of several lines stands in the profile.
-    command.iter_mut().filter(|word| word.contains('\n')).for_each(|word| *word = "…".to_owned());
+    command.iter_mut().filter(|word| word.contains('\n')).for_each(|word| "…".clone_into(word));
     rows.push(("runs as", code(&[command.join(" ")])));
     for (key, meaning) in [
         ("state", "shared with the host"),
@@ -77,12 +84,12 @@ fn agent(text: &mut String, name: &str, record: &Record) {
         ("state-emptied", "the project's own, emptied but for data"),
         ("state-private", "fresh each time"),
     ] {
-        let paths = strings(profile.get(key));
+        let paths = said(&|profile| profile.get(key).cloned());
         if !paths.is_empty() {
             rows.push((meaning, code(&paths)));
         }
     }
-    let allowed = strings(profile.get("network").and_then(|it| it.get("allow")));
+    let allowed = said(&|profile| profile.get("network").and_then(|it| it.get("allow")).cloned());
     rows.push(("hosts it may reach", code(&allowed)));
     rows.push(("reached in the tests", code(&Vec::from_iter(record.reached.clone()))));
     rows.push(("asked for, and refused", code(&Vec::from_iter(record.refused.clone()))));
@@ -92,6 +99,11 @@ fn agent(text: &mut String, name: &str, record: &Record) {
         let _ = writeln!(text, "| {what} | {value} |");
     }
     text.push('\n');
+}
+
+fn profile(name: &str) -> Table {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/{name}.toml"));
+    fs::read_to_string(file).unwrap().parse().unwrap()
 }
 
 /// The words of a list, or the keys of a table.

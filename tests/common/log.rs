@@ -39,6 +39,12 @@ impl Log {
             .collect()
     }
 
+    /// Whether the session's profile says by which variable the agent marks what it was ordered.
+    pub(crate) fn has_tool_marker(&self) -> bool {
+        let start = |event: &Event| matches!(event, Event::Start(it) if it.tool_marker.is_some());
+        self.events.iter().any(start)
+    }
+
     /// Every connection that was let through.
     pub(crate) fn connects(&self) -> impl Iterator<Item = &Connect> {
         self.events.iter().filter_map(|event| match event {

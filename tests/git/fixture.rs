@@ -101,7 +101,7 @@ impl Repository {
 
     /// Something the user does, which must succeed.
     pub(crate) fn host(&self, script: &str) -> Output {
-        self.shell(self.place.command("sh"), script)
+        Self::shell(self.place.command("sh"), script)
     }
 
     /// Something the agent does, which must succeed.
@@ -118,10 +118,10 @@ impl Repository {
             project.as_os_str(),
             "sh".as_ref(),
         ]);
-        self.shell(bwrap, script)
+        Self::shell(bwrap, script)
     }
 
-    fn shell(&self, run: Run, script: &str) -> Output {
+    fn shell(run: Run, script: &str) -> Output {
         // A shell that is to stop at an error does not stop at `! COMMAND`.
         let prelude =
             "set -e\nno() { if \"$@\" >/dev/null 2>&1; then echo \"$@ succeeds\"; exit 1; fi; }\n";

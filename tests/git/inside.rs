@@ -121,7 +121,7 @@ fn same(prepare: &str, commands: &[&str], what: &str) {
         let outside = one.command("sh").args(["-c", &script]).run().code(0);
         let inside = inside(&other, &script).run().code(0);
         let (inside, outside) = (other.redact(&inside.stdout), one.redact(&outside.stdout));
-        for (inside, outside) in inside.split("\n").zip(outside.split("\n")) {
+        for (inside, outside) in inside.split('\n').zip(outside.split('\n')) {
             assert_eq!(inside, outside, "{what} as {user:?}\n{inside}");
         }
         assert_eq!(inside, outside, "{what} as {user:?}");
@@ -214,7 +214,7 @@ fn a_start_in_a_subdirectory_works_and_commits_carry_the_users_name() {
         let run = inside(&place, "pwd; git add .; git commit -qm x; git log --format='%an %ae'");
         let unset =
             ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"];
-        let run = unset.iter().fold(run, |run, name| run.without_env(name));
+        let run = unset.into_iter().fold(run, Run::without_env);
         let output = run.directory(place.project().join("sub/dir")).run().code(0);
         let expected =
             format!("{}/sub/dir\nLocal work@example.invalid\n", place.project().display());

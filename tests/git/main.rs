@@ -1,11 +1,6 @@
 //! The private git directory: git works inside on a copy, as it does outside on the original; what is
 //! refused; what comes back, and what an agent can make of that. The attacks have a control.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;

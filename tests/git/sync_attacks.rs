@@ -1,6 +1,8 @@
 //! What a private git directory can be made to look like, and what the sync makes of it. Each attack has
 //! a control.
 
+use std::fmt::Write as _;
+
 use claudebox::git::limits::Size;
 use claudebox::git::rules::Why;
 use claudebox::git::sync::Sync;
@@ -19,10 +21,12 @@ fn names_that_mean_something_else_do_not_come() {
         let hex = "a".repeat(40);
         let mut script = "echo x >>f1; git commit -qam x; new=$(git rev-parse HEAD)\n".to_owned();
         for name in names.into_iter().chain([deep.as_str(), hex.as_str()]) {
-            script += &format!(
+            writeln!(
+                script,
                 "echo \"$new refs/heads/{}\" >>.git/packed-refs\n",
                 name.replace('$', "\\$")
-            );
+            )
+            .unwrap();
         }
         script += "git branch good";
         repository.agent(&script);
@@ -40,6 +44,7 @@ fn what_is_no_git_directory_ends_the_sync_and_nothing_else() {
     let attacks = [
         ("HEAD", "ln -s /etc/passwd .git/HEAD"),
         ("index", "ln -s /etc/passwd .git/index"),
+        ("HEAD", "echo ref: refs/other/place >.git/HEAD"),
         ("HEAD", "mkfifo .git/HEAD"),
         ("index", "mkfifo .git/index"),
         ("packed-refs", "mkfifo .git/packed-refs"),
@@ -73,6 +78,24 @@ fn is_no_git_directory(user: User, file: &str, attack: &str) {
     repository.agent(&format!("rm -rf .git/{file}; mv ../saved .git/{file} 2>/dev/null || true"));
     assert!(repository.sync().stdout.contains("branch main "));
     repository.is_the_same();
+}
+
+/// Refs without end: each is a file in the user's repository.
+#[test]
+fn so_many_refs_come_at_once_and_not_more() {
+    let repository = Repository::new(users()[0], "");
+    repository.agent(
+        "new=$(git commit-tree -m new HEAD^{tree}); i=0; while test $i -lt 1100; do i=$((i+1)); \
+         echo \"$new refs/tags/t$i\"; done >>.git/packed-refs; git branch first",
+    );
+    let count = || repository.host("git tag | wc -l").stdout.trim().parse::<usize>().unwrap();
+    let said = repository.sync().stdout;
+    assert!(said.contains("branch first is new") && said.contains(" more; "), "{said}");
+    assert_eq!(count(), 1000);
+    // Control: they do come.
+    repository.sync();
+    assert_eq!(count(), 1101);
+    repository.is_sound();
 }
 
 /// A repository that runs a program for whoever asks for its status, as a submodule: where a commit
@@ -208,9 +231,11 @@ fn objects_that_could_only_deceive_are_refused_and_the_rest_comes() {
         let mut script = String::new();
         for (number, attack) in attacks.iter().enumerate() {
             script += attack;
-            script += &format!(
+            write!(
+                script,
                 "git update-ref refs/heads/evil{number} $(git commit-tree -m e -p HEAD $tree)\n"
-            );
+            )
+            .unwrap();
         }
         repository.agent(&format!("{script}echo x >>f1; git commit -qam good; git branch good"));
         let said = repository.sync().stdout;

@@ -214,3 +214,35 @@ fn where_everything_was_killed_the_next_claudebox_syncs() {
         host(&place, "git fsck --no-dangling");
     }
 }
+
+/// What is agreed on in a linked worktree is that worktree's: its own `HEAD` and index.
+#[test]
+fn a_linked_worktree_gets_back_what_was_done_in_it() {
+    must_have_sandbox();
+    for user in users() {
+        let place =
+            prepared(user, "git worktree add -q -b theirs ../theirs; git checkout -q -b topic");
+        let side = place.root().join("theirs");
+        let state = "git symbolic-ref HEAD; git status --porcelain; git log --format=%s -1";
+        let work = format!(
+            "set -e; echo x >>f1; git commit -qam one; git checkout -q -b new; echo y >>f1; git commit -qam two
+             echo z >>f2; git add f2; git stash push -q; echo w >>e/a; git add e/a; git branch -f topic\n{state}"
+        );
+        let run = ["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &work];
+        let output = place.claudebox(run).directory(&side).run().code(0);
+        assert_eq!(
+            output.stdout,
+            host(&place, &format!("cd ../theirs; {state}")),
+            "{}",
+            output.stderr
+        );
+        // What the main work tree has checked out is held, and it is as it was.
+        assert!(output.stderr.contains("another worktree has it checked out"), "{}", output.stderr);
+        assert_eq!(host(&place, state), "refs/heads/topic\nbase\n");
+        assert_eq!(
+            host(&place, "git log --format=%s -1 theirs; git stash list | wc -l"),
+            "one\n1\n"
+        );
+        host(&place, "git fsck --no-dangling");
+    }
+}

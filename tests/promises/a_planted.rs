@@ -19,7 +19,28 @@ struct State {
     hidden: &'static [&'static str],
 }
 
-const STATES: [State; 3] = [
+const STATES: [State; 7] = [
+    State {
+        profile: "amp",
+        directories: &[".config/amp", ".config/agents", ".local/share/amp", ".cache/amp"],
+        obeyed: &[
+            ".config/amp/settings.json",
+            ".config/amp/plugins/x.ts",
+            ".config/agents/skills/x/SKILL.md",
+        ],
+        hidden: &[".local/share/amp/session.json", ".cache/amp/logs/cli.log"],
+    },
+    State {
+        profile: "claude-code-router",
+        directories: &[".claude-code-router"],
+        obeyed: &[
+            ".claude-code-router/config.json",
+            ".claude-code-router/custom-router.js",
+            ".claude-code-router/plugins/x.js",
+            ".claude-code-router/presets/x/manifest.json",
+        ],
+        hidden: &[".claude-code-router/logs/ccr-x.log", ".claude-code-router/x.js"],
+    },
     State {
         profile: "codex",
         directories: &[".codex"],
@@ -36,6 +57,23 @@ const STATES: [State; 3] = [
             ".codex/app-server-daemon/pid",
             ".codex/sessions/2026/01/01/rollout-x.jsonl",
             ".codex/.env",
+        ],
+    },
+    State {
+        profile: "copilot",
+        directories: &[".copilot", ".cache/copilot"],
+        obeyed: &[
+            ".copilot/settings.json",
+            ".copilot/hooks/x.json",
+            ".copilot/mcp-config.json",
+            ".copilot/installed-plugins/x/plugin.json",
+            ".copilot/skills/x/SKILL.md",
+            ".copilot/copilot-instructions.md",
+        ],
+        hidden: &[
+            ".copilot/session-state/x/events.jsonl",
+            ".copilot/permissions-config.json",
+            ".cache/copilot/pkg/linux-x64/1.0.0/index.js",
         ],
     },
     State {
@@ -58,6 +96,19 @@ const STATES: [State; 3] = [
             ".opencode/agent/x.md",
         ],
         hidden: &[".local/share/opencode/storage/x.json", ".local/share/opencode/mcp-auth.json"],
+    },
+    State {
+        profile: "qwen",
+        directories: &[".qwen"],
+        obeyed: &[
+            ".qwen/settings.json",
+            ".qwen/.env",
+            ".qwen/QWEN.md",
+            ".qwen/commands/x.toml",
+            ".qwen/extensions/x/qwen-extension.json",
+            ".qwen/skills/x/SKILL.md",
+        ],
+        hidden: &[".qwen/projects/x/chats/y.jsonl", ".qwen/mcp-oauth-tokens.json"],
     },
 ];
 

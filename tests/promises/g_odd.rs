@@ -13,23 +13,24 @@ use crate::common::{must_have_sandbox, user::users};
 use crate::outside::tree;
 use crate::script;
 
-/// What is made of what, and claudebox's exit code: 2 where it is no repository to work in.
+/// What is made of what, and claudebox's exit code: 2 where it is no repository to work in, or to make
+/// a private copy of.
 const ODD: [(&str, &str, i32); 18] = [
     (".git", "link", 2),
     (".git", "pointer", 2),
     (".git", "fifo", 2),
     (".git", "socket", 2),
     (".git", "file", 2),
-    (".git/HEAD", "fifo", 0),
-    (".git/HEAD", "link", 0),
-    (".git/config", "fifo", 0),
-    (".git/config", "link", 0),
-    (".git/config", "directory", 0),
+    (".git/HEAD", "fifo", 2),
+    (".git/HEAD", "link", 2),
+    (".git/config", "fifo", 2),
+    (".git/config", "link", 2),
+    (".git/config", "directory", 2),
     (".git/hooks", "fifo", 0),
     (".git/hooks", "link", 0),
     (".git/hooks", "socket", 0),
-    (".git/index", "fifo", 0),
-    (".git/info", "link", 0),
+    (".git/index", "fifo", 2),
+    (".git/info", "link", 2),
     (".envrc", "fifo", 0),
     (".vscode", "link", 0),
     ("a\n/../b/.envrc", "link", 0),
@@ -74,6 +75,11 @@ fn promise_g_an_odd_repository_neither_hangs_nor_leads_away() {
             let before = tree(&victim);
             let output = script(&place, &["--host-files", "report"], ATTACK).run().code(code);
             assert_eq!(output.stdout.contains("the agent ran"), code == 0, "{path:?} {what}");
+            assert_eq!(tree(&victim), before, "{path:?} {what}");
+            // With git as it was, the mounts alone have to hold.
+            let shared = ["--host-files", "report", "--git", "shared"];
+            let code = if path == ".git" { 2 } else { 0 };
+            script(&place, &shared, ATTACK).run().code(code);
             assert_eq!(tree(&victim), before, "{path:?} {what}");
 
             // Control: without the sandbox, a link leads there.

@@ -283,7 +283,9 @@ fn promise_p_no_repository_that_was_planted_runs_anything() {
             place.git(&["commit", "-qm", "a"]);
             let executed = place.root().join("tmp/executed");
             let (plant, directories) = repositories(&executed);
-            script(&place, &["--host-files", mode], &plant).run().code(0);
+            // With a private git directory, what is planted in `.git` would not come back at all.
+            let options = ["--git", "shared", "--host-files", mode];
+            script(&place, &options, &plant).run().code(0);
             for directory in directories {
                 let _ = fs::remove_file(&executed);
                 place.command("git").args(["-C", directory, "status"]).run();

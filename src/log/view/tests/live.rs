@@ -43,7 +43,7 @@ fn what_git_brings_back_is_told_of_between_the_rows() {
     insta::assert_snapshot!(session.rows(), @r"
 git: branch main is at 0123456789 in refs/claudebox/4k7xq2ab/heads/main
 git: 'a b': branch \x1b[2J stays as it is here
-   0  2.0s   /opt/claude --dangerously-skip-permissions
+   0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
 }
 
