@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_claudebox_global_optspecs
-    string join \n no-monitor project= split-direction= no-tmux-config network= allow= host-port= publish= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log host-files= git= v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
+    string join \n no-monitor project= w/worktree= base= split-direction= no-tmux-config network= allow= host-port= publish= bind= ro-bind= env= allow-ssh-agent allow-gpg-agent allow-xdg-runtime no-exec-log host-files= git= v/verbose monitor tmux-config no-allow-ssh-agent no-allow-gpg-agent no-allow-xdg-runtime exec-log no-verbose h/help V/version
 end
 
 function __fish_claudebox_needs_command
@@ -25,6 +25,8 @@ function __fish_claudebox_using_subcommand
 end
 
 complete -c claudebox -n "__fish_claudebox_needs_command" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_needs_command" -s w -l worktree -d 'Work in a linked worktree NAME of its own, on the branch `claudebox/NAME`; made if it is not there' -r
+complete -c claudebox -n "__fish_claudebox_needs_command" -l base -d 'Where the branch of a new worktree begins, instead of HEAD' -r
 complete -c claudebox -n "__fish_claudebox_needs_command" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"
@@ -84,6 +86,8 @@ complete -c claudebox -n "__fish_claudebox_needs_command" -a "__shell" -d 'A she
 complete -c claudebox -n "__fish_claudebox_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s w -l worktree -d 'Work in a linked worktree NAME of its own, on the branch `claudebox/NAME`; made if it is not there' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l base -d 'Where the branch of a new worktree begins, instead of HEAD' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"
@@ -120,6 +124,8 @@ complete -c claudebox -n "__fish_claudebox_using_subcommand run" -l no-verbose
 complete -c claudebox -n "__fish_claudebox_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l profile -d 'The profile, by name or file, for the command after `--`' -r -F
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l project -d 'The project directory, instead of the git root of the current directory' -r -F
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -s w -l worktree -d 'Work in a linked worktree NAME of its own, on the branch `claudebox/NAME`; made if it is not there' -r
+complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l base -d 'Where the branch of a new worktree begins, instead of HEAD' -r
 complete -c claudebox -n "__fish_claudebox_using_subcommand explain" -l split-direction -d 'How the window is split for the log pane' -r -f -a "auto\t'Side by side when the terminal is at least three times as wide as high'
 horizontal\t'Side by side'
 vertical\t'One above the other'"

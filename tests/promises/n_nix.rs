@@ -21,7 +21,7 @@ sandbox = false
 substituters =
 download-attempts = 1"
 nix-daemon </dev/null >"$TMPDIR/daemon" 2>&1 & daemon=$!
-until nix --extra-experimental-features nix-command store ping --store daemon 2>/dev/null
+until nix --extra-experimental-features nix-command store ping --store daemon >/dev/null 2>&1
 do sleep 0.02; done
 eval "$PREPARE"; unset NIX_CONFIG PREPARE
 "$@"; code=$?; kill $daemon; exit $code
