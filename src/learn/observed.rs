@@ -22,6 +22,8 @@ pub(crate) struct Observed {
     pub(crate) missing: BTreeSet<String>,
     /// The network.
     pub(crate) network: Totals,
+    /// Of these it is not known whether they ran: the process was gone too soon.
+    untold: BTreeMap<String, u64>,
     waiting: BTreeMap<ExecId, Waiting>,
 }
 
@@ -48,6 +50,12 @@ impl Observed {
     /// The log is read to its end.
     pub(crate) fn over(&mut self) {
         self.network.over();
+        // What was not found elsewhere was probably not found there either.
+        for (program, times) in std::mem::take(&mut self.untold) {
+            if !self.missing.contains(&program) || self.ran.contains_key(&program) {
+                *self.ran.entry(program).or_default() += times;
+            }
+        }
         let ran = &self.ran;
         // A search along PATH fails in each directory but one.
         self.missing.retain(|program| !ran.contains_key(program));
@@ -71,6 +79,9 @@ impl Observed {
             }
             Outcome::Failed | Outcome::ProbablyFailed | Outcome::Superseded | Outcome::Checked => {}
             _ if is_agent => {}
+            Outcome::Unknown if self.untold.len() < MOST => {
+                *self.untold.entry(program).or_default() += 1;
+            }
             _ if self.ran.len() < MOST || self.ran.contains_key(&program) => {
                 *self.ran.entry(program).or_default() += 1;
             }
@@ -119,12 +130,16 @@ mod tests {
             ran(7, Outcome::Verified, None),
             exec(8, 1, "/usr/bin/asked"),
             ran(8, Outcome::Checked, None),
+            exec(9, 1, "/usr/local/bin/rg"),
+            ran(9, Outcome::Unknown, None),
+            exec(10, 1, "/usr/bin/git"),
+            ran(10, Outcome::Unknown, None),
         ];
         for event in events {
             observed.event(event);
         }
         observed.over();
-        assert_eq!(observed.ran, [("git".to_owned(), 2)].into());
+        assert_eq!(observed.ran, [("git".to_owned(), 3)].into());
         assert_eq!(observed.missing, ["rg".to_owned()].into());
     }
 }
