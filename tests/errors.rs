@@ -49,7 +49,8 @@ fn a_wrong_command_line_says_what_is_wrong() {
         let had = run(&place, &["--bind", &notes, "--ro-bind", "sub", "--", "ls", &notes, "sub"]);
         had.run().code(0).says("mine\n").says("own\n");
         run(&place, &["--ro-bind", "/etc", "--", "true"]).run().code(0);
-        place.claudebox(["codex"]).run().code(2).complains("claudebox run -- codex");
+        place.claudebox(["aider"]).run().code(2).complains("claudebox run -- aider");
+        place.claudebox(["codex"]).run().code(2).complains("claudebox run codex");
         place.claudebox(["claude"]).run().code(2).complains("claudebox run claude");
         place.claudebox(["log", "zzz"]).run().code(2).complains("no session begins with `zzz`");
         let home = place.home();

@@ -110,8 +110,9 @@ impl Gate {
             }
             Stage::Running | Stage::Ending => format!("exec {real}"),
         };
+        // The boxes of git, and questions about options, do not wait.
         let script = format!(
-            "#!/bin/bash\nhere=${{0%/*}}\n[ \"$1\" = --help ] && exec {real} --help\n{wait} \"$@\"\n"
+            "#!/bin/bash\nhere=${{0%/*}}\n[ \"$1\" = --args ] || exec {real} \"$@\"\n{wait} \"$@\"\n"
         );
         let path = gate.directory.join("bwrap");
         fs::write(&path, script).unwrap();

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::common::times;
 use crate::common::user::users;
@@ -32,7 +33,8 @@ fn a_sync_that_is_killed_is_gone_on_with() {
             let delay = Duration::from_millis(step * 8);
             let run = repository.place.claudebox(["sync", ID]).start();
             std::thread::sleep(delay);
-            run.signal(Signal::SIGKILL);
+            // It may have ended before.
+            let _ = kill(Pid::from_raw(run.pid()), Signal::SIGKILL);
             let output = run.wait();
             struck += usize::from(output.code != 0);
             let fsck = repository.host("git fsck --no-dangling --no-progress 2>&1").stdout;
