@@ -21,7 +21,7 @@ use crate::doctor;
 use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
-use crate::git::ending;
+use crate::git::sync::ending;
 use crate::git::worktree;
 use crate::host::{Disk, Host};
 use crate::host_files;

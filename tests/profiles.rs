@@ -62,7 +62,7 @@ mkdir -p ~/.fakeagent/logs ~/.cache/fakeagent
 echo state > ~/.fakeagent/state; echo x > ~/.fakeagent/logs/1; echo x > ~/.cache/fakeagent/x
 echo single > ~/.fakeagentrc; echo 'echo planted' > ~/.bashrc; echo x > \"$HOME/two
 lines\"
-git --version; env no-such-tool-anywhere
+git --version; bash -c 'shopt -s execfail; exec /usr/bin/no-such-tool-anywhere; sleep 0.3'
 curl -s --http0.9 --max-time 20 http://allowed.test:8080/ > reached; curl -s --max-time 20 https://refused.test/
 cat ~/.ssh/id > key; echo $AGENT_API_KEY > variable; exit 3
 ";
@@ -70,7 +70,7 @@ cat ~/.ssh/id > key; echo $AGENT_API_KEY > variable; exit 3
 #[test]
 fn what_a_run_did_becomes_a_profile() {
     common::must_have_sandbox();
-    common::must_have(&["curl", "git"]);
+    common::must_have(&["bash", "curl", "git"]);
     for user in users() {
         let place = Place::new(user);
         let world = World::new();

@@ -9,7 +9,7 @@ use rustix::termios::{QueueSelector, tcflush};
 use super::say;
 use crate::bytes::Bytes;
 use crate::error::{self, Error, Result};
-use crate::git::ending;
+use crate::git::sync::ending;
 use crate::host::Host;
 use crate::host_files::ask::{Dialogue, Person};
 use crate::host_files::settle::{self, Settled};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::leftovers;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _, say};
-use crate::git::ending;
+use crate::git::sync::ending;
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::clock::now;

@@ -1,7 +1,7 @@
 //! The private git directory of a session, and what comes back out of it. Inside, a copy `P` that
 //! claudebox made is mounted in the place of the project's `.git`; whatever is written there is the
 //! agent's word, and is only ever read in a box of its own ([`boxed`]). Commits come back as objects
-//! that git has checked, refs and the index by the three-way rules of [`rules`]. It must never run a
+//! that git has checked, refs and the index by the three-way rules of [`sync::rules`]. It must never run a
 //! git of the host on `P`, nor read a file of it by its path.
 //!
 //! ```text
@@ -12,35 +12,13 @@
 //! .git/refs/claudebox/SESSION/pin/*      what P borrows from the host, so that no gc takes it
 //! ```
 
-pub mod apply;
 pub mod boxed;
-pub mod build;
 pub mod call;
-pub mod checkout;
-pub mod config;
-mod copy;
-pub mod decide;
-pub mod ending;
-pub mod fingerprint;
-pub mod import;
-pub mod inside;
-pub mod journal;
-pub mod layout;
 pub mod limits;
-pub mod linked;
 pub mod names;
 pub mod oid;
 pub mod outside;
-pub mod programs;
-pub mod quarantine;
+pub mod private;
 pub mod record;
-pub mod refuse;
-pub mod report;
-pub mod repository;
-pub mod rules;
-pub mod setting;
-pub mod survey;
 pub mod sync;
-pub mod url;
-pub mod watch;
 pub mod worktree;

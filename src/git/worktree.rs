@@ -11,8 +11,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Call, Limits};
-use super::repository::{One, Repository};
-use super::survey;
+use super::private::repository::{One, Repository};
+use super::private::survey;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
 use crate::host::Host;
@@ -116,7 +116,7 @@ fn check_name(name: &str) -> Result<()> {
 /// A checkout runs filters. Those of the user's own configuration are the user's.
 fn check(one: &One) -> Result<()> {
     if let Some(odd) = one.odd.first() {
-        return Err(super::refuse::instead(Error::usage(format!(
+        return Err(super::private::refuse::instead(Error::usage(format!(
             "git: no worktree is made from {}: {odd}",
             visible_path(&one.directory)
         ))));

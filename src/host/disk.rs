@@ -16,8 +16,8 @@ use rustix::fs::OFlags;
 use super::{Facts, FileFacts, FileKind, Host, search};
 use crate::error::Result;
 use crate::git;
-use crate::git::linked::Linked;
-use crate::git::repository::Repository;
+use crate::git::private::linked::Linked;
+use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
 use crate::visible::visible;
@@ -60,7 +60,7 @@ impl Facts for Disk {
         linked: Option<&Linked>,
         host: &Host,
     ) -> Result<Repository> {
-        git::survey::look(project, linked, host)
+        git::private::survey::look(project, linked, host)
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use super::{Facts, FileFacts, FileKind, Host};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
-use crate::git::linked::Linked;
-use crate::git::repository::Repository;
+use crate::git::private::linked::Linked;
+use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
 use crate::host_files::table::{self, What};
 

@@ -18,8 +18,8 @@ pub use cgroup::Cgroups;
 pub use disk::Disk;
 
 use crate::error::Result;
-use crate::git::linked::Linked;
-use crate::git::repository::Repository;
+use crate::git::private::linked::Linked;
+use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 
 /// The machine and the caller, as found at start.

@@ -13,7 +13,7 @@ use super::private_git;
 use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
-use crate::git::linked;
+use crate::git::private::linked;
 use crate::host::FileKind;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;

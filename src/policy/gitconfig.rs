@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, PathBuf};
 
 use super::draft::Draft;
-use crate::git::setting::quoted;
+use crate::git::private::setting::quoted;
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [

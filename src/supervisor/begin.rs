@@ -73,7 +73,7 @@ pub(super) fn begin(
     prepare(&plan.prepare).map_err(Verdict::not_started)?;
     if let Some(private) = &plan.git {
         let bwrap = plan.bwrap.as_path();
-        git::build::build(private, session.directory, session.id, bwrap)
+        git::private::build::build(private, session.directory, session.id, bwrap)
             .map_err(Verdict::not_started)?;
     }
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;

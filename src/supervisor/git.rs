@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
 use super::events::notice;
-use crate::git::ending;
-use crate::git::fingerprint;
 use crate::git::limits::Size;
 use crate::git::record::Record;
-use crate::git::report::{Item, Told};
 use crate::git::sync::Sync;
-use crate::git::watch::Watch;
+use crate::git::sync::ending;
+use crate::git::sync::fingerprint;
+use crate::git::sync::report::{Item, Told};
+use crate::git::sync::watch::Watch;
 use crate::log::clock::now;
 use crate::log::event::{Event, Git};
 use crate::ready::ready_by;

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use claudebox::git::limits::Size;
-use claudebox::git::rules::Why;
 use claudebox::git::sync::Sync;
+use claudebox::git::sync::rules::Why;
 
 use crate::common::user::{User, users};
 use crate::fixture::{ID, Repository};

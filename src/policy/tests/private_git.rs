@@ -1,8 +1,8 @@
 //! The mounts and the configuration of a private git directory.
 
 use super::super::fixture::{Case, at, bwrap};
-use crate::git::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
-use crate::git::setting::tests::local;
+use crate::git::private::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
+use crate::git::private::setting::tests::local;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
 

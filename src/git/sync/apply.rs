@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::call::{Call, Limits};
 use super::journal::{Journal, Move, Phase, prepared_index};
-use super::names::STASH;
-use super::oid::Oid;
-use super::outside::Repository;
-use super::record::Head;
 use super::report::HEAD;
 use super::rules::Why;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::git::call::{Call, Limits};
+use crate::git::names::STASH;
+use crate::git::oid::Oid;
+use crate::git::outside::Repository;
+use crate::git::record::Head;
 use crate::visible::{visible, visible_path};
 
 /// One sync of one repository.

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checkout::{self, Checkout, Stand, checkout};
 use super::inside::Inside;
 use super::journal::Move;
-use super::names::{self, HEADS, NOTES, STASH, TAGS, Taken};
-use super::oid::Oid;
-use super::outside::Outside;
-use super::record::{Base, Head};
 use super::report::{HEAD, Item};
 use super::rules::{self, Action, Contains, Three, Why};
 use crate::bytes::Bytes;
+use crate::git::names::{self, HEADS, NOTES, STASH, TAGS, Taken};
+use crate::git::oid::Oid;
+use crate::git::outside::Outside;
+use crate::git::record::{Base, Head};
 
 /// All that there is to know.
 #[derive(Clone, Copy)]

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::boxed::{Access, Boxed};
-use super::names::STASH;
-use super::oid::Oid;
-use super::outside::{UNFINISHED, digest};
-use super::record::{Base, Head};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
+use crate::git::boxed::{Access, Boxed};
+use crate::git::names::STASH;
+use crate::git::oid::Oid;
+use crate::git::outside::{UNFINISHED, digest};
+use crate::git::record::{Base, Head};
 
 /// The most refs that are looked at. Where some were left out they would seem to be deleted.
 const MOST_REFS: usize = 200_000;

@@ -7,12 +7,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::call::Call;
 use super::linked::{Linked, lexical};
 use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use super::setting::{LIST, listing};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
+use crate::git::call::Call;
 use crate::host::{Disk, Facts as _, FileKind, Host, search};
 use crate::host_files::index;
 use crate::visible::visible_path;

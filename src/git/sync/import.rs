@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::boxed::Boxed;
-use super::call::Limits;
-use super::limits::Size;
-use super::oid::Oid;
-use super::outside::{Outside, Repository};
 use super::quarantine::Quarantine;
-use super::record::{Head, Record};
 use super::rules::Why;
 use crate::error::{Result, Tried as _};
+use crate::git::boxed::Boxed;
+use crate::git::call::Limits;
+use crate::git::limits::Size;
+use crate::git::oid::Oid;
+use crate::git::outside::{Outside, Repository};
+use crate::git::record::{Head, Record};
 use crate::nofollow;
 use crate::visible::{visible, visible_path};
 

@@ -10,12 +10,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::boxed::{Boxed, GIT_DIR};
-use super::call::{Call, Limits};
-use super::limits::Size;
-use super::oid::Oid;
-use super::record::Record;
 use crate::error::{Error, Result, Tried as _};
+use crate::git::boxed::{Boxed, GIT_DIR};
+use crate::git::call::{Call, Limits};
+use crate::git::limits::Size;
+use crate::git::oid::Oid;
+use crate::git::record::Record;
 use crate::visible::visible_path;
 
 /// Where the refs of the host's repository are, for git to know what is there.

@@ -4,11 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{self, HEADS, NOTES, STASH, TAGS};
-use super::oid::Oid;
-use super::record::Head;
 use super::rules::{Action, Why};
 use crate::bytes::Bytes;
+use crate::git::names::{self, HEADS, NOTES, STASH, TAGS};
+use crate::git::oid::Oid;
+use crate::git::record::Head;
 use crate::visible::visible;
 
 /// The name under which `HEAD` and the index are held.

@@ -15,15 +15,15 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::call::{Call, Limits};
 use super::copy::{Bounds, Failed, copy, make};
 use super::layout::{PRIVATE, is_copied, is_shared, trailer_hook};
-use super::oid::Oid;
-use super::outside::Repository;
-use super::record::{Base, Head, Record, Store, VERSION};
 use super::refuse::instead;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::git::call::{Call, Limits};
+use crate::git::oid::Oid;
+use crate::git::outside::Repository;
+use crate::git::record::{Base, Head, Record, Store, VERSION};
 use crate::nofollow::{self, DIRECTORY};
 use crate::plan::git::{PrivateGit, PrivateRepository};
 use crate::visible::visible_path;
@@ -60,7 +60,9 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
     let submodules = records.split_off(records.len().min(1));
     let Some(record) = records.pop() else { return Ok(()) };
     let record = Record { submodules, ..record };
-    record.write(session).tried(|| format!("write {}", visible_path(&super::record::path(session))))
+    record
+        .write(session)
+        .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))
 }
 
 fn stores(repository: &PrivateRepository) -> Vec<Store> {

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::names::Refused;
-use super::oid::Oid;
+use crate::git::names::Refused;
+use crate::git::oid::Oid;
 
 /// A ref, three ways; `None` where there is none.
 #[derive(Clone, Copy, Debug)]

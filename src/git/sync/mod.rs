@@ -2,26 +2,39 @@
 //! bring the objects, decide, write down what will be done, do it, and agree on a new base. One sync of
 //! a session at a time; submodules before what names their commits.
 
+pub mod apply;
+pub mod checkout;
+pub mod decide;
+pub mod ending;
+pub mod fingerprint;
+pub mod import;
+pub mod inside;
+pub mod journal;
+pub mod quarantine;
+pub mod report;
+pub mod rules;
+pub mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use super::apply::{self, Apply, Failures};
-use super::boxed::Boxed;
-use super::decide::{Decided, Question, backup, decide, kept_as, own};
-use super::import::Import;
-use super::inside::{self, Depth, Inside};
-use super::journal::{Journal, Move, Phase};
-use super::limits::Size;
-use super::names::{self, HEADS, NOTES, TAGS};
-use super::oid::Oid;
-use super::outside::{Outside, Repository};
-use super::record::{Base, Head, Record};
-use super::report::{Item, Told};
-use super::rules::{self, Why};
+use self::apply::{Apply, Failures};
+use self::decide::{Decided, Question, backup, decide, kept_as, own};
+use self::import::Import;
+use self::inside::{Depth, Inside};
+use self::journal::{Journal, Move, Phase};
+use self::report::{Item, Told};
+use self::rules::Why;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::git::boxed::Boxed;
+use crate::git::limits::Size;
+use crate::git::names::{self, HEADS, NOTES, TAGS};
+use crate::git::oid::Oid;
+use crate::git::outside::{Outside, Repository};
+use crate::git::record::{Base, Head, Record};
 use crate::session::{directory, lock};
 use crate::visible::visible_path;
 
@@ -379,7 +392,7 @@ impl Sync<'_> {
         why: Why,
         items: &mut Vec<Item>,
     ) -> Result<Base> {
-        let mut failures: Failures = vec![(super::report::HEAD.into(), why.clone())];
+        let mut failures: Failures = vec![(report::HEAD.into(), why.clone())];
         if let Some(current) = journal.current.take() {
             journal.take_out(&current.name);
             failures.push((current.name, why));
@@ -498,7 +511,7 @@ fn tell_failures(failures: Failures, items: &mut Vec<Item>) {
     for (name, why) in failures {
         items.retain(|item| match item {
             Item::Ref { name: other, .. } => *other != name,
-            Item::Head { .. } | Item::Index => name.0 != super::report::HEAD.as_bytes(),
+            Item::Head { .. } | Item::Index => name.0 != report::HEAD.as_bytes(),
             _ => true,
         });
         items.push(Item::Held { name, why, kept: None });

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::oid::Oid;
-use super::record::{Base, Head};
 use crate::bytes::Bytes;
+use crate::git::oid::Oid;
+use crate::git::record::{Base, Head};
 use crate::json_file;
 
 /// The file's name in a session's directory.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::Size;
-use super::record;
+use super::Sync;
 use super::report::{Line, Told};
 use super::rules::Why;
-use super::sync::Sync;
 use crate::error::{Error, Kind, Result};
+use crate::git::limits::Size;
+use crate::git::record;
 use crate::json_file;
 use crate::session::Session;
 use crate::session::inside::{self, Inside};

@@ -4,9 +4,9 @@
 //! touched.
 #![forbid(unsafe_code)]
 
-use super::oid::Oid;
-use super::record::Head;
 use super::rules::{Action, Why};
+use crate::git::oid::Oid;
+use crate::git::record::Head;
 
 /// What is checked out somewhere.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub struct Stand<'a> {
     pub head: &'a Head,
     /// The commit it leads to; `None` on a branch that has none yet.
     pub commit: Option<&'a Oid>,
-    /// The index, see [`super::record::Base::index`]; `None` where it is not known.
+    /// The index, see [`crate::git::record::Base::index`]; `None` where it is not known.
     pub index: Option<&'a str>,
     /// The index holds what the commit holds: nothing is staged.
     pub clean: bool,

@@ -1,0 +1,16 @@
+//! How a private git directory comes to be, before anything of the agent's runs: the host's repository
+//! is looked at ([`survey`], [`linked`]), refused where it cannot be had privately ([`refuse`]), and what of
+//! it may pass is copied, written anew or borrowed ([`build`]). Nothing here ever looks at a private
+//! directory that an agent has had.
+
+pub mod build;
+pub mod config;
+mod copy;
+pub mod layout;
+pub mod linked;
+pub mod programs;
+pub mod refuse;
+pub mod repository;
+pub mod setting;
+pub mod survey;
+pub mod url;
