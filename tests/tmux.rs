@@ -576,8 +576,10 @@ fn a_tmux_that_is_too_old_or_missing_is_told_of() {
         let programs = place.home().join("programs");
         fs::create_dir(&programs).unwrap();
         place.user().own(&programs);
-        std::os::unix::fs::symlink(common::program("bwrap").unwrap(), programs.join("bwrap"))
-            .unwrap();
+        for name in ["bwrap", "git"] {
+            std::os::unix::fs::symlink(common::program(name).unwrap(), programs.join(name))
+                .unwrap();
+        }
         let keep = KEEP.replace("exec sleep", "/bin/sleep");
         let screen =
             open(&format!("export PATH='{}'; {keep}", programs.display())).wait_for("code=125.");
