@@ -285,8 +285,9 @@ fn a_killed_supervisor_is_125() {
 #[test]
 fn a_session_whose_directory_is_removed_ends_and_says_so() {
     as_everyone(|place| {
-        let terminal = agent(place, "echo here; while :; do /bin/true; done");
-        terminal.wait_for("here");
+        // What the command itself does not say: its line is seen before it runs.
+        let terminal = agent(place, "echo up-$((1 + 1)); while :; do /bin/true; done");
+        terminal.wait_for("up-2");
         // While it is emptied, a file of the log or of the sync may come.
         let directory = session_directory(place);
         wait_until("the directory's end", || fs::remove_dir_all(&directory).is_ok().then_some(()));
