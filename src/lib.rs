@@ -20,6 +20,7 @@ pub mod host;
 pub mod host_files;
 mod json_file;
 mod learn;
+mod lexical;
 pub mod log;
 pub mod network;
 mod nofollow;

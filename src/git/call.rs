@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::ioctl_fionbio;
 
 use crate::error::{Error, Result, Tried as _};
+use crate::ready::ready_by;
 use crate::sys::{pidfd, process};
 use crate::visible::visible;
 
@@ -364,24 +365,17 @@ fn wait(
     asked: [Option<(BorrowedFd<'_>, PollFlags)>; 3],
     end: Instant,
 ) -> Result<[bool; 3], Broken> {
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Broken::Late);
-        }
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        let mut fds: Vec<PollFd<'_>> = asked
-            .iter()
-            .flatten()
-            .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-            .collect();
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(0) | Err(Errno::INTR) => continue,
-            other => other.map_err(io::Error::from)?,
-        };
-        let mut told = fds.iter().map(|fd| !fd.revents().is_empty());
-        return Ok(asked.map(|asked| asked.is_some() && told.next().unwrap_or_default()));
+    // Who always has something to say is late, too.
+    if Instant::now() >= end {
+        return Err(Broken::Late);
     }
+    let mut fds: Vec<PollFd<'_>> =
+        asked.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+    if !ready_by(&mut fds, end)? {
+        return Err(Broken::Late);
+    }
+    let mut told = fds.iter().map(|fd| !fd.revents().is_empty());
+    Ok(asked.map(|asked| asked.is_some() && told.next().unwrap_or_default()))
 }
 
 /// Reads what there is now; `false` when there will be no more.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::path::is_at_or_below;
-use crate::policy::paths::clean;
+use crate::lexical::clean;
 use crate::visible::visible;
 
 /// Paths as they were typed.

@@ -7,9 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use super::draft::{Bind, Draft};
 use super::invocation::BindArgument;
 use super::mount::{Access, Class};
-use super::paths::{clean, place};
+use super::paths::place;
 use super::system::OWN_PROGRAM;
 use crate::error::{Error, Result};
+use crate::lexical::clean;
 use crate::profile::settings::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;
 

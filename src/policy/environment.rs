@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, View};
-use super::paths::{clean, place};
+use super::paths::place;
 use super::upstream;
 use crate::error::{Error, Result};
 use crate::host::{FileKind, Host};
+use crate::lexical::clean;
 use crate::profile::settings::{LayerKind, Origin};
 use crate::visible::visible;
 

@@ -4,10 +4,11 @@
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::note;
 use crate::error::{Error, Result};
+use crate::lexical::clean;
 use crate::profile::settings::{Origin, Settled};
 use crate::visible::{visible, visible_path};
 
@@ -131,22 +132,6 @@ fn base_36(mut number: u32) -> String {
             return digits.into_iter().rev().collect();
         }
     }
-}
-
-/// The path without `.`, and with `..` taken back (by name: for a path that was canonical, or that
-/// is compared only).
-pub fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
 }
 
 /// `FILE:LINE`, or the option.

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::mount::{Node, View};
 use super::nix;
-use super::paths::clean;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
+use crate::lexical::clean;
 use crate::visible::{visible, visible_path};
 
 /// A program and what it needs beyond what is visible already.

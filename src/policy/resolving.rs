@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Class, Mount, Step, View};
-use super::paths::{clean, place};
+use super::paths::place;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
+use crate::lexical::clean;
 use crate::network::name::Name;
 use crate::profile::settings::Origin;
 

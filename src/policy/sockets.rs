@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Step};
-use super::paths::clean;
 use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
+use crate::lexical::clean;
 use crate::plan::Prepare;
 use crate::profile::settings::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;

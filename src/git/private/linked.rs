@@ -6,10 +6,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::bytes::Bytes;
 use crate::host::{Facts, FileKind};
+use crate::lexical::clean;
 
 /// Where the git data of a linked worktree is; both absolute, without a link on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,28 +33,13 @@ pub fn find(root: &Path, target: &Bytes, uid: u32, facts: &dyn Facts) -> Option<
         let file = git_dir.join(name);
         facts.lstat(&file).filter(|found| found.kind == FileKind::File)?;
         let text = facts.read_head(&file, 4096)?;
-        Some(lexical(&git_dir.join(OsStr::from_bytes(text.trim_ascii_end()))))
+        Some(clean(&git_dir.join(OsStr::from_bytes(text.trim_ascii_end()))))
     };
-    let git_dir = lexical(&root.join(target.as_path()));
+    let git_dir = clean(&root.join(target.as_path()));
     let common = leads(&git_dir, "commondir").filter(|common| own(&git_dir) && own(common))?;
     let named = git_dir.parent() == Some(&common.join("worktrees"));
     let back = leads(&git_dir, "gitdir")? == root.join(".git");
     (named && back).then_some(Linked { git_dir, common })
-}
-
-/// The path without `.` and `..`, which the links of a stranger cannot lead elsewhere.
-pub(super) fn lexical(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::CurDir => {}
-            part => clean.push(part),
-        }
-    }
-    clean
 }
 
 #[cfg(test)]

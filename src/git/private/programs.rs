@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::setting::Setting;
 use crate::host::{Facts, FileKind};
+use crate::lexical::clean;
 use crate::visible::{visible, visible_path};
 
 /// What the host's git would run or obey of the work tree.
@@ -161,16 +162,7 @@ impl Look<'_, '_> {
             Ok(rest) => self.place.home.join(rest),
             Err(_) => self.place.base.join(path),
         };
-        let mut whole = PathBuf::new();
-        for part in path.components() {
-            match part {
-                Component::ParentDir => {
-                    whole.pop();
-                }
-                Component::CurDir => {}
-                part => whole.push(part),
-            }
-        }
+        let whole = clean(&path);
         let relative = whole.strip_prefix(self.place.root).ok()?;
         is_tree_path(relative).then(|| relative.to_owned())
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::linked::{Linked, lexical};
+use super::linked::Linked;
 use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use super::setting::{LIST, listing};
 use crate::bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::git::call::Call;
 use crate::host::{Disk, Facts as _, FileKind, Host, search};
 use crate::host_files::index;
+use crate::lexical::clean;
 use crate::visible::visible_path;
 
 /// No repository has more submodules, or alternates.
@@ -241,7 +242,7 @@ fn module(program: &Path, root: &Path, directory: PathBuf) -> Result<Option<Modu
     let one = one(program, directory, None)?;
     let set = one.settings.iter().rfind(|it| it.is_local() && it.is("core", "worktree"));
     let Some(value) = set.and_then(|set| set.value.as_deref()) else { return Ok(None) };
-    let work_tree = lexical(&one.directory.join(OsStr::from_bytes(value)));
+    let work_tree = clean(&one.directory.join(OsStr::from_bytes(value)));
     let Ok(relative) = work_tree.strip_prefix(root) else { return Ok(None) };
     let Ok(path) = one.directory.strip_prefix(root.join(".git")) else { return Ok(None) };
     let points = pointer(&work_tree).is_some_and(|target| target == one.directory);
@@ -256,7 +257,7 @@ fn pointer(work_tree: &Path) -> Option<PathBuf> {
     Disk.lstat(&file).filter(|found| found.kind == FileKind::File)?;
     let text = Disk.read_head(&file, 4096)?;
     let target = text.strip_prefix(b"gitdir: ")?.trim_ascii_end();
-    Some(lexical(&work_tree.join(OsStr::from_bytes(target))))
+    Some(clean(&work_tree.join(OsStr::from_bytes(target))))
 }
 
 fn gitlink(root: &Path, path: &Path) -> Gitlink {
