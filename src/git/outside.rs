@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
+use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
 use super::call::Call;
-use super::names::{OWN, STASH};
+use super::names::{HEADS, OWN, STASH};
 use super::oid::Oid;
 use super::record::{Base, Head, Record};
 use crate::bytes::Bytes;
@@ -54,6 +55,16 @@ pub const UNFINISHED: [(&str, &str); 7] = [
     ("BISECT_LOG", "a bisect"),
 ];
 
+impl Outside {
+    /// The commit that `HEAD` leads to; `None` on a branch without one.
+    pub fn commit(&self) -> Option<&Oid> {
+        match &self.now.head {
+            Head::Branch(name) => self.now.refs.get(name).or_else(|| self.own.get(name)),
+            Head::Detached(oid) => Some(oid),
+        }
+    }
+}
+
 impl<'a> Repository<'a> {
     /// The one that this record is of.
     pub fn of(record: &'a Record) -> Self {
@@ -80,9 +91,15 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// When git cannot read it, or says what is not understood.
     pub fn look(&self) -> Result<Outside> {
-        let mut outside = self.refs()?;
+        let (refs, index) = thread::scope(|scope| {
+            let index = scope.spawn(|| self.index(None));
+            let refs = self.refs();
+            let lost = |_| Err(self.not_understood("read the index"));
+            (refs, index.join().unwrap_or_else(lost))
+        });
+        let mut outside = refs?;
+        outside.now.index = Some(index?);
         outside.now.head = self.head()?;
-        outside.now.index = Some(self.index(None)?);
         if outside.now.refs.contains_key(&Bytes::from(STASH)) {
             outside.now.stashes = self.stashes()?;
         }
@@ -96,6 +113,9 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// As of [`Repository::look`].
     pub fn head(&self) -> Result<Head> {
+        if let Some(head) = self.plain_head() {
+            return Ok(head);
+        }
         let what = "read the HEAD";
         let outcome = self.call(what).args(["symbolic-ref", "-q", "HEAD"]).outcome()?;
         if outcome.status.success() {
@@ -106,14 +126,25 @@ impl<'a> Repository<'a> {
         oid.map(Head::Detached).ok_or_else(|| self.not_understood(what))
     }
 
-    /// The commit that `HEAD` leads to; `None` on a branch without one.
-    ///
-    /// # Errors
-    /// As of [`Repository::look`].
-    pub fn commit(&self) -> Result<Option<Oid>> {
-        let call = self.call("read the HEAD");
-        let said = call.args(["rev-parse", "-q", "--verify", "HEAD^{commit}"]).outcome()?;
-        Ok(Oid::parse(said.output.trim_ascii_end()))
+    /// What `HEAD` says, where its file says it all (gitrepository-layout(5)): no link, no reftable, and
+    /// the branch not symbolic itself.
+    fn plain_head(&self) -> Option<Head> {
+        let file = self.git_dir.join("HEAD");
+        file.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let text = std::fs::read(&file).ok()?;
+        if let Some(oid) = Oid::parse(text.strip_suffix(b"\n")?) {
+            return Some(Head::Detached(oid));
+        }
+        let name = text.strip_prefix(b"ref: ")?.strip_suffix(b"\n")?;
+        let is_plain = |byte: &u8| byte.is_ascii_graphic();
+        let climbs = name.windows(2).any(|pair| pair == b"..");
+        if !name.starts_with(HEADS.as_bytes()) || !name.iter().all(is_plain) || climbs {
+            return None;
+        }
+        let path: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
+        let elsewhere = ["commondir", "reftable"].iter().any(|it| self.git_dir.join(it).exists());
+        let symbolic = std::fs::read(self.git_dir.join(path)).is_ok_and(|it| it.starts_with(b"ref:"));
+        (!elsewhere && !symbolic).then(|| Head::Branch(name.into()))
     }
 
     /// Whether nothing is staged: the index holds what `HEAD` holds.
@@ -152,9 +183,18 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// As of [`Repository::look`].
     pub fn refs(&self) -> Result<Outside> {
+        self.refs_below(&[])
+    }
+
+    /// The refs at these places alone.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn refs_below(&self, places: &[&str]) -> Result<Outside> {
         let what = "read the refs";
         let format = "%(objectname)%00%(refname)%00%(symref)%00%(worktreepath)%00";
-        let said = self.call(what).args(["for-each-ref", &format!("--format={format}")]).run()?;
+        let call = self.call(what).args(["for-each-ref", &format!("--format={format}")]);
+        let said = call.args(places).run()?;
         let mut outside = Outside::default();
         // Of a submodule git says that its git directory is its work tree.
         let own = [self.work_tree, self.git_dir]

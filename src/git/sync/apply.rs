@@ -162,13 +162,21 @@ impl Apply<'_> {
     }
 
     /// Does what is decided, or goes on with it: what is done already is not done again. Answers with
-    /// what could not be done, which is then left as it is, in the journal's `after` too.
+    /// what could not be done, which is then left as it is, in the journal's `after` too. `known`: how
+    /// the refs are, where that was looked at.
     ///
     /// # Errors
     /// When what was done cannot be told from what was not.
-    pub fn carry_out(&self, journal: &mut Journal) -> Result<Failures> {
+    pub fn carry_out(
+        &self,
+        journal: &mut Journal,
+        known: Option<&BTreeMap<Bytes, Oid>>,
+    ) -> Result<Failures> {
         let mut failures = Failures::new();
-        let now = self.repository.refs()?.now.refs;
+        let now = match known {
+            Some(known) => known.clone(),
+            None => self.repository.refs()?.now.refs,
+        };
         let mut together = true;
         if let Some(current) = journal.current.clone() {
             together = self.move_refs(&[&current], &now, &mut failures)?;
@@ -378,6 +386,6 @@ pub fn replay(apply: &Apply<'_>, mut journal: Journal) -> Result<Option<(Journal
         apply.take_back()?;
         return Ok(None);
     }
-    let failures = apply.carry_out(&mut journal)?;
+    let failures = apply.carry_out(&mut journal, None)?;
     Ok(Some((journal, failures)))
 }
