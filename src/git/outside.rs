@@ -143,7 +143,8 @@ impl<'a> Repository<'a> {
         }
         let path: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
         let elsewhere = ["commondir", "reftable"].iter().any(|it| self.git_dir.join(it).exists());
-        let symbolic = std::fs::read(self.git_dir.join(path)).is_ok_and(|it| it.starts_with(b"ref:"));
+        let symbolic =
+            std::fs::read(self.git_dir.join(path)).is_ok_and(|it| it.starts_with(b"ref:"));
         (!elsewhere && !symbolic).then(|| Head::Branch(name.into()))
     }
 

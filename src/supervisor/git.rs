@@ -65,9 +65,9 @@ impl Before {
 
     /// Whether anything may have changed that could come back.
     fn is_touched(&self) -> bool {
-        self.privates.iter().any(|private| {
-            private.state.is_none() || private.state != state(&private.path)
-        })
+        self.privates
+            .iter()
+            .any(|private| private.state.is_none() || private.state != state(&private.path))
     }
 
     /// Begins to import.

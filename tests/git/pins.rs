@@ -72,7 +72,7 @@ fn a_few_files_hold_hundreds_of_refs_against_a_gc_and_go_with_the_session() {
         host(&place, "touch go");
         let output = run.wait().code(0);
         // main, side, own, v1, 300 branches, 300 tags, the stash.
-        assert_eq!(output.stdout, "605\nOn main: mine\n305\n");
+        assert_eq!(output.stdout, "605\nOn main: mine\n304\n");
         assert_eq!(host(&place, &format!("{PINS}; git for-each-ref refs/claudebox")), "");
         host(&place, "git fsck --no-dangling");
     }
@@ -121,7 +121,8 @@ fn what_was_not_touched_is_not_synced() {
         let place = prepared(user, "");
         // What is fresh git would look at once more, and write the index.
         host(&place, "sleep 1.1; git status");
-        let state = "cat .git/HEAD .git/index | sha256sum; git for-each-ref; git status --porcelain";
+        let state =
+            "cat .git/HEAD .git/index | sha256sum; git for-each-ref; git status --porcelain";
         let before = host(&place, state);
         let output = inside(&place, "git log --oneline; git branch").run().code(0);
         assert!(!output.stderr.contains("git:"), "{}", output.stderr);
@@ -140,17 +141,21 @@ fn what_was_not_touched_is_not_synced() {
 fn a_copy_is_of_one_moment_while_the_host_commits() {
     must_have_sandbox();
     let place = prepared(users()[0], "");
-    let script = "i=0; until test -e stop; do i=$((i+1)); echo $i >f1; git commit -qam $i; sleep 0.2; done";
+    let script =
+        "i=0; until test -e stop; do i=$((i+1)); echo $i >f1; git commit -qam $i; sleep 0.2; done";
     let committing = place.command("sh").args(["-c", script]).start();
-    let mut differs = 0;
-    for _ in 0..times(6, 60) {
+    let mut left = times(6, 60);
+    while left > 0 {
         // The work tree goes on, branch and index do not.
         let output = inside(&place, "git diff --cached --stat; git log -1 --format=%s").run();
+        if output.stderr.contains("another git is at work in it (index.lock)") {
+            continue;
+        }
         assert_eq!(output.code, 0, "{}", output.stderr);
-        differs += usize::from(output.stdout.lines().count() != 1);
+        assert_eq!(output.stdout.lines().count(), 1, "{}", output.stdout);
+        left -= 1;
     }
     host(&place, "touch stop");
     committing.wait().code(0);
-    assert_eq!(differs, 0);
     host(&place, "git fsck --no-dangling");
 }

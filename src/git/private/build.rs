@@ -125,7 +125,8 @@ fn fingerprints(repository: &PrivateRepository) -> Result<Vec<Fingerprint>> {
     let directories = [Some(&repository.git_dir), repository.common.as_ref()];
     let most = usize::try_from(Bounds::USUAL.entries).unwrap_or(usize::MAX);
     let one = |directory: &Bytes| {
-        fingerprint::of(directory.as_path(), STATE, most).ok_or_else(|| too_much(directory.as_path()))
+        fingerprint::of(directory.as_path(), STATE, most)
+            .ok_or_else(|| too_much(directory.as_path()))
     };
     directories.into_iter().flatten().map(one).collect()
 }

@@ -96,7 +96,8 @@ fn log(repository: &PrivateRepository, oids: &[&Oid], session: &str) -> std::io:
         let who = "claudebox <claudebox@localhost>";
         let _ = writeln!(lines, "{none} {oid} {who} {time} +0000\tclaudebox: session {session}");
     }
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags =
+        OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: OwnedFd = openat(&at, REST, flags, Mode::from_raw_mode(0o644))?;
     File::from(file).write_all(lines.as_bytes())
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{CHECKED_OUT, Sync};
 use super::apply::{Apply, Failures};
 use super::decide::Decided;
 use super::journal::{Journal, Phase};
 use super::report::{self, Item};
 use super::rules::Why;
+use super::{CHECKED_OUT, Sync};
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 use crate::git::fingerprint::{self, Fingerprint};
@@ -119,8 +119,7 @@ fn is_unchanged(apply: &Apply<'_>, outside: &Outside, stood: Option<Fingerprint>
     {
         return Ok(true);
     }
-    Ok(repository.head()? == outside.now.head
-        && Some(repository.index(None)?) == outside.now.index)
+    Ok(repository.head()? == outside.now.head && Some(repository.index(None)?) == outside.now.index)
 }
 
 /// The branch that `HEAD` leaves.

@@ -63,10 +63,10 @@ const END: &str = "\0\0claudebox\0\0";
 pub fn look(boxed: &Boxed<'_>, private: &Path, depth: Depth) -> Result<Inside> {
     let what = "read the agent's repository";
     let (script, access, index) = match depth {
-        Depth::Branches => (format!("{} || exit 3\n{}", refs("refs/heads"), end()), Access::Read, None),
-        Depth::All => {
-            (all(), Access::Write, index(private, what)?)
+        Depth::Branches => {
+            (format!("{} || exit 3\n{}", refs("refs/heads"), end()), Access::Read, None)
         }
+        Depth::All => (all(), Access::Write, index(private, what)?),
     };
     let outcome = boxed.script(what, &script, access, index)?;
     // The last part is there once everything before it is.

@@ -256,7 +256,6 @@ impl Sync<'_> {
         }
         Ok(Step::Done(items))
     }
-
 }
 
 fn below(root: &Bytes, submodule: &Record) -> Bytes {

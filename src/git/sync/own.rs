@@ -7,7 +7,7 @@ use crate::git::names::{self, HEADS, NOTES, TAGS};
 use crate::git::oid::Oid;
 
 /// The ref that keeps what a branch, a tag or notes had.
-pub fn backup(session: &str, name: &Bytes, had: &Oid) -> Bytes {
+pub(super) fn backup(session: &str, name: &Bytes, had: &Oid) -> Bytes {
     let short = [HEADS, TAGS, "refs/"].iter().find_map(|prefix| names::behind(name, prefix));
     let short = short.unwrap_or(&name.0);
     let begin = format!("{}backup/", own(session));
@@ -15,13 +15,13 @@ pub fn backup(session: &str, name: &Bytes, had: &Oid) -> Bytes {
 }
 
 /// Where the refs of a session are.
-pub fn own(session: &str) -> String {
+pub(super) fn own(session: &str) -> String {
     format!("{}{session}/", names::OWN)
 }
 
 /// Where what a ref of the agent's leads to is kept: by its name, or by the object's where the name of a
 /// branch is not taken.
-pub fn kept_as(session: &str, name: &Bytes, oid: &Oid) -> Option<Bytes> {
+pub(super) fn kept_as(session: &str, name: &Bytes, oid: &Oid) -> Option<Bytes> {
     let is_branch = names::behind(name, HEADS).is_some();
     let odd = || format!("{}odd/{oid}", own(session)).as_str().into();
     imported(session, name).or_else(|| is_branch.then(odd))
