@@ -140,7 +140,7 @@ fn wait(
 
 /// Reads what there is now; `false` when there will be no more.
 fn read(from: &mut impl io::Read, to: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = [0; 16 << 10];
     match from.by_ref().read(&mut buffer) {
         Ok(0) => Ok(false),
         Ok(count) => {

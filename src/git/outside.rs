@@ -113,9 +113,13 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// As of [`Repository::look`].
     pub fn head(&self) -> Result<Head> {
-        if let Some(head) = self.plain_head() {
-            return Ok(head);
+        match self.plain_head() {
+            Some(head) => Ok(head),
+            None => self.asked_head(),
         }
+    }
+
+    fn asked_head(&self) -> Result<Head> {
         let what = "read the HEAD";
         let outcome = self.call(what).args(["symbolic-ref", "-q", "HEAD"]).outcome()?;
         if outcome.status.success() {
@@ -249,4 +253,38 @@ fn is_at(path: &[u8], work_tree: &Path) -> bool {
 /// See [`Base::index`]; of what `git ls-files --stage -z` printed.
 pub fn digest(listed: &[u8]) -> String {
     hexadecimal(&Sha256::digest(listed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read without git is what git says.
+    #[test]
+    fn a_plain_head_is_what_git_says_it_is() {
+        for (plain, script) in [
+            (true, "true"),
+            (true, "git commit -q --allow-empty -m x; git checkout -q -b a/b-c"),
+            (true, "git commit -q --allow-empty -m x; git checkout -q --detach"),
+            (false, "git symbolic-ref refs/heads/main refs/heads/other"),
+            (false, "git commit -q --allow-empty -m x; git worktree add -q ../w; cd ../w"),
+            (false, "git commit -q --allow-empty -m x; git checkout -q -b 'caf\u{e9}'"),
+            (false, "printf 'ref:\trefs/heads/x\n' >.git/HEAD"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let prelude = "set -e; git init -q -b main p; cd p\n\
+                export GIT_AUTHOR_NAME=T GIT_AUTHOR_EMAIL=t@e GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@e";
+            let script = format!("{prelude}\n{script}\ngit rev-parse --absolute-git-dir");
+            let mut sh = std::process::Command::new("sh");
+            let said = sh.args(["-c", &script]).current_dir(&directory).output().unwrap();
+            assert!(said.status.success(), "{script}: {said:?}");
+            let git_dir = String::from_utf8(said.stdout).unwrap();
+            let (program, work_tree) = (Path::new("git"), directory.path());
+            let git_dir = Path::new(git_dir.trim_end());
+            let repository = Repository { program, git_dir, work_tree };
+            let (head, git) = (repository.plain_head(), repository.asked_head().unwrap());
+            assert_eq!(head, plain.then(|| git.clone()), "{script}");
+            assert_eq!(repository.head().unwrap(), git, "{script}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use self::apply::Apply;
 use self::bring::Imported;
@@ -121,9 +122,11 @@ impl Sync<'_> {
         let Some((record, lock)) = self.begin()? else { return Ok(None) };
         let one = |record: &Record, submodule| -> Result<Told> {
             let apply = self.apply(record, &lock);
-            let outside = apply.repository.refs()?;
             let boxed = Boxed::new(record, &self.scratch())?;
-            let inside = inside::look(&boxed, record.private.as_path(), Depth::Branches)?;
+            let (outside, inside) = both(
+                || apply.repository.refs(),
+                || inside::look(&boxed, record.private.as_path(), Depth::Branches),
+            )?;
             let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
             let Imported { items, .. } = self.import(&apply, record, &looked, Vec::new())?;
             Ok(Told { submodule, items })
@@ -210,9 +213,11 @@ impl Sync<'_> {
         let repository = apply.repository;
         let stood = fingerprint::of(repository.git_dir, CHECKED_OUT, CHECKED_OUT.len());
         let stood = stood.filter(|stood| !stood.is_fresh());
-        let outside = repository.look()?;
         let boxed = Boxed::new(&apply_record, &self.scratch())?;
-        let inside = inside::look(&boxed, record.private.as_path(), Depth::All)?;
+        let (outside, inside) = both(
+            || repository.look(),
+            || inside::look(&boxed, apply_record.private.as_path(), Depth::All),
+        )?;
         let extra = bring::extra_tips(&record.base, &inside, &outside);
         let looked = Looked { boxed: &boxed, inside: &inside, outside: &outside };
         let Imported { refused, left_out, .. } = self.import(&apply, record, &looked, extra)?;
@@ -256,6 +261,19 @@ impl Sync<'_> {
         }
         Ok(Step::Done(items))
     }
+}
+
+/// Looks at both sides at the same time.
+fn both(
+    outside: impl FnOnce() -> Result<Outside> + Send,
+    inside: impl FnOnce() -> Result<Inside>,
+) -> Result<(Outside, Inside)> {
+    thread::scope(|scope| {
+        let outside = scope.spawn(outside);
+        let inside = inside();
+        let lost = |_| Err(Error::launcher("git was not waited for"));
+        Ok((outside.join().unwrap_or_else(lost)?, inside?))
+    })
 }
 
 fn below(root: &Bytes, submodule: &Record) -> Bytes {
