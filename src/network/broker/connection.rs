@@ -149,9 +149,9 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
 }
 
-/// A connection that came to an address of the gateway by itself.
-pub(super) async fn direct(state: Rc<State>, inside: TcpStream) {
-    let Ok(at) = inside.local_addr() else { return };
+/// A connection that came to an address of the gateway by itself; to which, where that is known.
+pub(super) async fn direct(state: Rc<State>, inside: TcpStream, at: Option<SocketAddr>) {
+    let Ok(at) = at.map_or_else(|| inside.local_addr(), Ok) else { return };
     let (host, port) = (state.meant(at.ip()), at.port());
     let granted = match state.decide(&host, port) {
         Ok(granted) => granted,

@@ -64,10 +64,10 @@ pub(super) async fn route(
     port: u16,
     granted: &Granted,
 ) -> Result<Route, NoRoute> {
-    let guard = state.outside.guard;
     let name = match host {
         Host::Address(address) => {
-            guard(*address, granted.private).map_err(|never| NoRoute::Guarded(*address, never))?;
+            judge(state, *address, granted.private)
+                .map_err(|never| NoRoute::Guarded(*address, never))?;
             return Ok(Route::Direct(vec![SocketAddr::new(*address, port)]));
         }
         Host::Name(name) => name,
@@ -81,7 +81,7 @@ pub(super) async fn route(
     let mut refused = None;
     let mut addresses = Vec::new();
     for at in found {
-        match guard(at.ip(), granted.private) {
+        match judge(state, at.ip(), granted.private) {
             Ok(()) => addresses.push(at),
             Err(never) => refused = refused.or(Some((at.ip(), never))),
         }
@@ -96,22 +96,37 @@ pub(super) async fn route(
     }
 }
 
+/// Whether an address may be dialled.
+fn judge(state: &State, address: IpAddr, private: bool) -> Result<(), Never> {
+    (state.outside.guard)(address, private)?;
+    let now = Instant::now();
+    if state.others.find(&address, now).is_some() {
+        return Ok(());
+    }
+    if (state.outside.own)(address) {
+        return Err(Never::Own);
+    }
+    state.others.keep(address, (), now);
+    Ok(())
+}
+
 /// Looks a name up as the host does, unless that was done just now.
 pub(super) async fn lookup(
     state: &State,
     name: String,
     port: u16,
 ) -> Result<Vec<SocketAddr>, String> {
-    if let Some(found) = state.lookups.find(&name, port, Instant::now()) {
+    let target = (name, port);
+    if let Some(found) = state.lookups.find(&target, Instant::now()) {
         return Ok(found);
     }
     let look = state.outside.lookup.clone();
-    let asked = name.clone();
+    let asked = target.0.clone();
     let looked = spawn_blocking(move || look(&asked, port));
     match timeout(LOOKUP, looked).await {
         Ok(Ok(Ok(mut found))) => {
             found.truncate(ADDRESSES);
-            state.lookups.keep(name, port, &found, Instant::now());
+            state.lookups.keep(target, found.clone(), Instant::now());
             Ok(found)
         }
         Ok(Ok(Err(err))) => Err(format!("cannot look it up: {err}")),

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use ipnet::{IpNet, Ipv4Net};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
-use super::accept;
+use super::accept::{self, listener};
 use super::connection::Traffic;
 use super::limits::{Limits, PLAIN, Places, SECURED};
-use super::lookups::Lookups;
 use super::outside::Outside;
+use super::recent::Recent;
 use super::relay::Buffers;
 use super::upstream::tls::Tls;
 use super::{Connected, Status};
@@ -51,7 +51,10 @@ pub(super) struct State {
     pub(super) secured: Places,
     pub(super) tls: Tls,
     pub(super) buffers: Buffers,
-    pub(super) lookups: Lookups,
+    /// Where names led to.
+    pub(super) lookups: Recent<(String, u16), Vec<SocketAddr>>,
+    /// Addresses that were another machine's.
+    pub(super) others: Recent<IpAddr, ()>,
     /// What is published, with the ports it got.
     pub(super) published: RefCell<Vec<Publish>>,
     limits: Limits,
@@ -119,7 +122,8 @@ impl State {
             secured: Places::new(limits.connections),
             tls: Tls::default(),
             buffers: Buffers::default(),
-            lookups: Lookups::default(),
+            lookups: Recent::default(),
+            others: Recent::default(),
             published: RefCell::default(),
             limits,
             net: plan.pool,
@@ -229,7 +233,7 @@ impl State {
         }
         let listener = self.sockets.listen(at).and_then(listener).map_err(Unnamed::NoListener)?;
         self.listeners.borrow_mut().insert(at);
-        spawn_local(accept::direct(Rc::clone(self), listener));
+        spawn_local(accept::direct(Rc::clone(self), listener, at));
         Ok(())
     }
 
@@ -374,13 +378,6 @@ fn at_net(net: IpNet, port: u16) -> SocketAddr {
     };
     let one = net.prefix_len() == net.max_prefix_len();
     SocketAddr::new(if one { net.addr() } else { all }, port)
-}
-
-/// A socket that listens, for the runtime.
-pub(super) fn listener(fd: std::os::fd::OwnedFd) -> io::Result<TcpListener> {
-    let listener = StdListener::from(fd);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
 
 fn said(rule: &Rule) -> RuleSaid {
