@@ -6,6 +6,7 @@
 mod common;
 mod fixture;
 mod inside;
+mod pins;
 mod refused;
 mod sync_attacks;
 mod sync_killed;
