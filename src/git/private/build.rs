@@ -12,12 +12,13 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::copy::{Bounds, Failed, copy, make};
-use super::layout::{PRIVATE, is_copied, is_shared, trailer_hook};
+use super::layout::{BORROWED, PRIVATE, alternate, is_copied, is_own, is_shared, trailer_hook};
 use super::refuse::instead;
+use super::tables;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::{Call, Limits};
@@ -57,7 +58,9 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             submodules: Vec::new(),
         });
     }
-    let submodules = records.split_off(records.len().min(1));
+    let mut submodules = records.split_off(records.len().min(1));
+    // What names a commit comes back after that.
+    submodules.reverse();
     let Some(record) = records.pop() else { return Ok(()) };
     let record = Record { submodules, ..record };
     record
@@ -89,6 +92,10 @@ fn one(
         // Where a submodule's goes, its parent's has made room.
         let directory = fresh(private, repository.path.as_path())?;
         fill(plan, repository, &directory, session)?;
+        if repository.common.is_some() && repository.ref_format == "reftable" {
+            let private = within(private, repository.path.as_path());
+            tables::set_right(plan.program.as_path(), repository, &private, &before)?;
+        }
         pin(plan, repository, &before, session)?;
         let after = look(plan, repository)?;
         if after == before {
@@ -121,16 +128,13 @@ fn fill(
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
     let mut bounds = Bounds::USUAL;
-    copy_of(git_dir, to, is_copied, &mut bounds)?;
+    let own = if repository.common.is_some() { is_own } else { is_copied };
+    copy_of(git_dir, to, own, &mut bounds)?;
     if let Some(common) = &repository.common {
         copy_of(common.as_path(), to, is_shared, &mut bounds)?;
     }
     let what = || format!("make the private copy of {shown}");
-    let mut alternates = Vec::new();
-    for (_, inside) in &repository.objects {
-        alternates.extend_from_slice(&inside.0);
-        alternates.push(b'\n');
-    }
+    let alternates = borrow(repository, to).tried(what)?;
     let objects = make(to, c"objects").tried(what)?;
     make(&objects, c"pack").tried(what)?;
     let info = make(&objects, c"info").tried(what)?;
@@ -140,6 +144,22 @@ fn fill(
         trailer(to, session).tried(what)?;
     }
     Ok(())
+}
+
+/// Makes the links to where the stores are mounted; answers with what `info/alternates` is to say.
+fn borrow(repository: &PrivateRepository, to: &OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut alternates = Vec::new();
+    let links = make(to, BORROWED)?;
+    for (number, (_, store)) in repository.objects.iter().enumerate() {
+        let above = store.as_path().parent().unwrap_or(Path::new("/"));
+        symlinkat(above, &links, number.to_string())?;
+        let named = Bytes::from(alternate(repository.inside.as_path(), number));
+        // In the file a name ends with its line.
+        let named = if named.0.contains(&b'\n') { store } else { &named };
+        alternates.extend_from_slice(&named.0);
+        alternates.push(b'\n');
+    }
+    Ok(alternates)
 }
 
 fn copy_of(
