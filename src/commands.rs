@@ -161,7 +161,14 @@ pub(crate) fn sync(session: Option<&str>, host: &Host) -> Result<u8> {
     // Of one that crashed something may still live.
     let running =
         state.lives() || inside::wait(&session.directory, Duration::ZERO) == Inside::Alive;
-    ending::command(&session, running, &mut anstream::stdout())?;
+    let told = ending::command(&session, running, &mut anstream::stdout())?;
+    // The log of one that is over is closed.
+    if state.lives()
+        && told.iter().any(|told| !told.items.is_empty())
+        && let Err(error) = supervisor::synced(&session.runtime, &told)
+    {
+        error::say(format_args!("the log of session {} does not say so: {error}", session.id));
+    }
     Ok(0)
 }
 

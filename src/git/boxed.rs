@@ -164,7 +164,11 @@ impl<'a> Boxed<'a> {
                 put(&["--ro-bind".as_ref(), self.empty.as_ref(), at.as_ref()]);
             }
         }
-        let variables: [(&str, &OsStr); 9] = [
+        // The private directory names them as they are inside, by its own name, which is not here.
+        let stores: Vec<_> = self.record.objects.iter().map(|it| it.inside.0.as_slice()).collect();
+        let stores = stores.join(&b':');
+        let variables: [(&str, &OsStr); 10] = [
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsStr::from_bytes(&stores)),
             ("PATH", "/usr/bin:/bin".as_ref()),
             ("LC_ALL", "C".as_ref()),
             ("GIT", self.record.program.as_os_str()),

@@ -23,6 +23,9 @@ const OUTPUT: usize = 256 << 20;
 /// The lines of it that are shown.
 const LINES: usize = 6;
 
+/// Git on alternates that lead to where a private directory is mounted inside, which nobody needs to know.
+const ELSEWHERE: &[u8] = b"error: unable to normalize alternate object path: ";
+
 /// What is taken over from our environment: where the user's own configuration is, and whose it is.
 const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
 
@@ -272,7 +275,7 @@ fn last_words(bytes: &[u8]) -> String {
     let lines: Vec<String> = bytes
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with(ELSEWHERE))
         .map(visible)
         .collect();
     lines[lines.len().saturating_sub(LINES)..].join("; ")

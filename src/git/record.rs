@@ -45,7 +45,7 @@ pub struct Record {
     /// How host and private directory stood when they last agreed.
     pub base: Base,
     /// The submodules' repositories below `.git/modules`, each like this one, the inner before the
-    /// outer does not matter.
+    /// outer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<Record>,
 }

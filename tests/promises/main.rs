@@ -22,6 +22,7 @@ mod g_git;
 mod g_odd;
 mod g_pins;
 mod g_private;
+mod g_private_keys;
 mod h_home;
 mod h_layers;
 mod hostile;

@@ -148,11 +148,12 @@ pub fn not_private(id: &str) -> Error {
         .hint("only with `git = \"private\"` in its profile is there something to sync")
 }
 
-/// `claudebox sync`: everything, now; `running` says whether something inside lives.
+/// `claudebox sync`: everything, now; `running` says whether something inside lives. Answers with what
+/// came of it, which the user was told.
 ///
 /// # Errors
 /// When it cannot be done.
-pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<()> {
+pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<Vec<Told>> {
     let id = session.id.as_str();
     let sync = Sync { directory: &session.directory, session: id, running, size: Size::default() };
     let told = sync.all()?.ok_or_else(|| not_private(id))?;
@@ -161,7 +162,7 @@ pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<
         let _ = writeln!(out, "nothing new");
     }
     tell(id, &ending, out);
-    Ok(())
+    Ok(ending.told)
 }
 
 fn path(directory: &Path) -> PathBuf {
