@@ -85,7 +85,7 @@ impl<'a> Boxed<'a> {
         ]);
         process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
-        call::run(command, what, b"", limits)
+        call::run(command, what, b"", limits, false)
     }
 
     /// The value of `--upload-pack` with which git fetches from the box; the repository is then

@@ -30,6 +30,26 @@ const WORDS: usize = 16 << 10;
 /// The lines of it that are shown.
 const LINES: usize = 6;
 
+/// Who the user is to git, for a commit; besides the configuration, the environment may say so.
+const IDENTITY: [&str; 5] =
+    ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"];
+
+/// By which gpg(1) and ssh-keygen(1) find the user's keys, and whom to ask for a passphrase.
+const SIGNING: [&str; 12] = [
+    "GNUPGHOME",
+    "GPG_TTY",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "TERM",
+];
+
 /// What is taken over from our environment: where the user's own configuration is, and whose it is.
 const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
 
@@ -78,6 +98,7 @@ pub struct Call {
     input: Vec<u8>,
     limits: Limits,
     lock: Option<OwnedFd>,
+    asks: bool,
 }
 
 /// What a call may take.
@@ -97,6 +118,10 @@ impl Limits {
     /// Enough for a look at refs, the index or a few objects.
     pub const USUAL: Self = Self { time: SHORT, output: OUTPUT, file_size: None, memory: None };
 }
+
+/// What a git may take that compares or writes the files of a work tree, or writes thousands of refs
+/// through to the disk.
+pub const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -128,6 +153,7 @@ impl Call {
             input: Vec::new(),
             limits: Limits::default(),
             lock: None,
+            asks: false,
         }
     }
 
@@ -198,6 +224,26 @@ impl Call {
         Ok(self)
     }
 
+    /// It makes a commit in the user's name.
+    #[must_use]
+    pub fn as_the_user(self) -> Self {
+        self.with_ours(&IDENTITY)
+    }
+
+    /// It signs with the user's key. A program of the user's may ask for a passphrase, also in the
+    /// terminal, which only who is in our process group may read.
+    #[must_use]
+    pub fn signs(mut self) -> Self {
+        self.asks = true;
+        self.with_ours(&SIGNING)
+    }
+
+    fn with_ours(mut self, names: &[&str]) -> Self {
+        let ours = names.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        self.environment.extend(ours);
+        self
+    }
+
     /// Makes the call; answers with what it printed.
     ///
     /// # Errors
@@ -232,7 +278,7 @@ impl Call {
             Some(lock) => process::outlive(&mut command, lock),
             None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
         }
-        run(command, &self.what, &self.input, self.limits)
+        run(command, &self.what, &self.input, self.limits, self.asks)
     }
 }
 
@@ -249,16 +295,21 @@ impl Outcome {
 }
 
 /// Runs a command within its limits, in a process group of its own, which is killed with everything
-/// in it where the command takes too long. Whether it outlives us is the caller's to say.
+/// in it where the command takes too long; or, where it may ask in the terminal, in ours. Whether it
+/// outlives us is the caller's to say.
 pub(super) fn run(
     mut command: Command,
     what: &str,
     input: &[u8],
     limits: Limits,
+    asks: bool,
 ) -> Result<Outcome> {
     let failed = |err: io::Error| Error::launcher(format!("cannot {what}: {err}"));
     let end = Instant::now() + limits.time;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !asks {
+        command.process_group(0);
+    }
     process::limit(&mut command, limits.file_size, limits.memory);
     let program = visible(command.get_program().as_encoded_bytes());
     let mut child = command.spawn().map_err(|err| {
@@ -269,7 +320,9 @@ pub(super) fn run(
         Ok(_) => ends_by(&child, end),
         Err(_) => Ok(false),
     };
-    if !matches!(ended, Ok(true)) {
+    if !matches!(ended, Ok(true)) && asks {
+        let _ = child.kill();
+    } else if !matches!(ended, Ok(true)) {
         let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
     }
     let status = child.wait().map_err(failed)?;
@@ -416,7 +469,7 @@ mod tests {
     fn shell(script: &str, limits: Limits) -> Result<Outcome> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        run(command, "try", b"given", limits)
+        run(command, "try", b"given", limits, false)
     }
 
     #[test]

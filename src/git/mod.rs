@@ -14,6 +14,7 @@
 
 pub mod boxed;
 pub mod call;
+pub mod commit;
 pub mod limits;
 pub mod names;
 pub mod oid;

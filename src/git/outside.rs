@@ -75,6 +75,30 @@ impl<'a> Repository<'a> {
         self.call(what).work_tree(self.work_tree)
     }
 
+    /// A call at its work tree in which nothing runs that its files can name by an attribute
+    /// (gitattributes(5)): no filter, and in the place of a merge driver one that gives up, so that
+    /// what it was for is a conflict.
+    ///
+    /// # Errors
+    /// When git cannot read the configuration.
+    pub fn call_without_programs(&self, what: &str) -> Result<Call> {
+        let names = self
+            .call_at_work("read the configuration")
+            .args(["config", "--null", "--name-only", "--get-regexp"])
+            .arg(r"^(filter\.|merge\..*\.driver$)")
+            .outcome()?;
+        let mut call = self.call_at_work(what);
+        for key in names.output.split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
+            let value = match key {
+                driver if driver.starts_with(b"merge.") => "false",
+                required if required.ends_with(b".required") => "false",
+                _ => "",
+            };
+            call = call.config(Bytes::from(key).as_os_str(), value);
+        }
+        Ok(call.config("merge.renormalize", "false"))
+    }
+
     /// Looks how it stands.
     ///
     /// # Errors

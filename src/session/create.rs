@@ -82,6 +82,22 @@ impl Sessions<'_> {
         }
     }
 
+    /// Keeps sessions out of a project, and of what it holds or is held by, for as long as the file is
+    /// kept; or says which is there.
+    pub fn keep_out(self, project: &Bytes) -> Result<File> {
+        directory::make_private(&self.dirs.state)?;
+        let lock = self.lock_project(project)?;
+        lock::note(&lock, "").tried(|| "note that no session may begin")?;
+        match self.near(project, None) {
+            None => Ok(lock),
+            Some(Found { session, record, .. }) => Err(Error::launcher(format!(
+                "session {} is running in {}",
+                session.id,
+                visible(&record.project)
+            ))),
+        }
+    }
+
     fn make_place(self) -> Result<Session> {
         loop {
             let id = Id::random().tried(|| "get random bytes for a session id")?;
@@ -117,16 +133,22 @@ impl Sessions<'_> {
     /// link in the place of a directory while bwrap mounts there, and bwrap would follow it: that such a
     /// directory is a mount keeps only those from renaming it who are in the same mount namespace.
     fn keep_apart(self, session: &Session, project: &Bytes) -> Result<()> {
+        match self.near(project, Some(session)) {
+            Some(other) => Err(too_near(project, &other)),
+            None => Ok(()),
+        }
+    }
+
+    /// A living session other than this one whose project holds this one, or is held by it.
+    fn near(self, project: &Bytes, this: Option<&Session>) -> Option<Found> {
         let ids = ids_in(&self.dirs.runtime);
-        let others = ids.iter().filter(|id| **id != session.id).filter_map(|id| self.look_at(id));
+        let is_this = |id: &Id| this.is_some_and(|this| this.id == *id);
+        let others = ids.iter().filter(|id| !is_this(id)).filter_map(|id| self.look_at(id));
         let near = |other: &Found| {
             let (ours, theirs) = (project.as_path(), other.record.project.as_path());
             theirs != ours && (theirs.starts_with(ours) || ours.starts_with(theirs))
         };
-        match others.filter(near).find(|other| other.session.is_alive()) {
-            Some(other) => Err(too_near(project, &other)),
-            None => Ok(()),
-        }
+        others.filter(near).find(|other| other.session.is_alive())
     }
 
     fn lock_project(self, project: &Bytes) -> Result<File> {

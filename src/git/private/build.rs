@@ -3,7 +3,7 @@
 //! is pinned on the host, and how everything stood is written down. Whatever fails ends the start. It
 //! must never touch a private directory that an agent has had.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
@@ -21,6 +21,7 @@ use super::refuse::instead;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::{Call, Limits};
+use crate::git::names::{HEADS, behind};
 use crate::git::oid::Oid;
 use crate::git::outside::Repository;
 use crate::git::record::{Base, Head, Record, Store, VERSION};
@@ -53,7 +54,9 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             ref_format: repository.ref_format.clone(),
             program: plan.program.clone(),
             bwrap: bwrap.into(),
+            start: Some(branches(&base)),
             base,
+            signed: BTreeMap::new(),
             submodules: Vec::new(),
         });
     }
@@ -63,6 +66,11 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
     record
         .write(session)
         .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))
+}
+
+fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
+    let branch = |(name, _): &(&Bytes, &Oid)| behind(name, HEADS).is_some();
+    base.refs.iter().filter(branch).map(|(name, oid)| (name.clone(), oid.clone())).collect()
 }
 
 fn stores(repository: &PrivateRepository) -> Vec<Store> {

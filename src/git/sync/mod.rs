@@ -13,6 +13,7 @@ pub mod journal;
 pub mod quarantine;
 pub mod report;
 pub mod rules;
+pub mod sign;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
