@@ -361,7 +361,10 @@ fn say_gone(name: &str, fate: &Fate, dry: bool) {
     }
     if *branch_stays {
         error::say(format_args!("the branch claudebox/{name} stays: it is checked out"));
-    } else if let (Some(tip), false, false) = (tip, lost.is_empty(), dry) {
+    } else if let Some(tip) = tip
+        && lost.iter().any(|hold| matches!(hold, Hold::Unmerged(_)))
+        && !dry
+    {
         error::say(format_args!(
             "`git branch claudebox/{name} {}` brings its commits back, as long as git has them",
             tip.short()

@@ -212,6 +212,8 @@ impl<'m, 'h> Checkout<'m, 'h> {
                     self.untracked_in(path)?
                 }
                 (None, Ok(found)) if found.is_dir() => None,
+                // Staged by the user: git compares that itself.
+                (None, Ok(_)) if self.is_tracked(path)? => None,
                 (None, Ok(_)) => Some(path.to_vec()),
                 (None, Err(_)) => None,
             };
@@ -224,6 +226,13 @@ impl<'m, 'h> Checkout<'m, 'h> {
             }
         }
         Ok(())
+    }
+
+    fn is_tracked(&self, path: &[u8]) -> Result<bool> {
+        let word = [b":(top,literal)", path].concat();
+        let call = self.main.repository().call_at_work("look at the index");
+        let call = call.args(["ls-files", "-z", "--"]).arg(OsStr::from_bytes(&word));
+        Ok(!call.run()?.is_empty())
     }
 
     /// A file in this directory that git does not track.

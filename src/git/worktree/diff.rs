@@ -73,6 +73,11 @@ pub fn diff(main: &Main<'_>, known: &Known, words: &[OsString]) -> Result<Differ
     let code = match outcome.status.code() {
         Some(0) => 0,
         Some(1) => 1,
+        // What git says then is its whole usage.
+        Some(129) => {
+            let words: Vec<String> = options.iter().map(|it| visible(it.as_bytes())).collect();
+            return Err(Error::usage(format!("git diff does not take this: {}", words.join(" "))));
+        }
         _ => {
             let error = outcome.refusal("compare the worktree with its base").to_string();
             return Err(

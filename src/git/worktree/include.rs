@@ -92,17 +92,27 @@ fn ignored(repository: &Repository<'_>, paths: Vec<Bytes>) -> Result<Vec<Bytes>>
     if paths.is_empty() {
         return Ok(paths);
     }
-    let what = "ask which files git ignores";
-    let input =
-        paths.iter().flat_map(|path| [path.0.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
-    let call = repository.call_at_work(what).limits(PATIENT);
+    if let Some(ignored) = ask(repository, &paths)? {
+        return Ok(ignored);
+    }
+    // One of them cannot be asked about: it is behind a link, or in a submodule.
+    let mut ignored = Vec::new();
+    for path in paths {
+        ignored.extend(ask(repository, &[path])?.unwrap_or_default());
+    }
+    Ok(ignored)
+}
+
+/// The same; `None` where git does not answer.
+fn ask(repository: &Repository<'_>, paths: &[Bytes]) -> Result<Option<Vec<Bytes>>> {
+    let of = |path: &Bytes| [path.0.as_slice(), b"\0"].concat();
+    let input: Vec<u8> = paths.iter().flat_map(of).collect();
+    let call = repository.call_at_work("ask which files git ignores").limits(PATIENT);
     let outcome = call.args(["check-ignore", "-z", "--stdin"]).input(input).outcome()?;
     // 1: none of them.
-    if !matches!(outcome.status.code(), Some(0 | 1)) {
-        return Err(outcome.refusal(what));
-    }
-    let said: BTreeSet<&[u8]> = outcome.output.split(|byte| *byte == 0).collect();
-    Ok(paths.into_iter().filter(|path| said.contains(path.0.as_slice())).collect())
+    let answered = matches!(outcome.status.code(), Some(0 | 1));
+    let said = outcome.output.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    Ok(answered.then(|| said.map(Bytes::from).collect()))
 }
 
 /// Copies them into the worktree of this name.
