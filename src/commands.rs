@@ -80,9 +80,11 @@ fn in_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
     if let GitEntry::Pointer { target } = &main.git {
         return Err(project::pointer_refused(&main.root, target));
     }
-    let include = worktree::trusted_include(&main.root, host)?;
-    let made = make::make(&main.root, name, invocation.base.as_deref(), include.as_ref(), host)?;
-    worktree::say_made(&made);
+    let include = worktree::include(&main.root, host)?;
+    let with =
+        |wanted| include.as_ref().filter(|(_, trusted)| *trusted == wanted).map(|(it, _)| it);
+    let made = make::make(&main.root, name, invocation.base.as_deref(), with(true), host)?;
+    worktree::say_made(&made, with(false));
     let git = invocation.git.or(Some(Git::Private));
     Ok(Invocation { project: Some(made.path), git, ..invocation.clone() })
 }

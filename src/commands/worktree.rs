@@ -19,7 +19,7 @@ use crate::git::worktree::land::{How, Wanted, land};
 use crate::git::worktree::list::{Standing, list};
 use crate::git::worktree::make::Worktree;
 use crate::git::worktree::remove::{Fate, gc, remove};
-use crate::git::worktree::{Main, apply, checkout, short};
+use crate::git::worktree::{Main, apply, short};
 use crate::host::{Disk, Host};
 use crate::log::encode;
 use crate::policy::project::{self, GitEntry};
@@ -74,23 +74,21 @@ fn main_of_here(host: &Host) -> Result<PathBuf> {
     }
 }
 
-/// What a new worktree gets a copy of: nothing, as long as the user does not trust what says so.
-pub(super) fn trusted_include(root: &Path, host: &Host) -> Result<Option<Include>> {
-    let Some(include) = Include::read(root)?.filter(|include| !include.is_empty()) else {
-        return Ok(None);
-    };
-    if include.is_trusted(host)? {
-        return Ok(Some(include));
-    }
-    let shown = visible_path(&include.path);
-    error::say(format_args!(
-        "{shown} is not trusted as it stands, so nothing is copied into a new worktree: read it, then run `claudebox trust`"
-    ));
-    Ok(None)
+/// What says which files a new worktree gets a copy of, and whether the user trusts it: if not, none.
+pub(super) fn include(root: &Path, host: &Host) -> Result<Option<(Include, bool)>> {
+    let include = Include::read(root)?.filter(|include| !include.is_empty());
+    include.map(|include| include.is_trusted(host).map(|trusted| (include, trusted))).transpose()
 }
 
-/// Says where the work is, and what was copied there.
-pub(super) fn say_made(made: &Worktree) {
+/// Says where the work is, and what was copied there. `untrusted`: what would have said so, had the user
+/// trusted it.
+pub(super) fn say_made(made: &Worktree, untrusted: Option<&Include>) {
+    if let Some(include) = untrusted.filter(|_| !made.old) {
+        let shown = visible_path(&include.path);
+        error::say(format_args!(
+            "{shown} is not trusted as it stands, so nothing was copied into the worktree: read it, then run `claudebox trust`"
+        ));
+    }
     let (shown, branch) = (visible_path(&made.path), &made.branch);
     let word = if made.old { "goes on" } else { "begins" };
     error::say(format_args!("work {word} in {shown}, on the branch {branch}"));
@@ -168,7 +166,7 @@ fn row(standing: &Standing) -> [String; 6] {
         None => "-".to_owned(),
     };
     if let Some(Hold::NotHere { session: id, .. }) = not_here {
-        session.push_str(&format!(", {id} not all here"));
+        session += &[", ", id, " not all here"].concat();
     }
     let path = if known.there {
         visible_path(&known.path)
@@ -290,7 +288,7 @@ fn merge(main: &Main<'_>, args: &MergeArgs) -> Result<()> {
     let mut out = anstream::stdout();
     let branch = known.branch();
     let _ = writeln!(out, "{into} {old}..{new}: {count} commit{s} of {branch}, {files} file{fs}");
-    say_executed(&done.files);
+    say_executed(&done.executed);
     let back = if done.checked_out {
         format!("git reset --keep {old}")
     } else {
@@ -308,8 +306,8 @@ fn merge(main: &Main<'_>, args: &MergeArgs) -> Result<()> {
 }
 
 /// What came with it that programs of the host execute by themselves.
-fn say_executed(files: &[Bytes]) {
-    for (path, who) in checkout::executed(files).into_iter().take(MOST) {
+fn say_executed(executed: &[(String, &str)]) {
+    for (path, who) in executed.iter().take(MOST) {
         error::say(format_args!("executed without being asked for: {path} ({who})"));
     }
 }
@@ -323,7 +321,7 @@ fn stage(main: &Main<'_>, name: &str) -> Result<()> {
         let _ = writeln!(out, "nothing to stage: all of it is here");
     } else {
         let _ = writeln!(out, "{count} file{s} staged: {}", names(&done.files));
-        say_executed(&done.files);
+        say_executed(&done.executed);
         error::say("`git diff --cached` shows it, `git commit` keeps it");
     }
     say_what_is_missing(&done.repositories, done.incomplete.as_deref());
@@ -342,7 +340,7 @@ fn collect(main: &Main<'_>, force: bool, dry: bool) -> Result<()> {
                 let words: Vec<String> = holds.iter().map(Hold::words).collect();
                 let _ = writeln!(out, "{} stays: {}", known.name, words.join("; "));
             }
-            gone => say_gone(&known.name, gone, dry),
+            gone @ Fate::Gone { .. } => say_gone(&known.name, gone, dry),
         }
     }
     if !force && fates.iter().any(|(_, fate)| matches!(fate, Fate::Stays(_))) {

@@ -98,8 +98,8 @@ impl Author {
 /// When git cannot, or one is no commit.
 pub fn read(repository: &Repository<'_>, commits: &[Oid]) -> Result<Vec<Commit>> {
     let what = "read commits";
-    let input: String = commits.iter().map(|oid| format!("{oid}\n")).collect();
-    let said = repository.call(what).args(["cat-file", "--batch"]).input(input).run()?;
+    let input: Vec<&str> = commits.iter().flat_map(|oid| [oid.as_str(), "\n"]).collect();
+    let said = repository.call(what).args(["cat-file", "--batch"]).input(input.concat()).run()?;
     batch(&said, commits.len())
         .ok_or_else(|| Error::launcher(format!("cannot {what}: git's answer is not understood")))
 }

@@ -74,14 +74,12 @@ pub fn trust(
     if include.is_trusted(host)? {
         return say(out, &format!("{shown} is trusted as it stands.\n"));
     }
-    let patterns: String =
-        include.patterns().map(|line| format!("  {}\n", visible(line))).collect();
-    say(
-        out,
-        &format!(
-            "{shown} copies into each new worktree what git ignores and these match:\n{patterns}"
-        ),
-    )?;
+    let mut text =
+        format!("{shown} copies into each new worktree what git ignores and these match:\n");
+    for line in include.patterns() {
+        text += &["  ", &visible(line), "\n"].concat();
+    }
+    say(out, &text)?;
     if !confirm(out)? {
         return Err(Error::usage(format!("{shown} is not trusted; nothing has changed")));
     }

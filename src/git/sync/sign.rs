@@ -112,19 +112,19 @@ fn sign(
     moved: &[Moved<'_>],
     start: &BTreeMap<Bytes, Oid>,
 ) -> Result<BTreeMap<Oid, Oid>> {
-    let mut input = String::new();
+    let mut input: Vec<&str> = Vec::new();
     for Moved { came, .. } in moved {
-        input.push_str(&format!("{came}\n"));
+        input.extend([came.as_str(), "\n"]);
     }
     // One may be gone by now.
     for old in start.values() {
-        input.push_str(&format!("^{old}\n"));
+        input.extend(["^", old.as_str(), "\n"]);
     }
     let said = repository
         .call("list commits")
         .args(["rev-list", "--topo-order", "--reverse", "--ignore-missing", "--stdin"])
         .args(["--not", "--remotes"])
-        .input(input)
+        .input(input.concat())
         .run()?;
     let oids: Vec<Oid> = said.split(|byte| *byte == b'\n').filter_map(Oid::parse).collect();
     let mut signed: BTreeMap<Oid, Oid> = BTreeMap::new();

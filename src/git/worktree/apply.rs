@@ -4,9 +4,9 @@
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::commit_of;
 use super::land::{Merged, keep_out, merge, tree};
-use super::record::{Landed, Record};
+use super::record::Landed;
 use super::snapshot::{Snapshot, Store};
-use super::{Known, Main};
+use super::{Known, Main, diff};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::visible::{visible, visible_path};
@@ -16,6 +16,8 @@ use crate::visible::{visible, visible_path};
 pub struct Done {
     /// The files that changed, relative to the repository.
     pub files: Vec<Bytes>,
+    /// Those that programs of the host execute by themselves, ready for a terminal, with who does.
+    pub executed: Vec<(String, &'static str)>,
     /// Repositories among the files of the worktree, which were left out.
     pub repositories: Vec<Bytes>,
     /// Why not every file is in it.
@@ -42,11 +44,10 @@ pub fn apply(main: &Main<'_>, known: &Known) -> Result<Done> {
     let changes = checkout::changed(main, &tree(main, &head)?, &merged)?;
     checkout::refuse_submodules(main, &changes)?;
     checkout.write(&head, &merged, &changes)?;
-    if let Some(record) = Record::read(&main.directory, &known.name) {
-        let landed = Landed::Staged { tip: known.commit()?.clone(), tree: snapshot.tree.clone() };
-        record.with(landed).write(&main.directory, &known.name)?;
-    }
+    let landed = Landed::Staged { tip: known.commit()?.clone(), tree: snapshot.tree.clone() };
+    diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
     Ok(Done {
+        executed: checkout::executed(&changes),
         files: changes.into_iter().map(|change| change.path).collect(),
         repositories: snapshot.repositories.clone(),
         incomplete: snapshot.incomplete.clone(),

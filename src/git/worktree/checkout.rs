@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::git::call::PATIENT;
 use crate::git::oid::Oid;
 use crate::git::outside::UNFINISHED;
 use crate::host_files::path::ways;
-use crate::host_files::table;
+use crate::host_files::table::{self, What};
 use crate::visible::{visible, visible_path};
 
 /// What of the user's may stand in the work tree uncommitted.
@@ -41,6 +42,8 @@ pub struct Change {
     pub gone: bool,
     /// It is a submodule now, and was none.
     pub submodule: bool,
+    /// It is a symbolic link now.
+    pub link: bool,
 }
 
 /// What differs.
@@ -69,6 +72,7 @@ fn read(said: &[u8]) -> Option<Vec<Change>> {
             new: status == b"A",
             gone: status == b"D",
             submodule: new == b"160000" && old != b"160000",
+            link: new == b"120000",
         });
     }
     Some(changes)
@@ -82,7 +86,11 @@ fn read(said: &[u8]) -> Option<Vec<Change>> {
 pub fn refuse_submodules(main: &Main<'_>, changes: &[Change]) -> Result<()> {
     let there = |change: &&Change| {
         let git = main.root.join(change.path.as_path()).join(".git");
-        change.submodule && git.symlink_metadata().is_ok()
+        // What cannot be looked at is not said to be harmless.
+        let absent = |err: io::Error| {
+            matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        };
+        change.submodule && !git.symlink_metadata().is_err_and(absent)
     };
     match changes.iter().find(there) {
         None => Ok(()),
@@ -95,12 +103,15 @@ pub fn refuse_submodules(main: &Main<'_>, changes: &[Change]) -> Result<()> {
 }
 
 /// The files among these that programs of the host execute by themselves, with who does.
-pub fn executed(paths: &[Bytes]) -> Vec<(String, &'static str)> {
-    let units: BTreeMap<&[u8], &'static str> = paths
-        .iter()
-        .filter_map(|path| table::unit(&path.0))
-        .map(|(unit, entry)| (unit, entry.who))
-        .collect();
+pub fn executed(changes: &[Change]) -> Vec<(String, &'static str)> {
+    let here = changes.iter().filter(|change| !change.gone);
+    let of = |change: &Change| -> Option<(Vec<u8>, &'static str)> {
+        let path = change.path.0.as_slice();
+        let link = || Some((path, table::find(path, What::Link).filter(|_| change.link)?));
+        let (unit, entry) = table::unit(path).or_else(link)?;
+        Some((unit.to_vec(), entry.who))
+    };
+    let units: BTreeMap<Vec<u8>, &'static str> = here.filter_map(of).collect();
     units.into_iter().map(|(unit, who)| (visible(unit), who)).collect()
 }
 
@@ -319,9 +330,12 @@ mod tests {
 
     #[test]
     fn what_is_executed_is_named_once() {
-        let paths = [".vscode/tasks.json", ".vscode/x", "a/.envrc", "src/main.rs"].map(Bytes::from);
-        let found: Vec<String> = executed(&paths).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(found, [".vscode", "a/.envrc"]);
+        let said = b":000000 100644 0 1 A\0.vscode/tasks.json\0:000000 100644 0 1 A\0.vscode/x\0\
+            :000000 100644 0 1 A\0a/.envrc\0:100644 000000 1 0 D\0.envrc\0\
+            :000000 120000 0 1 A\0b/.claude\0:000000 100644 0 1 A\0src/main.rs\0";
+        let found = executed(&read(said).unwrap());
+        let found: Vec<String> = found.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(found, [".vscode", "a/.envrc", "b/.claude"]);
     }
 
     proptest! {

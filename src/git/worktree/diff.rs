@@ -123,6 +123,17 @@ pub fn base(main: &Main<'_>, known: &Known) -> Result<Oid> {
     })
 }
 
+/// What is written down of a worktree; of one that an older claudebox made, what can be told.
+///
+/// # Errors
+/// As of [`base`].
+pub fn record(main: &Main<'_>, known: &Known) -> Result<Record> {
+    match Record::read(&main.directory, &known.name) {
+        Some(record) => Ok(record),
+        None => Ok(Record::new(base(main, known)?, None)),
+    }
+}
+
 /// Options, and paths. Behind the first `--` stand paths; the command line's reader has taken it away
 /// where it stood first.
 fn split(words: &[OsString]) -> (&[OsString], &[OsString]) {

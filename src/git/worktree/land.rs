@@ -8,9 +8,9 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::{Hold, holds};
-use super::record::{Landed, Record};
+use super::record::Landed;
 use super::snapshot::Snapshot;
-use super::{BRANCH, Known, Main, replay, short};
+use super::{BRANCH, Known, Main, diff, replay, short};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::PATIENT;
@@ -56,6 +56,8 @@ pub struct Done {
     pub commits: usize,
     /// The files that changed, relative to the repository.
     pub files: Vec<Bytes>,
+    /// Those that programs of the host execute by themselves, ready for a terminal, with who does.
+    pub executed: Vec<(String, &'static str)>,
     /// It is checked out in the main work tree, whose files changed with it.
     pub checked_out: bool,
     /// What of the worktree was not merged, or may not be all.
@@ -103,16 +105,15 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
         }
         return Err(error);
     }
-    if let Some(record) = Record::read(&main.directory, &known.name)
-        && wanted.how != How::Merge
-    {
+    if wanted.how != How::Merge {
         let landed = Landed::Commit { tip: tip.clone(), commit: new.clone() };
-        record.with(landed).write(&main.directory, &known.name)?;
+        diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
     }
     let mut left = holds(main, known)?;
     left.retain(|hold| !matches!(hold, Hold::Locked));
+    let executed = checkout::executed(&files);
     let files = files.into_iter().map(|change| change.path).collect();
-    Ok(Done { into, old, new, commits, files, checked_out, left })
+    Ok(Done { into, old, new, commits, files, executed, checked_out, left })
 }
 
 /// Keeps sessions out of a worktree, and refuses where one is in it.

@@ -41,7 +41,7 @@ pub enum Fate {
 pub fn remove(main: &Main<'_>, known: &Known, force: bool) -> Result<Fate> {
     match attempt(main, known, force, false)? {
         Fate::Stays(holds) => Err(held(known, &holds)),
-        gone => Ok(gone),
+        gone @ Fate::Gone { .. } => Ok(gone),
     }
 }
 

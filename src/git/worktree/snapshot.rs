@@ -79,7 +79,7 @@ impl Snapshot {
         taken.copy_index(&git_dir.join("index")).tried(tried)?;
         if store == Store::Apart {
             let objects = taken.directory.join("objects");
-            taken.borrow(main, &objects).tried(tried)?;
+            Self::borrow(main, &objects).tried(tried)?;
             taken.objects = Some(objects);
         }
         let repository =
@@ -108,7 +108,7 @@ impl Snapshot {
         File::options().write(true).open(&copy)?.set_times(FileTimes::new().set_modified(modified))
     }
 
-    fn borrow(&self, main: &Main<'_>, objects: &Path) -> io::Result<()> {
+    fn borrow(main: &Main<'_>, objects: &Path) -> io::Result<()> {
         fs::create_dir_all(objects.join("info"))?;
         let mut line = main.git_dir().join("objects").as_os_str().as_bytes().to_vec();
         if line.contains(&b'\n') {
@@ -169,7 +169,8 @@ impl Snapshot {
         let call = self.with(main.call("compare the files")).limits(PATIENT);
         let call = call.args(["diff-tree", "-r", "-z", "--name-only", "--no-renames"]);
         let said = call.args([since.as_str(), self.tree.as_str()]).run()?;
-        Ok(said.iter().filter(|byte| **byte == 0).count() + self.repositories.len())
+        // The last name ends in NUL, too.
+        Ok(said.split(|byte| *byte == 0).count() - 1 + self.repositories.len())
     }
 }
 
