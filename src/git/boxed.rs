@@ -16,6 +16,7 @@ use super::call::{self, Limits, Outcome};
 use super::record::Record;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::subprocess::Group;
 use crate::sys::{fds, process};
 
 /// Where the private git directory is in the box.
@@ -98,7 +99,7 @@ impl<'a> Boxed<'a> {
         ]);
         process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
-        call::run(command, what, b"", limits)
+        call::run(command, what, b"", limits, Group::Own)
     }
 
     /// The value of `--upload-pack` with which git fetches from the box; the repository is then

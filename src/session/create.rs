@@ -84,6 +84,22 @@ impl Sessions<'_> {
         }
     }
 
+    /// Keeps sessions out of a project, and of what it holds or is held by, for as long as the file is
+    /// kept; or says which is there.
+    pub fn keep_out(self, project: &Bytes) -> Result<File> {
+        directory::make_private(&self.dirs.state)?;
+        let lock = self.lock_project(project)?;
+        lock::note(&lock, "").tried(|| "note that no session may begin")?;
+        match self.near(Ground { project, places: &[] }, None) {
+            None => Ok(lock),
+            Some((_, Found { session, record, .. })) => Err(Error::launcher(format!(
+                "session {} is running in {}",
+                session.id,
+                visible(&record.project)
+            ))),
+        }
+    }
+
     fn make_place(self) -> Result<Session> {
         loop {
             let id = Id::random().tried(|| "get random bytes for a session id")?;
@@ -120,13 +136,19 @@ impl Sessions<'_> {
     /// would follow it: that such a directory is a mount keeps only those from renaming it who are in the
     /// same mount namespace.
     fn keep_apart(self, record: &Record) -> Result<()> {
-        let ids = ids_in(&self.dirs.runtime);
-        let others = ids.iter().filter(|id| **id != record.id).filter_map(|id| self.look_at(id));
-        let mut near = others.filter_map(|other| Some((meeting(record, &other.record)?, other)));
-        match near.find(|(_, other)| other.session.is_alive()) {
+        match self.near(Ground::of(record), Some(&record.id)) {
             Some((meeting, other)) => Err(too_near(meeting, &other)),
             None => Ok(()),
         }
+    }
+
+    /// A living session other than this one that meets this ground.
+    fn near(self, ours: Ground<'_>, this: Option<&Id>) -> Option<(Meeting, Found)> {
+        let ids = ids_in(&self.dirs.runtime);
+        let others = ids.iter().filter(|id| this != Some(*id)).filter_map(|id| self.look_at(id));
+        let mut near =
+            others.filter_map(|other| Some((meeting(ours, Ground::of(&other.record))?, other)));
+        near.find(|(_, other)| other.session.is_alive())
     }
 
     fn lock_project(self, project: &Bytes) -> Result<File> {
@@ -140,6 +162,20 @@ impl Sessions<'_> {
     }
 }
 
+/// What a session may write.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    project: &'a Bytes,
+    /// Besides the project.
+    places: &'a [Bytes],
+}
+
+impl<'a> Ground<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self { project: &record.project, places: &record.places }
+    }
+}
+
 /// Where two sessions meet.
 enum Meeting {
     /// The project of one holds the other's: ours and theirs.
@@ -149,17 +185,17 @@ enum Meeting {
 }
 
 /// Two places that both may write do not matter: what is mounted in them is looked at by its own session.
-fn meeting(ours: &Record, theirs: &Record) -> Option<Meeting> {
+fn meeting(ours: Ground<'_>, theirs: Ground<'_>) -> Option<Meeting> {
     let near = |one: &Bytes, other: &Bytes| {
         let (one, other) = (one.as_path(), other.as_path());
         one.starts_with(other) || other.starts_with(one)
     };
     // Of one project in two sessions, which also wait for each other, its lock tells.
-    if ours.project != theirs.project && near(&ours.project, &theirs.project) {
+    if ours.project != theirs.project && near(ours.project, theirs.project) {
         return Some(Meeting::Projects(ours.project.clone(), theirs.project.clone()));
     }
-    let of_ours = ours.places.iter().map(|place| (place, &theirs.project));
-    let of_theirs = theirs.places.iter().map(|place| (&ours.project, place));
+    let of_ours = ours.places.iter().map(|place| (place, theirs.project));
+    let of_theirs = theirs.places.iter().map(|place| (ours.project, place));
     let mut places = of_ours.chain(of_theirs);
     let (ours, theirs) = places.find(|(one, other)| near(one, other))?;
     Some(Meeting::Place(ours.clone(), theirs.clone()))

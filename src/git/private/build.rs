@@ -3,6 +3,7 @@
 //! is pinned on the host, and how everything stood is written down. Whatever fails ends the start. It
 //! must never touch a private directory that an agent has had.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
@@ -21,6 +22,8 @@ use super::tables;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::fingerprint::{self, Fingerprint, STATE};
+use crate::git::names::{HEADS, behind};
+use crate::git::oid::Oid;
 use crate::git::outside::Repository;
 use crate::git::record::{Base, Record, Store, VERSION};
 use crate::nofollow::{self, DIRECTORY};
@@ -60,7 +63,9 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             ref_format: repository.ref_format.clone(),
             program: plan.program.clone(),
             bwrap: bwrap.into(),
+            start: Some(branches(&base)),
             base,
+            signed: BTreeMap::new(),
             submodules: Vec::new(),
         });
     }
@@ -79,6 +84,11 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
         pin(plan, repository, base, id)?;
     }
     Ok(())
+}
+
+fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
+    let branch = |(name, _): &(&Bytes, &Oid)| behind(name, HEADS).is_some();
+    base.refs.iter().filter(branch).map(|(name, oid)| (name.clone(), oid.clone())).collect()
 }
 
 fn stores(repository: &PrivateRepository) -> Vec<Store> {

@@ -16,6 +16,7 @@ mod own;
 pub mod quarantine;
 pub mod report;
 pub mod rules;
+pub mod sign;
 pub mod watch;
 
 use std::cell::RefCell;
