@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::ioctl_fionbio;
@@ -19,16 +19,29 @@ use crate::sys::pidfd;
 /// How much of what it says on its standard error is kept, bytes: the end, where the reason stands.
 const WORDS: usize = 16 << 10;
 
-/// Runs it in a process group of its own, which is killed with everything in it where it takes longer
-/// than `time`, or prints more than `most` bytes. Whether it outlives us is the caller's to say.
+/// Which process group a program is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// One of its own, which is killed with everything in it.
+    Own,
+    /// Ours, where it may ask in the terminal; it is killed alone.
+    Ours,
+}
+
+/// Runs it; it is killed where it takes longer than `time`, or prints more than `most` bytes. Whether it
+/// outlives us is the caller's to say.
 pub(crate) fn run(
     mut command: Command,
     input: &[u8],
+    group: Group,
     time: Duration,
     most: usize,
 ) -> Result<Output, Broken> {
     let end = Instant::now() + time;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if group == Group::Own {
+        command.process_group(0);
+    }
     let mut child = command.spawn().map_err(Broken::NotStarted)?;
     let said = converse(&mut child, input, most, end);
     let ended = match &said {
@@ -36,7 +49,10 @@ pub(crate) fn run(
         Err(_) => Ok(false),
     };
     if !matches!(ended, Ok(true)) {
-        let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+        let _ = match group {
+            Group::Own => killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL),
+            Group::Ours => kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL),
+        };
     }
     let status = child.wait()?;
     let (stdout, stderr) = said?;
@@ -165,7 +181,7 @@ mod tests {
     fn shell(script: &str, time: Duration, most: usize) -> Result<Output, Broken> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        run(command, b"given", time, most)
+        run(command, b"given", Group::Own, time, most)
     }
 
     #[test]
@@ -194,6 +210,6 @@ mod tests {
     #[test]
     fn what_cannot_be_executed_is_not_started() {
         let command = Command::new("/nonexistent/program");
-        assert!(matches!(run(command, b"", TIME, 1), Err(Broken::NotStarted(_))));
+        assert!(matches!(run(command, b"", Group::Own, TIME, 1), Err(Broken::NotStarted(_))));
     }
 }

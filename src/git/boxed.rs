@@ -16,6 +16,7 @@ use super::call::{self, Limits, Outcome};
 use super::record::Record;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::subprocess::Group;
 use crate::sys::{fds, process};
 
 /// Where the private git directory is in the box.
@@ -98,7 +99,7 @@ impl<'a> Boxed<'a> {
         ]);
         process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
-        call::run(command, what, b"", limits)
+        call::run(command, what, b"", limits, Group::Own)
     }
 
     /// The value of `--upload-pack` with which git fetches from the box; the repository is then
@@ -164,7 +165,11 @@ impl<'a> Boxed<'a> {
                 put(&["--ro-bind".as_ref(), self.empty.as_ref(), at.as_ref()]);
             }
         }
-        let variables: [(&str, &OsStr); 9] = [
+        // The private directory names them as they are inside, by its own name, which is not here.
+        let stores: Vec<_> = self.record.objects.iter().map(|it| it.inside.0.as_slice()).collect();
+        let stores = stores.join(&b':');
+        let variables: [(&str, &OsStr); 10] = [
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsStr::from_bytes(&stores)),
             ("PATH", "/usr/bin:/bin".as_ref()),
             ("LC_ALL", "C".as_ref()),
             ("GIT", self.record.program.as_os_str()),

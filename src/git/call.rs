@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::error::{Error, Result, Tried as _};
-use crate::subprocess::{self, Broken};
+use crate::subprocess::{self, Broken, Group};
 use crate::sys::process;
 use crate::visible::visible;
 
@@ -22,6 +22,29 @@ pub const SHORT: Duration = Duration::from_secs(10);
 const OUTPUT: usize = 256 << 20;
 /// The lines of it that are shown.
 const LINES: usize = 6;
+
+/// Git on alternates that lead to where a private directory is mounted inside, which nobody needs to know.
+const ELSEWHERE: &[u8] = b"error: unable to normalize alternate object path: ";
+
+/// Who the user is to git, for a commit; besides the configuration, the environment may say so.
+const IDENTITY: [&str; 5] =
+    ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"];
+
+/// By which gpg(1) and ssh-keygen(1) find the user's keys, and whom to ask for a passphrase.
+const SIGNING: [&str; 12] = [
+    "GNUPGHOME",
+    "GPG_TTY",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "TERM",
+];
 
 /// What is taken over from our environment: where the user's own configuration is, and whose it is.
 const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
@@ -71,6 +94,7 @@ pub struct Call {
     input: Vec<u8>,
     limits: Limits,
     lock: Option<OwnedFd>,
+    group: Group,
 }
 
 /// What a call may take.
@@ -90,6 +114,10 @@ impl Limits {
     /// Enough for a look at refs, the index or a few objects.
     pub const USUAL: Self = Self { time: SHORT, output: OUTPUT, file_size: None, memory: None };
 }
+
+/// What a git may take that compares or writes the files of a work tree, or writes thousands of refs
+/// through to the disk.
+pub const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -121,6 +149,7 @@ impl Call {
             input: Vec::new(),
             limits: Limits::default(),
             lock: None,
+            group: Group::Own,
         }
     }
 
@@ -191,6 +220,26 @@ impl Call {
         Ok(self)
     }
 
+    /// It makes a commit in the user's name.
+    #[must_use]
+    pub fn as_the_user(self) -> Self {
+        self.with_ours(&IDENTITY)
+    }
+
+    /// It signs with the user's key. A program of the user's may ask for a passphrase, also in the
+    /// terminal, which only who is in our process group may read.
+    #[must_use]
+    pub fn signs(mut self) -> Self {
+        self.group = Group::Ours;
+        self.with_ours(&SIGNING)
+    }
+
+    fn with_ours(mut self, names: &[&str]) -> Self {
+        let ours = names.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        self.environment.extend(ours);
+        self
+    }
+
     /// Makes the call; answers with what it printed.
     ///
     /// # Errors
@@ -225,7 +274,7 @@ impl Call {
             Some(lock) => process::outlive(&mut command, lock),
             None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
         }
-        run(command, &self.what, &self.input, self.limits)
+        run(command, &self.what, &self.input, self.limits, self.group)
     }
 }
 
@@ -247,10 +296,11 @@ pub(super) fn run(
     what: &str,
     input: &[u8],
     limits: Limits,
+    group: Group,
 ) -> Result<Outcome> {
     process::limit(&mut command, limits.file_size, limits.memory);
     let program = visible(command.get_program().as_encoded_bytes());
-    let told = subprocess::run(command, input, limits.time, limits.output);
+    let told = subprocess::run(command, input, group, limits.time, limits.output);
     let told = told.map_err(|broken| {
         Error::launcher(match broken {
             Broken::NotStarted(err) => format!("cannot {what}: cannot execute {program}: {err}"),
@@ -272,7 +322,7 @@ fn last_words(bytes: &[u8]) -> String {
     let lines: Vec<String> = bytes
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with(ELSEWHERE))
         .map(visible)
         .collect();
     lines[lines.len().saturating_sub(LINES)..].join("; ")
@@ -287,7 +337,7 @@ mod tests {
     fn shell(script: &str, limits: Limits) -> Result<Outcome> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        run(command, "try", b"given", limits)
+        run(command, "try", b"given", limits, Group::Own)
     }
 
     #[test]

@@ -86,6 +86,30 @@ impl<'a> Repository<'a> {
         self.call(what).work_tree(self.work_tree)
     }
 
+    /// A call at its work tree in which nothing runs that its files can name by an attribute
+    /// (gitattributes(5)): no filter, and in the place of a merge driver one that gives up, so that
+    /// what it was for is a conflict.
+    ///
+    /// # Errors
+    /// When git cannot read the configuration.
+    pub fn call_without_programs(&self, what: &str) -> Result<Call> {
+        Ok(self.programs()?.off(self.call_at_work(what)))
+    }
+
+    /// What has to be said so, for several calls.
+    ///
+    /// # Errors
+    /// When git cannot read the configuration.
+    pub fn programs(&self) -> Result<Programs> {
+        let names = self
+            .call_at_work("read the configuration")
+            .args(["config", "--null", "--name-only", "--get-regexp"])
+            .arg(r"^(filter\.|merge\..*\.driver$)")
+            .outcome()?;
+        let keys = names.output.split(|byte| *byte == 0).filter(|key| !key.is_empty());
+        Ok(Programs(keys.map(Bytes::from).collect()))
+    }
+
     /// Looks how it stands.
     ///
     /// # Errors
@@ -150,6 +174,16 @@ impl<'a> Repository<'a> {
         let symbolic =
             std::fs::read(self.git_dir.join(path)).is_ok_and(|it| it.starts_with(b"ref:"));
         (!elsewhere && !symbolic).then(|| Head::Branch(name.into()))
+    }
+
+    /// The commit that `HEAD` leads to; `None` on a branch without one.
+    ///
+    /// # Errors
+    /// As of [`Repository::look`].
+    pub fn commit(&self) -> Result<Option<Oid>> {
+        let call = self.call("read the HEAD");
+        let said = call.args(["rev-parse", "-q", "--verify", "HEAD^{commit}"]).outcome()?;
+        Ok(Oid::parse(said.output.trim_ascii_end()))
     }
 
     /// Whether nothing is staged: the index holds what `HEAD` holds.
@@ -253,6 +287,25 @@ fn is_at(path: &[u8], work_tree: &Path) -> bool {
 /// See [`Base::index`]; of what `git ls-files --stage -z` printed.
 pub fn digest(listed: &[u8]) -> String {
     hexadecimal(&Sha256::digest(listed))
+}
+
+/// The keys of a configuration by which attributes name programs.
+#[derive(Debug)]
+pub struct Programs(Vec<Bytes>);
+
+impl Programs {
+    /// A call in which none of them runs.
+    pub fn off(&self, call: Call) -> Call {
+        let off = |call: Call, key: &Bytes| {
+            let value = match key.0.as_slice() {
+                driver if driver.starts_with(b"merge.") => "false",
+                required if required.ends_with(b".required") => "false",
+                _ => "",
+            };
+            call.config(key.as_os_str(), value)
+        };
+        self.0.iter().fold(call.config("merge.renormalize", "false"), off)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
+use super::control::Answer;
 use super::events::notice;
 use crate::git::fingerprint::{self, Fingerprint};
 use crate::git::limits::Size;
@@ -24,6 +25,7 @@ use crate::git::sync::watch::Watch;
 use crate::log::clock::now;
 use crate::log::event::{Event, Git};
 use crate::ready::ready_by;
+use crate::sys::fds;
 
 /// How long a session lasts before anything is watched, as for host-executable files.
 const SHORT: Duration = Duration::from_millis(200);
@@ -214,6 +216,28 @@ pub(super) fn end(before: &Before) -> Vec<Event> {
     all
 }
 
+/// A sync that the user asked for while the session runs, as the one who did it tells: what the log says
+/// of it.
+pub(super) fn synced(session: &str, fds: Vec<OwnedFd>) -> (Answer, Vec<Event>) {
+    let file = fds.into_iter().next().ok_or_else(|| io::Error::other("nothing came with it"));
+    let told =
+        file.and_then(fds::read_sealed).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    let told: Vec<Told> = match told {
+        Ok(told) => told,
+        Err(err) => {
+            let message = format!("cannot read what was synced: {err}");
+            return (Answer::Refused { message, hints: Vec::new() }, Vec::new());
+        }
+    };
+    let mut events = events(session, &told);
+    for event in &mut events {
+        if let Event::Git(git) = event {
+            git.asked = true;
+        }
+    }
+    (Answer::Noted, events)
+}
+
 fn events(session: &str, told: &[Told]) -> Vec<Event> {
     let of = |told: &Told| -> Vec<Event> {
         let one = |item: &Item| event(session, told, item);
@@ -242,5 +266,6 @@ fn event(session: &str, told: &Told, item: &Item) -> Event {
     };
     let text = item.line(session).text;
     let submodule = told.submodule.clone();
-    Event::Git(Git { t: now(), what: what.to_owned(), name, submodule, to, kept, text })
+    let what = what.to_owned();
+    Event::Git(Git { t: now(), what, name, submodule, to, kept, text, asked: false })
 }

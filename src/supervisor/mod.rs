@@ -42,7 +42,7 @@ use crate::plan::{ExecLog, PLAN_VERSION, Plan};
 use crate::session::inside;
 use crate::sys::fds;
 
-pub use self::client::{allow, network, shell};
+pub use self::client::{allow, network, shell, synced};
 pub use self::control::Allowed;
 
 /// Whose terminal the agent runs in.
@@ -137,6 +137,7 @@ fn observed(
     let mirror = pairs.map(Pairs::keep).transpose()?;
     let running = Running {
         plan,
+        session: session.id,
         sandbox,
         init,
         execs: &execs,

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::ready::ready_by;
-use crate::subprocess::{self, Broken};
+use crate::subprocess::{self, Broken, Group};
 
 /// The most that tmux may say, bytes.
 const MOST: usize = 64 << 20;
@@ -18,7 +18,7 @@ const MOST: usize = 64 << 20;
 /// Runs a program to its end and collects what it says; one that takes longer is killed and is an
 /// error of kind [`io::ErrorKind::TimedOut`].
 pub fn output(command: Command, limit: Duration) -> io::Result<Output> {
-    subprocess::run(command, b"", limit, MOST).map_err(|broken| match broken {
+    subprocess::run(command, b"", Group::Own, limit, MOST).map_err(|broken| match broken {
         Broken::Late => io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {limit:?}")),
         Broken::TooMuch => io::Error::other(format!("it says more than {} MiB", MOST >> 20)),
         Broken::NotStarted(err) | Broken::Io(err) => err,

@@ -3,6 +3,7 @@
 //! is pinned on the host, and how everything stood is written down. Whatever fails ends the start. It
 //! must never touch a private directory that an agent has had.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
@@ -10,16 +11,19 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::copy::{Bounds, Failed, copy, make};
-use super::layout::{PRIVATE, is_copied, is_shared, trailer_hook};
+use super::layout::{BORROWED, PRIVATE, alternate, is_copied, is_own, is_shared, trailer_hook};
 use super::pins::pin;
 use super::refuse::instead;
+use super::tables;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::fingerprint::{self, Fingerprint, STATE};
+use crate::git::names::{HEADS, behind};
+use crate::git::oid::Oid;
 use crate::git::outside::Repository;
 use crate::git::record::{Base, Record, Store, VERSION};
 use crate::nofollow::{self, DIRECTORY};
@@ -59,22 +63,32 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             ref_format: repository.ref_format.clone(),
             program: plan.program.clone(),
             bwrap: bwrap.into(),
+            start: Some(branches(&base)),
             base,
+            signed: BTreeMap::new(),
             submodules: Vec::new(),
         });
     }
-    let submodules = records.split_off(records.len().min(1));
+    let mut submodules = records.split_off(records.len().min(1));
+    // What names a commit comes back after that.
+    submodules.reverse();
     let Some(record) = records.pop() else { return Ok(()) };
     let record = Record { submodules, ..record };
     record
         .write(session)
         .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))?;
     // What the record tells of is taken away with the session, by whoever ends it.
-    let bases = [&record].into_iter().chain(&record.submodules).map(|record| &record.base);
+    let in_order = [&record].into_iter().chain(record.submodules.iter().rev());
+    let bases = in_order.map(|record| &record.base);
     for (repository, base) in plan.repositories.iter().zip(bases) {
         pin(plan, repository, base, id)?;
     }
     Ok(())
+}
+
+fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
+    let branch = |(name, _): &(&Bytes, &Oid)| behind(name, HEADS).is_some();
+    base.refs.iter().filter(branch).map(|(name, oid)| (name.clone(), oid.clone())).collect()
 }
 
 fn stores(repository: &PrivateRepository) -> Vec<Store> {
@@ -112,7 +126,12 @@ fn one(
         });
         let after = fingerprints(repository)?;
         if after == before {
-            return looked;
+            let base = looked?;
+            if repository.common.is_some() && repository.ref_format == "reftable" {
+                let private = within(private, repository.path.as_path());
+                tables::set_right(plan.program.as_path(), repository, &private, &base)?;
+            }
+            return Ok(base);
         }
         before = after;
     }
@@ -167,16 +186,13 @@ fn fill(
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
     let mut bounds = Bounds::USUAL;
-    copy_of(git_dir, to, is_copied, &mut bounds)?;
+    let own = if repository.common.is_some() { is_own } else { is_copied };
+    copy_of(git_dir, to, own, &mut bounds)?;
     if let Some(common) = &repository.common {
         copy_of(common.as_path(), to, is_shared, &mut bounds)?;
     }
     let what = || format!("make the private copy of {shown}");
-    let mut alternates = Vec::new();
-    for (_, inside) in &repository.objects {
-        alternates.extend_from_slice(&inside.0);
-        alternates.push(b'\n');
-    }
+    let alternates = borrow(repository, to).tried(what)?;
     let objects = make(to, c"objects").tried(what)?;
     make(&objects, c"pack").tried(what)?;
     let info = make(&objects, c"info").tried(what)?;
@@ -186,6 +202,22 @@ fn fill(
         trailer(to, session).tried(what)?;
     }
     Ok(())
+}
+
+/// Makes the links to where the stores are mounted; answers with what `info/alternates` is to say.
+fn borrow(repository: &PrivateRepository, to: &OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut alternates = Vec::new();
+    let links = make(to, BORROWED)?;
+    for (number, (_, store)) in repository.objects.iter().enumerate() {
+        let above = store.as_path().parent().unwrap_or(Path::new("/"));
+        symlinkat(above, &links, number.to_string())?;
+        let named = Bytes::from(alternate(repository.inside.as_path(), number));
+        // In the file a name ends with its line.
+        let named = if named.0.contains(&b'\n') { store } else { &named };
+        alternates.extend_from_slice(&named.0);
+        alternates.push(b'\n');
+    }
+    Ok(alternates)
 }
 
 fn copy_of(

@@ -14,4 +14,5 @@ pub mod refuse;
 pub mod repository;
 pub mod setting;
 pub mod survey;
+mod tables;
 pub mod url;

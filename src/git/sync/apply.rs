@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -17,7 +16,7 @@ use super::report::HEAD;
 use super::rules::Why;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::git::call::{Call, Limits};
+use crate::git::call::{Call, PATIENT};
 use crate::git::names::STASH;
 use crate::git::oid::Oid;
 use crate::git::outside::Repository;
@@ -36,10 +35,6 @@ pub struct Apply<'a> {
     /// The lock of the session's syncs.
     pub lock: BorrowedFd<'a>,
 }
-
-/// What a git may take that compares the files of a work tree, or writes thousands of refs through to
-/// the disk.
-const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 /// What was not done, and why.
 pub type Failures = Vec<(Bytes, Why)>;
@@ -60,11 +55,10 @@ impl Apply<'_> {
             }
         }
         // git reads what it finds, and a copy of an index may be shared by all.
-        let filters = self.filters()?;
+        let programs = self.repository.programs()?;
         let call = |what| {
-            let call = self.repository.call_at_work(what).limits(PATIENT);
-            let call = call.env("GIT_INDEX_FILE", &path);
-            filters.iter().fold(call, |call, (key, value)| call.config(key.as_os_str(), value))
+            let call = programs.off(self.repository.call_at_work(what));
+            call.limits(PATIENT).env("GIT_INDEX_FILE", &path)
         };
         call("make the new index").args(["read-tree", "--reset", "-i", of.as_str()]).run()?;
         // It says no where a file differs from the index, which is what it is for.
@@ -72,18 +66,6 @@ impl Apply<'_> {
             .args(["update-index", "-q", "--refresh"])
             .outcome()?;
         Ok(())
-    }
-
-    /// Values with which no filter of a configuration runs (gitattributes(5)).
-    fn filters(&self) -> Result<Vec<(Bytes, &'static str)>> {
-        let names = self
-            .repository
-            .call_at_work("read the configuration")
-            .args(["config", "--null", "--name-only", "--get-regexp", r"^filter\."])
-            .outcome()?;
-        let keys = names.output.split(|byte| *byte == 0).filter(|key| !key.is_empty());
-        let value = |key: &[u8]| if key.ends_with(b".required") { "false" } else { "" };
-        Ok(keys.map(|key| (Bytes::from(key), value(key))).collect())
     }
 
     fn prepared(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Sync;
-use super::report::{Line, Told};
+use super::report::{Item, Line, Told};
 use super::rules::Why;
 use crate::error::{Error, Kind, Result};
 use crate::git::limits::Size;
@@ -66,6 +66,25 @@ pub fn see_to(session: &Session) -> Option<Ending> {
         Inside::Alive => None,
         Inside::Never | Inside::Dead => end(&session.directory, session.id.as_str(), true),
     }
+}
+
+/// Why not all that a session did has come, if so: of one that is over, with a private git directory.
+pub fn open(session: &Session) -> Option<String> {
+    if !record::path(&session.directory).exists() {
+        return None;
+    }
+    let Some(ending) = json_file::read::<Ending>(&path(&session.directory)) else {
+        return Some("nobody has seen to it yet".to_owned());
+    };
+    if let Some((message, _)) = ending.failed {
+        return Some(message);
+    }
+    // What is in a ref of claudebox's own has come, and what was deleted has nothing to come.
+    let nothing = |why: &Why| matches!(why, Why::DeletedInside | Why::CheckedOut | Why::Tag);
+    let is_open =
+        |item: &&Item| matches!(item, Item::Held { kept: None, why, .. } if !nothing(why));
+    let held = ending.told.iter().flat_map(|told| &told.items).find(is_open)?;
+    Some(held.line(session.id.as_str()).text)
 }
 
 /// Once more where what held something may have been set aside: a repository that the agent put into
@@ -148,20 +167,25 @@ pub fn not_private(id: &str) -> Error {
         .hint("only with `git = \"private\"` in its profile is there something to sync")
 }
 
-/// `claudebox sync`: everything, now; `running` says whether something inside lives.
+/// `claudebox sync`: everything, now; `running` says whether something inside lives. Answers with what
+/// came of it, which the user was told.
 ///
 /// # Errors
 /// When it cannot be done.
-pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<()> {
+pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<Vec<Told>> {
     let id = session.id.as_str();
     let sync = Sync { directory: &session.directory, session: id, running, size: Size::default() };
     let told = sync.all()?.ok_or_else(|| not_private(id))?;
     let ending = Ending { told, failed: None };
+    if !running {
+        // It may clear what was held before.
+        let _ = json_file::write(&path(&session.directory), &ending);
+    }
     if ending.told.iter().all(|told| told.items.is_empty()) {
         let _ = writeln!(out, "nothing new");
     }
     tell(id, &ending, out);
-    Ok(())
+    Ok(ending.told)
 }
 
 fn path(directory: &Path) -> PathBuf {

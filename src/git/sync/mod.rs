@@ -11,10 +11,12 @@ pub mod ending;
 pub mod import;
 pub mod inside;
 pub mod journal;
+mod lfs;
 mod own;
 pub mod quarantine;
 pub mod report;
 pub mod rules;
+pub mod sign;
 pub mod watch;
 
 use std::cell::RefCell;
@@ -192,8 +194,11 @@ impl Sync<'_> {
         lock: &File,
         agree: &mut dyn FnMut(Base) -> Result<()>,
     ) -> Result<Vec<Item>> {
+        // Before the commits that name them.
+        let lfs = lfs::bring(record, self.session);
         for _ in 0..PATIENCE {
-            if let Step::Done(items) = self.attempt(record, lock, agree)? {
+            if let Step::Done(mut items) = self.attempt(record, lock, agree)? {
+                items.extend(lfs);
                 return Ok(items);
             }
         }

@@ -297,7 +297,7 @@ impl Drop for Quarantine<'_> {
 }
 
 /// The repository of a linked worktree, or the repository itself (gitrepository-layout(5), `commondir`).
-fn common(git_dir: &Path) -> PathBuf {
+pub(super) fn common(git_dir: &Path) -> PathBuf {
     let said = fs::read(git_dir.join("commondir")).unwrap_or_default();
     let way: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(said.trim_ascii_end());
     git_dir.join(way)
