@@ -143,6 +143,33 @@ fn a_merge_driver_in_the_tree_is_a_conflict() {
     }
 }
 
+/// A commit that brings a submodule, and a repository of another agent's where it belongs.
+#[test]
+fn a_submodule_is_not_merged_onto_a_repository_that_stands_there() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        let ran = all.place.root().join("ran");
+        all.agent("w", "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm sub");
+        all.host(&format!(
+            "git init -q sub; git -C sub -c user.name=a -c user.email=a commit -q --allow-empty -m a
+             git -C sub config core.fsmonitor 'echo >{}; false'; echo sub/ >>.git/info/exclude",
+            ran.display()
+        ));
+        for words in ["merge w", "merge w --squash --into other", "apply w"] {
+            let refused = all.worktree(words).code(2);
+            assert!(refused.stderr.contains("sub would be a new submodule"), "{}", refused.stderr);
+        }
+        assert!(!ran.exists());
+        // The control.
+        all.host("git merge -q claudebox/w; git status >/dev/null");
+        assert!(ran.exists());
+        all.host("git reset -q --hard HEAD~; rm -rf sub");
+        all.worktree("merge w").code(0);
+        assert_eq!(all.host("git ls-files sub; git status --porcelain"), "sub\n");
+    }
+}
+
 /// Names of files and branches, and what is in a file, reach a terminal as text.
 #[test]
 fn no_escape_sequence_of_an_agents_reaches_the_terminal() {

@@ -29,6 +29,12 @@ fn what_would_be_lost_stays_and_is_said() {
             all.agent(name, work);
         }
         all.host("git switch -q other; git merge -q claudebox/merged; git switch -q main");
+        let list = all.worktree("list").code(0).stdout;
+        assert!(
+            list.contains("branched (on topic) ") && list.contains("detached (on no branch)"),
+            "{list}"
+        );
+        all.worktree("merge branched").code(2).complains("git merge topic");
         let dry = all.worktree("gc --dry-run").code(0).stdout;
         let collected = all.worktree("gc").code(0).stdout;
         assert_eq!(dry.replace("would be removed", "removed"), collected);
@@ -153,7 +159,6 @@ fn an_agents_tree_is_removed_and_nothing_beside_it() {
     }
 }
 
-/// `rm` looks at what stands there by names: a link in the place of the worktree is removed itself.
 #[test]
 fn the_user_may_have_taken_a_worktree_away_by_hand() {
     must_have_sandbox();

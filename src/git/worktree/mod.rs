@@ -37,6 +37,7 @@ use super::outside::{Outside, Repository};
 use super::private::refuse::instead;
 use super::private::repository::Repository as Survey;
 use super::private::survey;
+use super::record::Head;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
@@ -193,6 +194,13 @@ impl<'h> Main<'h> {
             Some((name, git_dir))
         };
         entries.filter_map(one).collect()
+    }
+
+    /// What a worktree has checked out; `None` where that cannot be said.
+    pub fn head(&self, known: &Known) -> Option<Head> {
+        let git_dir = known.git_dir.as_deref()?;
+        let program = &self.survey.program;
+        Repository { program, git_dir, work_tree: &known.path }.head().ok()
     }
 
     /// The sessions that worked in a worktree, the latest first.
