@@ -170,7 +170,14 @@ pub(crate) fn sync(args: &SyncArgs, host: &Host) -> Result<u8> {
         return Err(Error::usage(format!("session {} still runs", session.id))
             .hint("its commits can be signed when it is over: signed ones are other commits"));
     }
-    ending::command(&session, running, &mut anstream::stdout())?;
+    let told = ending::command(&session, running, &mut anstream::stdout())?;
+    // The log of one that is over is closed.
+    if state.lives()
+        && told.iter().any(|told| !told.items.is_empty())
+        && let Err(error) = supervisor::synced(&session.runtime, &told)
+    {
+        error::say(format_args!("the log of session {} does not say so: {error}", session.id));
+    }
     if args.sign {
         sign::command(&session, &mut anstream::stdout())?;
     }

@@ -31,6 +31,7 @@ pub mod profile;
 mod ready;
 pub mod sandbox;
 pub mod session;
+mod subprocess;
 pub mod supervisor;
 pub mod sys;
 pub mod tmux;

@@ -19,6 +19,9 @@ test=(make:make gcc:gcc python3:python3 node:nodejs npm:npm gdb:gdb strace:strac
 test+=(ip:iproute2 curl:curl openssl:openssl ssh:openssh-client go:golang-go musl-gcc:musl-tools
     javac:default-jdk-headless /usr/lib/python3/dist-packages/pip:python3-pip
     /usr/share/doc/libwrap0:libwrap0)
+# Libraries that tools use instead of git (tests/git/libraries).
+test+=(/usr/lib/python3/dist-packages/pygit2:python3-pygit2
+    /usr/share/gocode/src/github.com/go-git/go-git:golang-github-go-git-go-git-dev)
 # 32-bit programs have system calls of their own.
 [ "$(uname -m)" != x86_64 ] || test+=(/usr/lib32/crt1.o:gcc-multilib)
 
@@ -79,6 +82,7 @@ test)
     install_packages "${build[@]}" "${run[@]}" "${test[@]}"
     test_user
     tests/clients/install-sshd.sh
+    tests/git/install-gix.sh
     ;;
 *)
     say "usage: tests/setup.sh run|test"

@@ -15,6 +15,7 @@
 pub mod boxed;
 pub mod call;
 pub mod commit;
+pub mod fingerprint;
 pub mod limits;
 pub mod names;
 pub mod oid;

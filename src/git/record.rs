@@ -52,7 +52,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub signed: BTreeMap<Bytes, Oid>,
     /// The submodules' repositories below `.git/modules`, each like this one, the inner before the
-    /// outer does not matter.
+    /// outer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<Record>,
 }

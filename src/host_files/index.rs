@@ -37,7 +37,14 @@ impl Index {
             .iter()
             .take_while(|known| known.starts_with(path))
             .any(|known| matches!(known.get(path.len()), None | Some(b'/')));
-        at_or_below || self.collapsed.iter().any(|directory| path.starts_with(directory))
+        // git never tracks what is called `.git`, whatever it says of the directory around it.
+        let can_be = path.split(|byte| *byte == b'/').all(|part| part != b".git");
+        at_or_below || can_be && self.collapsed.iter().any(|directory| path.starts_with(directory))
+    }
+
+    /// Whether it is a sparse one, in which a directory may stand for files and submodules below it.
+    pub fn is_collapsed(&self) -> bool {
+        !self.collapsed.is_empty()
     }
 
     /// Adds the other half of a split index. What one of them names counts, though the first may
@@ -313,6 +320,8 @@ pub(crate) mod tests {
         let index = of_git(&[], &[&["rm", "-q", "--cached", "sub"], commit, sparse]);
         assert!(index.tracks(b"a/.vscode"), "{index:?}");
         assert!(index.tracks(b"b/mise.toml") && !index.tracks(b"b/.envrc"));
+        // A repository that somebody makes there is not git's.
+        assert!(!index.tracks(b"a/s/.git") && !index.tracks(b"a/s/.git/config"));
     }
 
     #[test]

@@ -417,9 +417,9 @@ pub struct Git {
     /// When.
     pub t: Micros,
     /// `imported` (into `refs/claudebox`), `created`, `forwarded`, `rewritten`, `deleted` (on the
-    /// host), `checked-out`, `staged`, `stashed`, or `held`.
+    /// host), `checked-out`, `staged`, `stashed`, `lfs-files`, or `held`.
     pub what: String,
-    /// The ref's full name, or `HEAD` for what is checked out, with the index.
+    /// The ref's full name, `HEAD` for what is checked out, with the index, or `lfs`.
     pub name: Bytes,
     /// The submodule whose it is, relative to the project; absent for the project itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -432,6 +432,9 @@ pub struct Git {
     pub kept: Option<Bytes>,
     /// The words for a person.
     pub text: String,
+    /// The user asked for this sync, by `claudebox sync`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
 }
 
 /// See [`Event::Segment`].

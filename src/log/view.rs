@@ -240,7 +240,8 @@ impl View {
         self.interrupt();
         let time = self.time(git.t);
         let place = git.submodule.as_ref().map(|path| quote::word(&path.0) + ": ");
-        let words = format!("git: {}{}", place.unwrap_or_default(), visible(&git.text));
+        let sync = if git.asked { "git sync" } else { "git" };
+        let words = format!("{sync}: {}{}", place.unwrap_or_default(), visible(&git.text));
         let style = match git.what.as_str() {
             "held" | "rewritten" | "deleted" => WARNING,
             _ => Style::new(),

@@ -22,6 +22,8 @@ pub struct PrivateGit {
 pub struct PrivateRepository {
     /// Where it is in the private git directory; empty for the project's own.
     pub path: Bytes,
+    /// Where it is mounted inside, absolute.
+    pub inside: Bytes,
     /// The host's git directory, absolute.
     pub git_dir: Bytes,
     /// Where its refs are, if it is that of a linked worktree.

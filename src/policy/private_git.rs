@@ -4,6 +4,7 @@
 //! there yet, and the programs that the host's configuration names.
 #![forbid(unsafe_code)]
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
@@ -39,7 +40,7 @@ pub(super) fn mounts(
     add(
         Mount::Bind {
             source: Source::Session(PRIVATE.into()),
-            destination: at,
+            destination: at.clone(),
             access: Access::Write,
             node: Node::Directory,
         },
@@ -50,13 +51,19 @@ pub(super) fn mounts(
         let destination = root.join(".git");
         add(Mount::File { destination, content, mounted: true }, "leads to the private copy")?;
     }
-    work_tree(draft, &repository)?;
+    work_tree(draft, &repository, linked.is_some())?;
     let mut stores = Stores::default();
-    let mut repositories = vec![one(&repository.main, Path::new(""), &root, None, &mut stores)];
+    let mut main = repository.main.clone();
+    // The hook that adds the trailer stands in the git directory.
+    main.settings.retain(|setting| !trailer || !setting.is("core", "hookspath"));
+    let mut repositories = vec![one(&main, Path::new(""), &at, &root, None, &mut stores)];
     for module in &repository.modules {
         let (path, work_tree) = (module.path.as_path(), module.work_tree.as_path());
-        let way = way_to(work_tree, path);
-        repositories.push(one(&module.one, path, &root.join(work_tree), Some(&way), &mut stores));
+        let tree = root.join(work_tree);
+        // The work tree is inside where it is outside; the git directory of a linked one's is not.
+        let way = if linked.is_some() { tree.clone() } else { way_to(work_tree, path) };
+        let at = at.join(path);
+        repositories.push(one(&module.one, path, &at, &tree, Some(&way), &mut stores));
     }
     // The first store is the repository's own.
     for (number, objects) in stores.0.iter().enumerate() {
@@ -83,6 +90,7 @@ impl Stores {
 fn one(
     one: &One,
     path: &Path,
+    inside: &Path,
     work_tree: &Path,
     way: Option<&Path>,
     stores: &mut Stores,
@@ -100,6 +108,7 @@ fn one(
     let way = way.map(Bytes::from);
     PrivateRepository {
         path: path.into(),
+        inside: inside.into(),
         git_dir: (&*one.directory).into(),
         common: one.common.as_deref().map(Bytes::from),
         work_tree: work_tree.into(),
@@ -157,27 +166,42 @@ fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, own: bool) ->
 }
 
 /// What is read-only in the work tree; the directories on the way are pinned with it.
-fn work_tree(draft: &mut Draft<'_>, repository: &Repository) -> Result<()> {
+fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Result<()> {
     let root = draft.project.root.clone();
     for link in &repository.gitlinks {
         let (path, shown) = (root.join(link.path.as_path()), visible(&link.path));
-        match link.state {
-            GitlinkState::Pointer => {
+        let module = repository.modules.iter().find(|module| module.work_tree == link.path);
+        match (link.state, module) {
+            (GitlinkState::Pointer, Some(module)) if linked => {
+                let to = Path::new(BESIDE).join(module.path.as_path());
+                let content = [b"gitdir: ", to.as_os_str().as_bytes(), b"\n"].concat();
+                draft.add(Step {
+                    mount: Mount::File {
+                        destination: path.join(".git"),
+                        content: content.into(),
+                        mounted: true,
+                    },
+                    class: Class::Git,
+                    why: "leads to the private copy of a submodule's".to_owned(),
+                    origin: None,
+                })?;
+            }
+            (GitlinkState::Pointer, _) => {
                 let why = "git outside follows it to the submodule's repository";
                 within(draft, &path.join(".git"), Node::File, why)?;
             }
-            GitlinkState::Embedded => {
+            (GitlinkState::Embedded, _) => {
                 draft.left_out.push(format!(
                     "git: the submodule {shown} holds its own repository, which can only be read \
                      (`git submodule absorbgitdirs` moves it into .git)"
                 ));
                 within(draft, &path.join(".git"), Node::Directory, "the repository of a submodule")?;
             }
-            GitlinkState::Empty => {
+            (GitlinkState::Empty, _) => {
                 let why = "git outside would look into a repository made here";
                 within(draft, &path, Node::Directory, why)?;
             }
-            GitlinkState::Missing | GitlinkState::Other => draft.weakened.push(format!(
+            (GitlinkState::Missing | GitlinkState::Other, _) => draft.weakened.push(format!(
                 "git: the directory of the submodule {shown} is missing: git outside would look into \
                  a repository that the agent makes there"
             )),

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::control::{self, Allowed, Answer, Request};
 use crate::error::{Error, Result, Tried as _};
+use crate::git::sync::report::Told;
 use crate::network::live;
 use crate::sandbox::inner::handshake::Status;
 use crate::sys::channel::{Channel, Received};
@@ -72,9 +73,26 @@ pub fn network(runtime: &Path) -> Result<Option<live::Status>> {
     }
 }
 
+/// Has the log of the running session whose sockets are in `runtime` say what a sync of the user's did.
+///
+/// # Errors
+/// When the session is not running.
+pub fn synced(runtime: &Path, told: &[Told]) -> Result<()> {
+    let bytes = serde_json::to_vec(told).tried(|| "encode what was synced")?;
+    let file = fds::sealed("synced", &bytes).tried(|| "make a memory file")?;
+    match ask_with(runtime, &Request::Synced, &[file.as_fd()])?.message {
+        Answer::Noted => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 fn ask(runtime: &Path, request: &Request) -> Result<Received<Answer>> {
+    ask_with(runtime, request, &[])
+}
+
+fn ask_with(runtime: &Path, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Received<Answer>> {
     let supervisor = reach(runtime)?;
-    let asked = supervisor.send(request, &[]).and_then(|()| supervisor.receive());
+    let asked = supervisor.send(request, fds).and_then(|()| supervisor.receive());
     let answer = asked.tried(|| "ask the session")?;
     answer.ok_or_else(|| Error::launcher("the session ended before it answered"))
 }

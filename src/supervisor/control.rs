@@ -42,6 +42,9 @@ pub(super) enum Request {
     },
     /// Which rules are in force.
     Network,
+    /// To have in the log what the user's own sync did: a sealed memory file is attached, with a list of
+    /// [`crate::git::sync::report::Told`].
+    Synced,
 }
 
 /// What it is answered.
@@ -54,6 +57,8 @@ pub(super) enum Answer {
     Allowed(Allowed),
     /// A sealed memory file is attached, with a [`crate::network::live::Status`].
     Network,
+    /// It is in the log.
+    Noted,
     /// This session's network goes by no rules, but is of this mode.
     NoRules {
         /// `none`, `host`.

@@ -13,17 +13,19 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
+use super::control::Answer;
 use super::events::notice;
+use crate::git::fingerprint::{self, Fingerprint};
 use crate::git::limits::Size;
 use crate::git::record::Record;
 use crate::git::sync::Sync;
 use crate::git::sync::ending;
-use crate::git::sync::fingerprint;
 use crate::git::sync::report::{Item, Told};
 use crate::git::sync::watch::Watch;
 use crate::log::clock::now;
 use crate::log::event::{Event, Git};
 use crate::ready::ready_by;
+use crate::sys::fds;
 
 /// How long a session lasts before anything is watched, as for host-executable files.
 const SHORT: Duration = Duration::from_millis(200);
@@ -38,10 +40,20 @@ const REST: u32 = 4;
 const MOST: usize = 100;
 
 /// How a session's git directory looked before anything ran.
+#[derive(Clone)]
 pub(super) struct Before {
     directory: PathBuf,
     session: String,
-    privates: Vec<(PathBuf, Option<u64>)>,
+    privates: Vec<Private>,
+}
+
+/// One of its repositories.
+#[derive(Clone)]
+struct Private {
+    path: PathBuf,
+    branches: Option<Fingerprint>,
+    /// All that could come back.
+    state: Option<Fingerprint>,
 }
 
 impl Before {
@@ -49,11 +61,15 @@ impl Before {
     pub(super) fn look(directory: &Path, session: &str) -> Option<Self> {
         let record = Record::read(directory)?;
         let all = record.submodules.iter().chain([&record]);
-        let privates = all
-            .map(|it| it.private.as_path().to_owned())
-            .map(|path| (path.clone(), fingerprint::of(&path)))
-            .collect();
+        let privates = all.map(|it| Private::look(it.private.as_path())).collect();
         Some(Self { directory: directory.to_owned(), session: session.to_owned(), privates })
+    }
+
+    /// Whether anything may have changed that could come back.
+    fn is_touched(&self) -> bool {
+        self.privates
+            .iter()
+            .any(|private| private.state.is_none() || private.state != state(&private.path))
     }
 
     /// Begins to import.
@@ -65,6 +81,20 @@ impl Before {
         let thread = thread::Builder::new().name("git".to_owned()).spawn(work)?;
         Ok(Live { stop, thread })
     }
+}
+
+impl Private {
+    fn look(path: &Path) -> Self {
+        Self { path: path.to_owned(), branches: branches(path), state: state(path) }
+    }
+}
+
+fn branches(private: &Path) -> Option<Fingerprint> {
+    fingerprint::of(private, fingerprint::BRANCHES, fingerprint::MOST)
+}
+
+fn state(private: &Path) -> Option<Fingerprint> {
+    fingerprint::of(private, fingerprint::STATE, fingerprint::MOST)
 }
 
 /// The thread.
@@ -93,7 +123,7 @@ impl<N: Fn(Event)> Importing<N> {
     fn run(mut self) {
         let Ok(false) = self.waits(&[], Instant::now() + SHORT) else { return };
         let mut watches: Vec<Watch> =
-            self.before.privates.iter().filter_map(|(path, _)| Watch::begin(path).ok()).collect();
+            self.before.privates.iter().filter_map(|it| Watch::begin(&it.path).ok()).collect();
         let all = watches.len() == self.before.privates.len();
         // What came before the watch did is looked for at once.
         let mut due = Some(Instant::now() + SETTLE);
@@ -139,10 +169,10 @@ impl<N: Fn(Event)> Importing<N> {
 
     fn changed(&mut self) -> bool {
         let mut changed = false;
-        for (path, last) in &mut self.before.privates {
-            let now = fingerprint::of(path);
-            changed |= now.is_none() || now != *last;
-            *last = now;
+        for private in &mut self.before.privates {
+            let now = branches(&private.path);
+            changed |= now.is_none() || now != private.branches;
+            private.branches = now;
         }
         changed
     }
@@ -175,13 +205,37 @@ impl<N: Fn(Event)> Importing<N> {
 }
 
 /// The sync at the end, everything inside being dead: what the log says of it.
-pub(super) fn end(directory: &Path, session: &str) -> Vec<Event> {
-    let Some(ending) = ending::end(directory, session) else { return Vec::new() };
+pub(super) fn end(before: &Before) -> Vec<Event> {
+    let Before { directory, session, .. } = before;
+    let ending = ending::end(directory, session, before.is_touched());
+    let Some(ending) = ending else { return Vec::new() };
     let mut all = events(session, &ending.told);
     if let Some((message, _)) = ending.failed {
         all.push(notice("git-not-imported", format!("git: not synced: {message}")));
     }
     all
+}
+
+/// A sync that the user asked for while the session runs, as the one who did it tells: what the log says
+/// of it.
+pub(super) fn synced(session: &str, fds: Vec<OwnedFd>) -> (Answer, Vec<Event>) {
+    let file = fds.into_iter().next().ok_or_else(|| io::Error::other("nothing came with it"));
+    let told =
+        file.and_then(fds::read_sealed).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    let told: Vec<Told> = match told {
+        Ok(told) => told,
+        Err(err) => {
+            let message = format!("cannot read what was synced: {err}");
+            return (Answer::Refused { message, hints: Vec::new() }, Vec::new());
+        }
+    };
+    let mut events = events(session, &told);
+    for event in &mut events {
+        if let Event::Git(git) = event {
+            git.asked = true;
+        }
+    }
+    (Answer::Noted, events)
 }
 
 fn events(session: &str, told: &[Told]) -> Vec<Event> {
@@ -212,5 +266,6 @@ fn event(session: &str, told: &Told, item: &Item) -> Event {
     };
     let text = item.line(session).text;
     let submodule = told.submodule.clone();
-    Event::Git(Git { t: now(), what: what.to_owned(), name, submodule, to, kept, text })
+    let what = what.to_owned();
+    Event::Git(Git { t: now(), what, name, submodule, to, kept, text, asked: false })
 }

@@ -15,6 +15,7 @@ use super::begin::Init;
 use super::control::{Control, Request};
 use super::events::{self, Verdict};
 use super::execs::Execs;
+use super::git;
 use super::host_files::HostFiles;
 use super::rules;
 use super::signals::Signals;
@@ -36,6 +37,8 @@ const DEATH: Duration = Duration::from_secs(10);
 /// A session with a running agent.
 pub(super) struct Running<'a> {
     pub(super) plan: &'a Plan,
+    /// Its id.
+    pub(super) session: &'a str,
     pub(super) sandbox: Sandbox,
     pub(super) init: Init,
     pub(super) execs: &'a Execs,
@@ -273,6 +276,11 @@ impl Running<'_> {
                 let (answer, file) = rules::tell(self.network, &self.plan.network);
                 let fds: Vec<_> = file.iter().map(|file| file.as_fd()).collect();
                 self.control.answer(id, &answer, &fds);
+            }
+            Request::Synced => {
+                let (answer, events) = git::synced(self.session, asked.fds);
+                events.into_iter().for_each(|event| self.execs.note(event));
+                self.control.answer(id, &answer, &[]);
             }
         }
     }

@@ -105,6 +105,65 @@ fn over_ssh_at_its_own_port_and_at_443_where_a_rule_says_raw() {
     }
 }
 
+/// The key is in the user's home, which is not there inside; what signs with it is.
+#[test]
+fn a_push_with_the_users_ssh_agent() {
+    must_have_sandbox();
+    must_have(&["ssh", "ssh-agent", "ssh-add"]);
+    let (mut site, world) = (Site::new(), World::new());
+    world.put("ssh.example:22", site.sshd());
+    for (number, user) in users().into_iter().enumerate() {
+        let place = Place::new(user);
+        let secret = std::fs::read_to_string(site.path("id")).unwrap();
+        let key = place.home_file(".ssh/id", &secret);
+        let closed = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        std::fs::set_permissions(&key, closed).unwrap();
+        place.home_file(".ssh/known_hosts", std::fs::read(site.path("known_hosts")).unwrap());
+        // A path of a socket is short.
+        let socket = place.root().join("a");
+        let agent =
+            place.command("ssh-agent").args(["-D".as_ref(), "-a".as_ref(), socket.as_os_str()]);
+        let agent = agent.start();
+        crate::until("the ssh-agent listens", || socket.exists());
+        let add = place.command("ssh-add").args([&key]).env("SSH_AUTH_SOCK", &socket);
+        add.run().code(0);
+        let url =
+            format!("ssh://{}@ssh.example{}", site.login(), site.path("repository.git").display());
+        place.git(&["remote", "add", "origin", &url]);
+        let known = place.home().join(".ssh/known_hosts");
+        let text = format!(
+            "export GIT_SSH_COMMAND=\"ssh -F none -o UserKnownHostsFile={} -o StrictHostKeyChecking=yes\"
+             git config user.name x; git config user.email x@x.invalid; git commit -q --allow-empty -m pushed
+             git push -q origin HEAD:refs/heads/by-agent-{number} && git rev-parse HEAD
+             test ! -e {} && ssh-add -L | cut -d' ' -f1; cat ~/.ssh/id 2>&1 || true",
+            known.display(),
+            key.display()
+        );
+        let pushes = |options: &[&str]| {
+            let mut all = vec!["--ro-bind".to_owned(), known.to_str().unwrap().to_owned()];
+            all.extend(options.iter().map(|option| (*option).to_owned()));
+            script(&place, &world, &["ssh.example:22"], &all, &text)
+                .env("SSH_AUTH_SOCK", &socket)
+                .run()
+        };
+        let output = pushes(&["--allow-ssh-agent"]).code(0);
+        let said: Vec<&str> = output.stdout.lines().collect();
+        let [pushed, "ssh-ed25519", gone] = said[..] else { panic!("{output:?}") };
+        assert!(gone.contains("No such file") && !output.stdout.contains(&secret), "{output:?}");
+        let reference = site.path(&format!("repository.git/refs/heads/by-agent-{number}"));
+        assert_eq!(std::fs::read_to_string(&reference).unwrap().trim(), pushed);
+        // The commit came here, too.
+        assert_eq!(place.git(&["rev-parse", "main"]).trim(), pushed);
+
+        // Control: without the agent nobody is let in.
+        std::fs::remove_file(&reference).unwrap();
+        let refused = pushes(&[]);
+        assert!(refused.stderr.contains("Permission denied"), "{refused:?}");
+        assert!(!reference.exists());
+        drop(agent);
+    }
+}
+
 /// The beginning of the hash of what is to arrive.
 fn digest(site: &Site) -> String {
     let output = std::process::Command::new("sha256sum").arg(site.path("work/data")).output();

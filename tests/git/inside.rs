@@ -239,6 +239,25 @@ fn hooks_run_inside_and_only_there() {
     }
 }
 
+/// As husky sets them up.
+#[test]
+fn hooks_in_the_work_tree_run_inside() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        named(&place);
+        let hook = place.project_file(".husky/_/pre-commit", "#!/bin/sh\necho ran >hooked\n");
+        let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        fs::set_permissions(&hook, open).unwrap();
+        place.git(&["config", "core.hooksPath", ".husky/_"]);
+        let script = "git commit -q --allow-empty -m x; cat hooked; rm hooked
+            echo '#!/bin/sh' >.husky/_/pre-commit; mv .husky away; git config core.hooksPath away";
+        inside(&place, script).run().says("ran");
+        assert!(fs::read_to_string(&hook).unwrap().contains("hooked"), "the host's is as it was");
+        assert_eq!(place.git(&["config", "core.hooksPath"]), ".husky/_\n");
+    }
+}
+
 #[test]
 fn a_commit_names_its_session_where_the_profile_says_so() {
     must_have_sandbox();

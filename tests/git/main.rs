@@ -6,6 +6,10 @@
 mod common;
 mod fixture;
 mod inside;
+mod lfs;
+mod libraries;
+mod linked;
+mod pins;
 mod refused;
 mod sync_attacks;
 mod sync_killed;

@@ -18,6 +18,26 @@ const REFUSED: &[(&str, &str)] = &[
         "a merge is not finished",
     ),
     ("mkdir .git/rebase-merge", "a rebase is not finished"),
+    ("mkdir .git/rebase-apply", "a rebase is not finished"),
+    (
+        "git commit -q --allow-empty -m x; git rev-parse HEAD > .git/CHERRY_PICK_HEAD",
+        "a cherry-pick is not finished",
+    ),
+    (
+        "git commit -q --allow-empty -m x; git rev-parse HEAD > .git/REVERT_HEAD",
+        "a revert is not finished",
+    ),
+    ("git commit -q --allow-empty -m x; git bisect start", "a bisect is not finished"),
+    (
+        "echo 1 > f; git add f; git commit -qm 1; git checkout -qb o; echo 2 > f; git commit -qam 2; \
+         git checkout -q main; echo 3 > f; git commit -qam 3; ! git merge o",
+        "finish it, or give it up: git merge --abort",
+    ),
+    (
+        "echo 1 > f; git add f; git commit -qm 1; git checkout -qb o; echo 2 > f; git commit -qam 2; \
+         git checkout -q main; echo 3 > f; git commit -qam 3; ! git rebase o",
+        "finish it, or give it up: git rebase --abort",
+    ),
     (
         "git config extensions.partialClone origin; git config core.repositoryformatversion 1",
         "is a partial clone",

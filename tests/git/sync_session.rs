@@ -92,6 +92,36 @@ fn branches_are_on_the_host_while_the_session_runs_and_the_rest_at_its_end() {
     }
 }
 
+#[test]
+fn a_sync_that_is_asked_for_meanwhile_is_in_the_log() {
+    must_have_sandbox();
+    for user in users() {
+        let place = prepared(user, "");
+        let work = format!("echo x >>f1; git commit -qam one; touch done\n{WAIT}");
+        let run = inside(&place, &work).start();
+        wait_for(&place, "ls | grep -x done || true");
+        let said = place.claudebox(["sync"]).run().code(0);
+        assert!(said.stdout.contains("git: branch main moved "), "{}{}", said.stdout, said.stderr);
+        assert_eq!(said.stderr, "");
+        assert_eq!(host(&place, "git log --format=%s -1"), "one\n");
+        // With nothing new there is nothing to write down.
+        let again = place.claudebox(["sync"]).run().code(0);
+        assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("nothing new\n", ""));
+        let shown = place.claudebox(["log"]).run().code(0).stdout;
+        assert_eq!(shown.matches("git sync: branch main moved ").count(), 1, "{shown}");
+        host(&place, "touch go");
+        run.wait().code(0);
+        let events = place.claudebox(["log", "--json"]).run().code(0).stdout;
+        let asked = |line: &&str| line.contains("\"asked\":true");
+        let asked: Vec<&str> = events.lines().filter(asked).collect();
+        assert!(asked.len() == 1 && asked[0].contains("\"what\":\"forwarded\""), "{events}");
+        place.claudebox(["verify"]).run().code(0);
+        // Afterwards the log is closed, and stays as it is.
+        place.claudebox(["sync"]).run().code(0);
+        place.claudebox(["verify"]).run().code(0);
+    }
+}
+
 /// How a repository is made, its place being empty.
 const KINDS: &[(&str, &str)] = &[
     ("sha256", "git init -q -b main --object-format=sha256 ."),

@@ -3,28 +3,29 @@
 //! is pinned on the host, and how everything stood is written down. Whatever fails ends the start. It
 //! must never touch a private directory that an agent has had.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::thread;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::copy::{Bounds, Failed, copy, make};
-use super::layout::{PRIVATE, is_copied, is_shared, trailer_hook};
+use super::layout::{BORROWED, PRIVATE, alternate, is_copied, is_own, is_shared, trailer_hook};
+use super::pins::pin;
 use super::refuse::instead;
+use super::tables;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::git::call::{Call, Limits};
+use crate::git::fingerprint::{self, Fingerprint, STATE};
 use crate::git::names::{HEADS, behind};
 use crate::git::oid::Oid;
 use crate::git::outside::Repository;
-use crate::git::record::{Base, Head, Record, Store, VERSION};
+use crate::git::record::{Base, Record, Store, VERSION};
 use crate::nofollow::{self, DIRECTORY};
 use crate::plan::git::{PrivateGit, PrivateRepository};
 use crate::visible::visible_path;
@@ -32,10 +33,18 @@ use crate::visible::visible_path;
 /// How often it is tried to copy a repository that changes meanwhile.
 const TRIES: usize = 3;
 
-/// How long it may take to pin ten thousands of refs.
-const PINNING: Duration = Duration::from_secs(60);
+/// Makes the directory, empty: it can be mounted before there is anything in it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_room(session: &Path) -> Result<()> {
+    let private = session.join(PRIVATE);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(&private).tried(|| format!("make {}", visible_path(&private)))
+}
 
-/// Builds it below the session's directory, with the record of it.
+/// Fills it, and writes the record of it below the session's directory.
 ///
 /// # Errors
 /// When the repository cannot be copied or read, or changes all the time.
@@ -60,12 +69,21 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             submodules: Vec::new(),
         });
     }
-    let submodules = records.split_off(records.len().min(1));
+    let mut submodules = records.split_off(records.len().min(1));
+    // What names a commit comes back after that.
+    submodules.reverse();
     let Some(record) = records.pop() else { return Ok(()) };
     let record = Record { submodules, ..record };
     record
         .write(session)
-        .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))
+        .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))?;
+    // What the record tells of is taken away with the session, by whoever ends it.
+    let in_order = [&record].into_iter().chain(record.submodules.iter().rev());
+    let bases = in_order.map(|record| &record.base);
+    for (repository, base) in plan.repositories.iter().zip(bases) {
+        pin(plan, repository, base, id)?;
+    }
+    Ok(())
 }
 
 fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
@@ -80,7 +98,7 @@ fn stores(repository: &PrivateRepository) -> Vec<Store> {
 }
 
 /// `join("")` would leave a slash at the end.
-fn within(directory: &Path, path: &Path) -> std::path::PathBuf {
+fn within(directory: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { directory.to_owned() } else { directory.join(path) }
 }
 
@@ -92,15 +110,28 @@ fn one(
     session: &str,
 ) -> Result<Base> {
     let shown = visible_path(repository.git_dir.as_path());
-    let mut before = look(plan, repository)?;
+    let mut before = fingerprints(repository)?;
     for _ in 0..TRIES {
+        if before.iter().any(Fingerprint::is_fresh) {
+            Fingerprint::settle();
+            before = fingerprints(repository)?;
+        }
         // Where a submodule's goes, its parent's has made room.
         let directory = fresh(private, repository.path.as_path())?;
-        fill(plan, repository, &directory, session)?;
-        pin(plan, repository, &before, session)?;
-        let after = look(plan, repository)?;
+        // Git reads what is copied meanwhile.
+        let looked = thread::scope(|scope| {
+            let looking = scope.spawn(|| look(plan, repository));
+            fill(plan, repository, &directory, session)?;
+            looking.join().unwrap_or_else(|_| Err(Error::launcher("git was not waited for")))
+        });
+        let after = fingerprints(repository)?;
         if after == before {
-            return Ok(before);
+            let base = looked?;
+            if repository.common.is_some() && repository.ref_format == "reftable" {
+                let private = within(private, repository.path.as_path());
+                tables::set_right(plan.program.as_path(), repository, &private, &base)?;
+            }
+            return Ok(base);
         }
         before = after;
     }
@@ -108,16 +139,42 @@ fn one(
         .hint("wait until what works in it has ended, then start again"))
 }
 
-/// An empty directory for the copy.
+/// What everything looks like that is copied and that git is asked about.
+fn fingerprints(repository: &PrivateRepository) -> Result<Vec<Fingerprint>> {
+    let directories = [Some(&repository.git_dir), repository.common.as_ref()];
+    let most = usize::try_from(Bounds::USUAL.entries).unwrap_or(usize::MAX);
+    let one = |directory: &Bytes| {
+        fingerprint::of(directory.as_path(), STATE, most)
+            .ok_or_else(|| too_much(directory.as_path()))
+    };
+    directories.into_iter().flatten().map(one).collect()
+}
+
+fn too_much(git_dir: &Path) -> Error {
+    let shown = visible_path(git_dir);
+    instead(
+        Error::launcher(format!("git: {shown} holds too much beside its objects"))
+            .hint("pack its refs: git pack-refs --all"),
+    )
+}
+
+/// An empty directory for the copy. That of the project is mounted already, and stays itself.
 fn fresh(private: &Path, path: &Path) -> Result<OwnedFd> {
     let directory = within(private, path);
     let shown = visible_path(&directory);
-    if directory.symlink_metadata().is_ok() {
-        fs::remove_dir_all(&directory).tried(|| format!("remove {shown}"))?;
-    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&directory).tried(|| format!("make {shown}"))?;
+    empty(&directory).tried(|| format!("empty {shown}"))?;
     openat(CWD, &directory, DIRECTORY, Mode::empty()).tried(|| format!("open {shown}"))
+}
+
+fn empty(directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
+    }
+    Ok(())
 }
 
 fn fill(
@@ -129,16 +186,13 @@ fn fill(
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
     let mut bounds = Bounds::USUAL;
-    copy_of(git_dir, to, is_copied, &mut bounds)?;
+    let own = if repository.common.is_some() { is_own } else { is_copied };
+    copy_of(git_dir, to, own, &mut bounds)?;
     if let Some(common) = &repository.common {
         copy_of(common.as_path(), to, is_shared, &mut bounds)?;
     }
     let what = || format!("make the private copy of {shown}");
-    let mut alternates = Vec::new();
-    for (_, inside) in &repository.objects {
-        alternates.extend_from_slice(&inside.0);
-        alternates.push(b'\n');
-    }
+    let alternates = borrow(repository, to).tried(what)?;
     let objects = make(to, c"objects").tried(what)?;
     make(&objects, c"pack").tried(what)?;
     let info = make(&objects, c"info").tried(what)?;
@@ -148,6 +202,22 @@ fn fill(
         trailer(to, session).tried(what)?;
     }
     Ok(())
+}
+
+/// Makes the links to where the stores are mounted; answers with what `info/alternates` is to say.
+fn borrow(repository: &PrivateRepository, to: &OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut alternates = Vec::new();
+    let links = make(to, BORROWED)?;
+    for (number, (_, store)) in repository.objects.iter().enumerate() {
+        let above = store.as_path().parent().unwrap_or(Path::new("/"));
+        symlinkat(above, &links, number.to_string())?;
+        let named = Bytes::from(alternate(repository.inside.as_path(), number));
+        // In the file a name ends with its line.
+        let named = if named.0.contains(&b'\n') { store } else { &named };
+        alternates.extend_from_slice(&named.0);
+        alternates.push(b'\n');
+    }
+    Ok(alternates)
 }
 
 fn copy_of(
@@ -164,10 +234,7 @@ fn copy_of(
         })
         .tried(|| format!("open {shown}"))?;
     copy(&from, to, wanted, bounds).map_err(|failed| match failed {
-        Failed::TooMuch => instead(
-            Error::launcher(format!("git: {shown} holds too much beside its objects"))
-                .hint("pack its refs: git pack-refs --all"),
-        ),
+        Failed::TooMuch => too_much(git_dir),
         Failed::At(path, errno) => {
             let path = visible_path(&path);
             Error::launcher(format!("cannot copy {path} of {shown}: {errno}"))
@@ -203,29 +270,4 @@ fn look(plan: &PrivateGit, repository: &PrivateRepository) -> Result<Base> {
     let (git_dir, work_tree) = (repository.git_dir.as_path(), repository.work_tree.as_path());
     let program = plan.program.as_path();
     Ok(Repository { program, git_dir, work_tree }.look()?.now)
-}
-
-/// What is borrowed must stay, also when a branch is deleted on the host and a gc prunes.
-fn pin(
-    plan: &PrivateGit,
-    repository: &PrivateRepository,
-    base: &Base,
-    session: &str,
-) -> Result<()> {
-    let mut oids: BTreeSet<&Oid> = base.refs.values().chain(&base.stashes).collect();
-    if let Head::Detached(oid) = &base.head {
-        oids.insert(oid);
-    }
-    let mut input = String::new();
-    for oid in oids {
-        let _ = writeln!(input, "update refs/claudebox/{session}/pin/{oid} {oid}");
-    }
-    if input.is_empty() {
-        return Ok(());
-    }
-    let git_dir = repository.git_dir.as_path();
-    let what = format!("pin what is borrowed of {}", visible_path(git_dir));
-    let limits = Limits { time: PINNING, ..Limits::default() };
-    let call = Call::new(plan.program.as_path(), what).git_dir(git_dir).limits(limits);
-    call.args(["update-ref", "--stdin"]).input(input).run().map(drop)
 }

@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
 
 use super::setting::{Setting, quoted};
 use super::url::without_secrets;
@@ -18,6 +21,8 @@ enum Take {
     Url,
     /// Nothing: the subsection is the address.
     Base,
+    /// A path within the work tree; what is elsewhere is not there inside.
+    InTree,
 }
 
 /// The list: `section.name`, with `*` for a section's every name, or for any subsection.
@@ -30,6 +35,7 @@ const LIST: &[(&str, Take)] = &[
     ("core.compression", Take::Value),
     ("core.eol", Take::Value),
     ("core.filemode", Take::Value),
+    ("core.hookspath", Take::InTree),
     ("core.ignorecase", Take::Value),
     ("core.logallrefupdates", Take::Value),
     ("core.multipackindex", Take::Value),
@@ -206,6 +212,8 @@ fn line(out: &mut Vec<u8>, setting: &Setting) {
             let Some(url) = value.and_then(without_secrets) else { return };
             (setting.subsection.clone(), Some(url))
         }
+        Take::InTree if value.is_none_or(|value| !is_in_tree(value)) => return,
+        Take::InTree => (None, value.map(<[u8]>::to_vec)),
         Take::Base => {
             let base = setting.subsection.as_deref().and_then(without_secrets);
             let (Some(base), Some(value)) = (base, value.and_then(without_secrets)) else { return };
@@ -221,6 +229,15 @@ fn line(out: &mut Vec<u8>, setting: &Setting) {
         out.extend_from_slice(&quoted(&value));
     }
     out.push(b'\n');
+}
+
+fn is_in_tree(value: &[u8]) -> bool {
+    let path = Path::new(OsStr::from_bytes(value));
+    let mut parts = path.components();
+    let first = parts.next();
+    matches!(first, Some(Component::Normal(_) | Component::CurDir))
+        && first.is_some_and(|first| !first.as_os_str().as_bytes().starts_with(b"~"))
+        && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// `[section "subsection"]`; `None` for a subsection that cannot be written.
@@ -301,7 +318,7 @@ mod tests {
             ("core.bare", "true"),
             ("core.worktree", "/elsewhere"),
             ("core.fsmonitor", "/tmp/x"),
-            ("core.hookspath", ".husky"),
+            ("core.hookspath", "~/hooks"),
             ("core.sshcommand", "ssh -i key"),
             ("user.email", "a@b.example"),
             ("user.signingkey", "KEY"),
@@ -345,6 +362,17 @@ mod tests {
         	process = git-lfs filter-process
         	required = true
         "#);
+    }
+
+    #[test]
+    fn hooks_in_the_work_tree_run_inside_and_no_others() {
+        let taken = |path: &str| text(&[("core.hookspath", path)]).contains("hookspath");
+        for path in [".husky", ".husky/_", "./tools/hooks"] {
+            assert!(taken(path), "{path}");
+        }
+        for path in ["/usr/share/hooks", "~/hooks", "~u/h", "../hooks", "a/../../b", ""] {
+            assert!(!taken(path), "{path}");
+        }
     }
 
     #[test]
@@ -433,7 +461,9 @@ mod tests {
             for setting in read_back(&text) {
                 let key = String::from_utf8(setting.key()).unwrap();
                 let lfs = key.starts_with("filter.lfs.");
-                prop_assert!(lfs || !DANGEROUS.contains(&key.as_str()), "{}", key);
+                let hooks = key == "core.hookspath"
+                    && setting.value.as_deref().is_some_and(is_in_tree);
+                prop_assert!(lfs || hooks || !DANGEROUS.contains(&key.as_str()), "{}", key);
                 prop_assert!(lfs || setting.section != b"filter" || setting.name == b"required", "{}", key);
                 prop_assert!(!SECRET.contains(&key.as_str()), "{}", key);
                 let url = matches!(setting.name.as_slice(), b"url" | b"pushurl" | b"remote" | b"insteadof");

@@ -2,6 +2,7 @@
 //! lies in a session's directory, and where the host's objects are mounted inside.
 #![forbid(unsafe_code)]
 
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,9 @@ const STORES: &str = "/run/claudebox-git";
 /// Names that are not copied. Objects are borrowed, the configuration is written anew, submodules are
 /// made one by one; linked worktrees are elsewhere; the rest are secrets of other programs, addresses
 /// with what opens them, and what leads git away (`commondir`, `gitdir`).
-const LEFT: [&str; 13] = [
+const LEFT: [&str; 14] = [
     "objects",
+    "borrowed",
     "config",
     "config.worktree",
     "worktrees",
@@ -35,7 +37,8 @@ pub const BESIDE: &str = "/run/claudebox-git/private";
 
 /// What a linked worktree shares with its main one and what has to be copied for it,
 /// gitrepository-layout(5).
-const SHARED: [&str; 6] = ["hooks", "info", "logs", "packed-refs", "refs", "rr-cache"];
+const SHARED: [&str; 8] =
+    ["hooks", "info", "logs", "packed-refs", "refs", "reftable", "rr-cache", "shallow"];
 
 /// What of these is nevertheless each worktree's own.
 const EACH: [&str; 8] = [
@@ -56,10 +59,27 @@ pub fn is_shared(path: &Path) -> bool {
     shared && !EACH.iter().any(|own| path == Path::new(own)) && is_copied(path)
 }
 
+/// Whether a linked worktree has it for itself. With a reftable it has a table of its own, which is none
+/// of those that it shares, and a file in the place of `refs/heads`.
+pub fn is_own(path: &Path) -> bool {
+    let tables = [Path::new("reftable"), Path::new("refs/heads")];
+    !tables.contains(&path) && is_copied(path)
+}
+
 /// Where the object directory with this number is mounted inside.
 pub fn store(number: usize) -> PathBuf {
     // git-lfs looks for a store of its own beside a directory of objects that git borrows from.
     PathBuf::from(format!("{STORES}/{number}/objects"))
+}
+
+/// A directory of links in a private git directory, each to where a store is mounted.
+pub const BORROWED: &CStr = c"borrowed";
+
+/// What `info/alternates` names instead of a store, for the git directory that is at this path inside: the
+/// way through a link in itself. go-git follows none that leads out of the git directory by its name, and
+/// answers with an error.
+pub fn alternate(git_dir: &Path, number: usize) -> PathBuf {
+    git_dir.join(OsStr::from_bytes(BORROWED.to_bytes())).join(format!("{number}/objects"))
 }
 
 /// Where git-lfs looks for the store beside it.
@@ -157,6 +177,10 @@ mod tests {
         {
             assert!(!is_shared(Path::new(path)), "{path}");
         }
+        for path in ["reftable", "refs/heads", "config"] {
+            assert!(!is_own(Path::new(path)), "{path}");
+        }
+        assert!(is_own(Path::new("HEAD")) && is_own(Path::new("refs/bisect")));
     }
 
     #[test]

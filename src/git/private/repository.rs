@@ -51,7 +51,7 @@ pub struct Objects {
 /// A submodule with its git directory below `.git/modules`.
 #[derive(Clone, Debug, Default)]
 pub struct Module {
-    /// Its git directory, relative to the project's `.git`.
+    /// Its git directory, relative to the project's own.
     pub path: Bytes,
     /// Its work tree, relative to the project.
     pub work_tree: Bytes,

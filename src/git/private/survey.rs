@@ -44,10 +44,14 @@ const BUSY: [&str; 9] = [
 /// When there is no git on this machine, or it cannot read the configuration.
 pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Repository> {
     let program = program(root, host)?;
-    let main = match linked {
-        None => one(&program, root.join(".git"), None)?,
-        Some(Linked { git_dir, common }) => one(&program, git_dir.clone(), Some(common.clone()))?,
+    let (git_dir, common) = match linked {
+        None => (root.join(".git"), None),
+        Some(Linked { git_dir, common }) => (git_dir.clone(), Some(common.clone())),
     };
+    let mut main = one(&program, git_dir, common)?;
+    if worktree(&main).is_some() {
+        main.odd.push("its work tree is elsewhere (core.worktree)".to_owned());
+    }
     let mut repository = Repository { program, main, ..Repository::default() };
     if !repository.main.odd.is_empty() {
         return Ok(repository);
@@ -55,7 +59,7 @@ pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Reposit
     let mut found = Vec::new();
     modules(&repository.main.directory.join("modules"), &mut found, 0);
     for directory in found {
-        let module = module(&repository.program, root, directory)?;
+        let module = module(&repository, root, directory)?;
         repository.modules.extend(module);
     }
     let mut trees = vec![(repository.main.directory.clone(), PathBuf::new())];
@@ -65,7 +69,12 @@ pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Reposit
     for (directory, work_tree) in trees {
         match index::of_repository(&directory, &[], &Disk) {
             Some(index) => {
-                let links = index.gitlinks.iter().take(MOST);
+                let links = if index.is_collapsed() {
+                    expanded(&repository.program, &directory, &root.join(&work_tree))?
+                } else {
+                    index.gitlinks
+                };
+                let links = links.iter().take(MOST);
                 let path = |link: &Vec<u8>| work_tree.join(OsStr::from_bytes(link));
                 repository.gitlinks.extend(links.map(|link| gitlink(root, &path(link))));
             }
@@ -77,12 +86,22 @@ pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Reposit
     }
     repository.gitlinks.sort_by(|a, b| a.path.cmp(&b.path));
     repository.gitlinks.dedup();
-    let is_there = |link: &Gitlink| link.state == GitlinkState::Pointer;
-    if linked.is_some() && repository.gitlinks.iter().any(is_there) {
-        let odd = "a linked worktree with submodules: start in the main one";
-        repository.main.odd.push(odd.to_owned());
-    }
     Ok(repository)
+}
+
+/// The submodules of a sparse index, which may have one entry for all that is in a directory: git looks
+/// into the trees for what that hides.
+fn expanded(program: &Path, git_dir: &Path, work_tree: &Path) -> Result<Vec<Vec<u8>>> {
+    let call = Call::new(program, format!("list the submodules of {}", visible_path(work_tree)));
+    let call = call.git_dir(git_dir).work_tree(work_tree);
+    let listed = call.args(["ls-files", "--stage", "-z"]).run()?;
+    let entries = listed.split(|byte| *byte == 0);
+    let links = entries.filter(|entry| entry.starts_with(b"160000 "));
+    let path = |entry: &[u8]| {
+        let at = entry.iter().position(|byte| *byte == b'\t')?;
+        Some(entry[at + 1..].to_vec())
+    };
+    Ok(links.filter_map(path).collect())
 }
 
 /// A git that neither the project nor an agent in it could have put there.
@@ -111,13 +130,6 @@ fn one(program: &Path, directory: PathBuf, common: Option<PathBuf>) -> Result<On
     })?;
     // What claudebox itself says to each call.
     one.settings.retain(|setting| setting.scope != b"command");
-    if one.settings.iter().any(|it| it.is_local() && it.is("core", "worktree")) {
-        // A submodule's leads to its work tree, and is made anew.
-        let module = one.directory.components().any(|part| part.as_os_str() == "modules");
-        if !module {
-            one.odd.push("its work tree is elsewhere (core.worktree)".to_owned());
-        }
-    }
     let shared = one.common.as_ref().unwrap_or(&one.directory);
     objects(&shared.join("objects"), &mut one.objects, &mut one.odd, 0);
     let there = |name: &&&str| Disk.lstat(&one.directory.join(name)).is_some();
@@ -133,13 +145,6 @@ fn odd(directory: &Path, common: Option<&Path>) -> Vec<String> {
         let what =
             "it has a `commondir`, as only linked worktrees have: config and hooks are elsewhere";
         odd.push(what.to_owned());
-    }
-    if common.is_some() {
-        for name in ["reftable", "shallow"] {
-            if Disk.lstat(&shared.join(name)).is_some() {
-                odd.push(format!("a linked worktree of a repository with `{name}`"));
-            }
-        }
     }
     let mut look = |directory: &Path, names: &[(&str, bool)], wanted: FileKind| {
         let word = if wanted == FileKind::File { "regular file" } else { "directory" };
@@ -157,6 +162,7 @@ fn odd(directory: &Path, common: Option<&Path>) -> Vec<String> {
         &[("HEAD", true), ("index", false), ("config.worktree", false)],
         FileKind::File,
     );
+    look(directory, &[("modules", false), ("reftable", false)], FileKind::Directory);
     look(
         shared,
         &[
@@ -177,7 +183,6 @@ fn odd(directory: &Path, common: Option<&Path>) -> Vec<String> {
             ("objects/pack", false),
             ("info", false),
             ("logs", false),
-            ("modules", false),
             ("reftable", false),
         ],
         FileKind::Directory,
@@ -229,22 +234,29 @@ fn modules(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
     paths.sort();
     for path in paths {
         if Disk.lstat(&path.join("HEAD")).is_some() {
-            modules(&path.join("modules"), found, depth + 1);
+            // The outer first: the inner one's copy is made within that of the outer.
+            let inner = path.join("modules");
             found.push(path);
+            modules(&inner, found, depth + 1);
         } else {
             modules(&path, found, depth + 1);
         }
     }
 }
 
-/// A submodule, if its work tree is there and points back.
-fn module(program: &Path, root: &Path, directory: PathBuf) -> Result<Option<Module>> {
-    let one = one(program, directory, None)?;
+/// `core.worktree`, where the repository itself says so: a submodule's leads to its work tree.
+fn worktree(one: &One) -> Option<&[u8]> {
     let set = one.settings.iter().rfind(|it| it.is_local() && it.is("core", "worktree"));
-    let Some(value) = set.and_then(|set| set.value.as_deref()) else { return Ok(None) };
+    set.and_then(|set| set.value.as_deref())
+}
+
+/// A submodule, if its work tree is there and points back.
+fn module(repository: &Repository, root: &Path, directory: PathBuf) -> Result<Option<Module>> {
+    let one = one(&repository.program, directory, None)?;
+    let Some(value) = worktree(&one) else { return Ok(None) };
     let work_tree = clean(&one.directory.join(OsStr::from_bytes(value)));
     let Ok(relative) = work_tree.strip_prefix(root) else { return Ok(None) };
-    let Ok(path) = one.directory.strip_prefix(root.join(".git")) else { return Ok(None) };
+    let Ok(path) = one.directory.strip_prefix(&repository.main.directory) else { return Ok(None) };
     let points = pointer(&work_tree).is_some_and(|target| target == one.directory);
     let usable = points && !relative.as_os_str().is_empty();
     let (path, work_tree) = (path.into(), relative.into());

@@ -55,13 +55,14 @@ impl Apply<'_> {
             }
         }
         // git reads what it finds, and a copy of an index may be shared by all.
+        let programs = self.repository.programs()?;
         let call = |what| {
-            let call = self.repository.call_without_programs(what)?;
-            Result::Ok(call.limits(PATIENT).env("GIT_INDEX_FILE", &path))
+            let call = programs.off(self.repository.call_at_work(what));
+            call.limits(PATIENT).env("GIT_INDEX_FILE", &path)
         };
-        call("make the new index")?.args(["read-tree", "--reset", "-i", of.as_str()]).run()?;
+        call("make the new index").args(["read-tree", "--reset", "-i", of.as_str()]).run()?;
         // It says no where a file differs from the index, which is what it is for.
-        call("compare the files of the work tree")?
+        call("compare the files of the work tree")
             .args(["update-index", "-q", "--refresh"])
             .outcome()?;
         Ok(())
@@ -145,13 +146,21 @@ impl Apply<'_> {
     }
 
     /// Does what is decided, or goes on with it: what is done already is not done again. Answers with
-    /// what could not be done, which is then left as it is, in the journal's `after` too.
+    /// what could not be done, which is then left as it is, in the journal's `after` too. `known`: how
+    /// the refs are, where that was looked at.
     ///
     /// # Errors
     /// When what was done cannot be told from what was not.
-    pub fn carry_out(&self, journal: &mut Journal) -> Result<Failures> {
+    pub fn carry_out(
+        &self,
+        journal: &mut Journal,
+        known: Option<&BTreeMap<Bytes, Oid>>,
+    ) -> Result<Failures> {
         let mut failures = Failures::new();
-        let now = self.repository.refs()?.now.refs;
+        let now = match known {
+            Some(known) => known.clone(),
+            None => self.repository.refs()?.now.refs,
+        };
         let mut together = true;
         if let Some(current) = journal.current.clone() {
             together = self.move_refs(&[&current], &now, &mut failures)?;
@@ -361,6 +370,6 @@ pub fn replay(apply: &Apply<'_>, mut journal: Journal) -> Result<Option<(Journal
         apply.take_back()?;
         return Ok(None);
     }
-    let failures = apply.carry_out(&mut journal)?;
+    let failures = apply.carry_out(&mut journal, None)?;
     Ok(Some((journal, failures)))
 }

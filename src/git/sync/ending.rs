@@ -36,13 +36,14 @@ pub struct Ending {
 }
 
 /// Syncs a session of this directory, nothing of which lives, and writes down what came of it; `None`
-/// where its git is not private.
-pub fn end(directory: &Path, id: &str) -> Option<Ending> {
+/// where its git is not private. `touched`: the agent may have done something in its git directory.
+pub fn end(directory: &Path, id: &str, touched: bool) -> Option<Ending> {
     if !record::path(directory).exists() {
         return None;
     }
     let sync = Sync { directory, session: id, running: false, size: Size::default() };
-    let ending = match sync.all() {
+    let synced = if touched { sync.all() } else { sync.let_go() };
+    let ending = match synced {
         Ok(told) => Ending { told: told.unwrap_or_default(), failed: None },
         Err(error) => {
             Ending { told: Vec::new(), failed: Some((error.to_string(), error.hints().to_vec())) }
@@ -63,7 +64,7 @@ pub fn see_to(session: &Session) -> Option<Ending> {
     }
     match inside::wait(&session.directory, DEATH) {
         Inside::Alive => None,
-        Inside::Never | Inside::Dead => end(&session.directory, session.id.as_str()),
+        Inside::Never | Inside::Dead => end(&session.directory, session.id.as_str(), true),
     }
 }
 
@@ -96,7 +97,7 @@ pub fn once_more(session: &Session, ending: Ending) -> Ending {
         return ending;
     }
     let before = ending.told.clone();
-    match end(&session.directory, session.id.as_str()) {
+    match end(&session.directory, session.id.as_str(), true) {
         Some(mut after) if after.failed.is_none() => {
             after.told = join(before, after.told);
             after
@@ -166,11 +167,12 @@ pub fn not_private(id: &str) -> Error {
         .hint("only with `git = \"private\"` in its profile is there something to sync")
 }
 
-/// `claudebox sync`: everything, now; `running` says whether something inside lives.
+/// `claudebox sync`: everything, now; `running` says whether something inside lives. Answers with what
+/// came of it, which the user was told.
 ///
 /// # Errors
 /// When it cannot be done.
-pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<()> {
+pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<Vec<Told>> {
     let id = session.id.as_str();
     let sync = Sync { directory: &session.directory, session: id, running, size: Size::default() };
     let told = sync.all()?.ok_or_else(|| not_private(id))?;
@@ -183,7 +185,7 @@ pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<
         let _ = writeln!(out, "nothing new");
     }
     tell(id, &ending, out);
-    Ok(())
+    Ok(ending.told)
 }
 
 fn path(directory: &Path) -> PathBuf {

@@ -13,6 +13,8 @@ use crate::visible::visible;
 
 /// The name under which `HEAD` and the index are held.
 pub const HEAD: &str = "HEAD";
+/// The name under which files of git-lfs are held.
+pub const LFS: &str = "lfs";
 
 /// One thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,13 @@ pub enum Item {
     Stash {
         /// Its commit.
         oid: Oid,
+    },
+    /// Files of git-lfs came into the host's store.
+    Lfs {
+        /// How many.
+        files: u64,
+        /// Their sizes together.
+        bytes: u64,
     },
     /// Something stays as it is.
     Held {
@@ -108,6 +117,12 @@ impl Item {
             }
             Self::Index => plain("what is staged inside is staged here".to_owned()),
             Self::Stash { oid } => plain(format!("stash {} was added to yours", oid.short())),
+            Self::Lfs { files: 1, bytes } => {
+                plain(format!("a file of git-lfs came ({bytes} bytes)"))
+            }
+            Self::Lfs { files, bytes } => {
+                plain(format!("{files} files of git-lfs came ({bytes} bytes)"))
+            }
             Self::Held { name, why, kept } => Line {
                 text: format!("{} stays as it is here: {}", shown(name), because(why)),
                 hint: Some(next(session, name, why, kept.as_ref())),
@@ -132,6 +147,7 @@ impl Item {
             Self::Head { .. } => ("checked-out", HEAD.into()),
             Self::Index => ("staged", HEAD.into()),
             Self::Stash { .. } => ("stashed", STASH.into()),
+            Self::Lfs { .. } => ("lfs-files", LFS.into()),
             Self::Held { name, .. } => ("held", name.clone()),
         }
     }
@@ -148,6 +164,7 @@ fn shown(name: &Bytes) -> String {
         Some(text) => text,
         None if name.0 == HEAD.as_bytes() => "what is checked out, with the index,".to_owned(),
         None if name.0 == STASH.as_bytes() => "a stash".to_owned(),
+        None if name.0 == LFS.as_bytes() => "what git-lfs has".to_owned(),
         None => visible(name),
     }
 }
@@ -193,6 +210,7 @@ fn because(why: &Why) -> String {
         Why::Unmerged => "the agent's index has conflicts in it, or cannot be read".into(),
         Why::Locked => "the index is locked: another git is at work, or was killed".into(),
         Why::Git { words } => format!("git says: {words}"),
+        Why::Lfs { words } => words.clone(),
     }
 }
 

@@ -115,6 +115,11 @@ pub enum Why {
     Unmerged,
     /// `index.lock` is there: another git is at work, or one was killed.
     Locked,
+    /// Files of git-lfs did not come.
+    Lfs {
+        /// Why not.
+        words: String,
+    },
     /// The user did something just now, or git said no.
     Git {
         /// In git's words, ready for a terminal.

@@ -54,7 +54,7 @@ fn any_event() -> impl Strategy<Value = Event> {
                 t, path, change: odd.clone(), name: odd.clone(), who: odd.clone(), tracked, seen: odd,
             })),
         1 => (any::<u64>(), any::<String>(), bytes.clone()).prop_map(|(t, odd, name)| Event::Git(Git {
-            t, what: odd.clone(), name: name.clone(), submodule: Some(name), to: None, kept: None, text: odd,
+            t, what: odd.clone(), name: name.clone(), submodule: Some(name), to: None, kept: None, text: odd, asked: true,
         })),
         1 => (any::<u64>(), any::<String>(), bytes).prop_map(|(t, odd, agent)| Event::Start(Start {
             t, session: odd.clone(), profile: odd.clone(), network: odd.clone(),

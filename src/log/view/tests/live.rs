@@ -34,15 +34,18 @@ fn what_git_brings_back_is_told_of_between_the_rows() {
     for (what, submodule, text) in [
         ("imported", None, "branch main is at 0123456789 in refs/claudebox/4k7xq2ab/heads/main"),
         ("held", Some("a b".into()), "branch \x1b[2J stays as it is here"),
+        ("forwarded", None, "branch main moved 0123456789..9876543210"),
     ] {
-        let git =
-            Git { t: session.t, what: what.into(), submodule, text: text.into(), ..Git::default() };
+        let asked = what == "forwarded";
+        let (t, what, text) = (session.t, what.into(), text.into());
+        let git = Git { t, what, submodule, text, asked, ..Git::default() };
         session.events.push(Event::Git(git));
     }
     session.end();
     insta::assert_snapshot!(session.rows(), @r"
 git: branch main is at 0123456789 in refs/claudebox/4k7xq2ab/heads/main
 git: 'a b': branch \x1b[2J stays as it is here
+git sync: branch main moved 0123456789..9876543210
    0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
 }
