@@ -114,6 +114,36 @@ fn while_a_session_works_in_it_no_force_helps() {
     }
 }
 
+/// Git keeps the repository of a submodule with the worktree that it is in.
+#[test]
+fn what_is_in_a_submodule_goes_with_no_worktree() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        all.host(
+            "git init -q -b main ../far; git -C ../far commit -q --allow-empty -m far
+             git -c protocol.file.allow=always submodule --quiet add $PWD/../far sub; git commit -qm sub",
+        );
+        all.agent("w", "true");
+        let path = all.path("w");
+        let work = "git -c protocol.file.allow=always submodule --quiet update --init; git -C sub commit -q --allow-empty -m work";
+        all.host(&format!(
+            "cd {}; {work}; git -C sub rev-parse HEAD >../head; git -C sub reset -q --hard HEAD~",
+            path.display()
+        ));
+        all.worktree("rm w").code(2).complains("its submodules have repositories of their own");
+        all.worktree("gc").code(0).says("w stays");
+        all.host(&format!(
+            "git -C {}/sub cat-file -e $(cat {}/../head)",
+            path.display(),
+            path.display()
+        ));
+        all.worktree("rm --force w").code(0);
+        assert!(!path.exists());
+        all.is_sound();
+    }
+}
+
 #[test]
 fn what_has_not_come_holds_its_worktree() {
     must_have_sandbox();

@@ -115,7 +115,7 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
         diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
     }
     let mut left = holds(main, known)?;
-    left.retain(|hold| !matches!(hold, Hold::Locked));
+    left.retain(|hold| !matches!(hold, Hold::Locked | Hold::Submodules));
     let executed = checkout::executed(&files);
     let files = files.into_iter().map(|change| change.path).collect();
     Ok(Done { into, old, new, commits, files, executed, checked_out, left })
