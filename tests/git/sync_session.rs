@@ -60,7 +60,7 @@ fn branches_are_on_the_host_while_the_session_runs_and_the_rest_at_its_end() {
         .start();
         let imported =
             "git for-each-ref --format='%(refname) %(subject)' 'refs/claudebox/*/heads/**'";
-        wait_for(&place, &format!("{imported} | grep topic || true"));
+        wait_for(&place, &format!("{imported} | grep 'topic second' || true"));
         let said = host(&place, imported);
         assert!(
             said.contains("/heads/main first") && said.contains("/heads/topic second"),
