@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 use super::schema::Profile;
 
@@ -34,6 +35,12 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 /// The names of all built-in profiles.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
+}
+
+/// Whether the text of a built-in profile has this word in quotes, as each names its programs.
+pub(super) fn quotes(text: &[u8], word: &OsStr) -> bool {
+    let quoted = [b"\"", word.as_bytes(), b"\""].concat();
+    text.windows(quoted.len()).any(|part| part == quoted)
 }
 
 /// Whether a built-in profile of this name names an agent.
@@ -95,6 +102,19 @@ mod tests {
 
     fn is_excepted(name: &str, key: &str) -> bool {
         EXCEPTIONS.iter().any(|(who, what, _)| (*who, *what) == (name, key))
+    }
+
+    /// Else a profile could not be found by its program.
+    #[test]
+    fn programs_are_written_as_they_are() {
+        for (name, text, profile) in agents() {
+            let programs = says(&profile, "agent.programs").and_then(toml::Value::as_array);
+            for program in programs.into_iter().flatten() {
+                let program = OsStr::new(program.as_str().unwrap());
+                assert!(quotes(text.as_bytes(), program), "{name}: {}", program.display());
+            }
+        }
+        assert!(!quotes(b"programs = [\"claude\"]", OsStr::new("claud")));
     }
 
     #[test]

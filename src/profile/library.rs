@@ -2,6 +2,7 @@
 //! user names. It only reads; what a file may say is not its business.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,13 @@ pub(super) struct Unread {
 }
 
 impl Unread {
+    /// Whether it could be made for this program. Only of what ships is it known how it is written; to
+    /// read all of that took longer than all else before the start.
+    pub(super) fn may_name(&self, program: Option<&OsStr>) -> bool {
+        self.kind != LayerKind::BuiltIn
+            || program.is_some_and(|program| builtin::quotes(&self.bytes, program))
+    }
+
     pub(super) fn found(self) -> Result<Found> {
         let source = Source::new(self.kind, self.shown, self.bytes)?;
         Ok(Found { source, path: self.path })

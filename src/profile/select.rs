@@ -205,7 +205,7 @@ impl Choosing<'_> {
         let mut passed_over = Vec::new();
         for name in self.library.names()? {
             let files = self.library.files(&name).map_err(|error| undecided(error, program))?;
-            for file in files {
+            for file in files.into_iter().filter(|file| file.may_name(program)) {
                 let (kind, bytes) = (file.kind, file.bytes.clone());
                 let better = best.as_ref().is_none_or(|(best, _)| kind > *best);
                 match file.found().and_then(|found| found.source.parse()) {

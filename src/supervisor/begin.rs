@@ -28,6 +28,7 @@ use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
 use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
+use crate::sys::text;
 
 /// An inner stage that waits for [`Order::Proceed`].
 pub(super) struct Begun {
@@ -104,6 +105,9 @@ fn begin_in(
     // It works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
+    // All that settled the policy is not needed any more, and there is time. If it cannot be done, only
+    // memory is lost.
+    let _ = text::let_go();
     let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
     let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
     let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;

@@ -11,4 +11,5 @@ pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signals;
+pub mod text;
 pub mod trial;

@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use nix::sys::signal::SigSet;
@@ -91,7 +92,8 @@ pub struct Execs {
     stop: Arc<Flag>,
     /// `None` where execs are not observed.
     watch: Option<JoinHandle<ExecId>>,
-    write: JoinHandle<io::Result<Box<dyn Sink>>>,
+    /// The log, once all is in it.
+    written: Receiver<io::Result<Box<dyn Sink>>>,
 }
 
 /// Starts watching. `sockets` leads to who makes the sockets of
@@ -129,8 +131,11 @@ fn start_writing(sink: Box<dyn Sink>, root: Option<Root>, limits: Limits) -> Res
     let queue = Arc::new(Queue::new(BOUNDS));
     let writer = Writer::new(Arc::clone(&queue), sink, root, limits);
     let failed = Arc::clone(&failure);
-    let write = spawn("exec-log", move || writer.run(&failed))?;
-    Ok(Execs { queue, failure, stop, watch: None, write })
+    let (done, written) = sync_channel(1);
+    // It is not waited for: when it has given the log back, it lets go of the sandbox's root, and the
+    // kernel takes down all its mounts.
+    spawn("exec-log", move || writer.run(&failed, &done))?;
+    Ok(Execs { queue, failure, stop, watch: None, written })
 }
 
 /// A thread that no signal is delivered to: signals are the main thread's.
@@ -191,7 +196,7 @@ impl Execs {
             None => 0,
         };
         self.queue.close();
-        let mut sink = self.write.join().map_err(|_| broke())?.tried(|| "write the log")?;
+        let mut sink = self.written.recv().map_err(|_| broke())?.tried(|| "write the log")?;
         sink.write(&Event::End(end(execs)))
             .and_then(|()| sink.flush())
             .tried(|| "write the log")?;

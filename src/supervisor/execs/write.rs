@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use super::Limits;
 use super::arguments::Arguments;
@@ -44,17 +45,19 @@ impl Writer {
         Self { queue, sink, root, limits }
     }
 
-    /// Writes until the queue is closed and gives the log back. When the log cannot be written,
-    /// nothing waits for it any more.
-    pub fn run(mut self, failure: &Flag) -> Result<Box<dyn Sink>, io::Error> {
+    /// Writes until the queue is closed and gives the log back by `done`. When the log cannot be
+    /// written, nothing waits for it any more.
+    pub fn run(mut self, failure: &Flag, done: &SyncSender<io::Result<Box<dyn Sink>>>) {
         let result = catch_unwind(AssertUnwindSafe(|| self.write_all()))
             .unwrap_or_else(|_| Err(io::Error::other("a defect in claudebox")));
-        if let Err(err) = result {
+        if result.is_err() {
             failure.raise();
             self.queue.abandon();
-            return Err(err);
         }
-        Ok(self.sink)
+        let Self { sink, root, .. } = self;
+        // Who does not wait for it any more has no use for it.
+        let _ = done.send(result.map(|()| sink));
+        drop(root);
     }
 
     fn write_all(&mut self) -> io::Result<()> {
