@@ -6,23 +6,25 @@ mod ls;
 mod net;
 mod profile_new;
 mod verify;
+mod worktree;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::attack;
 use crate::cli::{
     AllowArgs, DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, NetArgs, ProfileCommand,
-    RunArgs, RunOptions, TrustArgs, VerifyArgs,
+    RunArgs, RunOptions, SyncArgs, TrustArgs, VerifyArgs, WorktreeCommand,
 };
 use crate::demo;
 use crate::doctor;
 use crate::error::{self, Error, Result, Tried as _};
 use crate::front;
 use crate::generated;
-use crate::git::sync::ending;
-use crate::git::worktree;
+use crate::git::sync::{ending, sign};
+use crate::git::worktree::make;
 use crate::host::{Disk, Host};
 use crate::host_files;
 use crate::log;
@@ -33,7 +35,9 @@ use crate::profile::ask_trust;
 use crate::profile::command as profiles;
 use crate::profile::config::Config;
 use crate::profile::diff::diff as profile_diff;
+use crate::profile::include;
 use crate::profile::library::Library;
+use crate::profile::project as own;
 use crate::profile::schema::Git;
 use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
@@ -76,10 +80,11 @@ fn in_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
     if let GitEntry::Pointer { target } = &main.git {
         return Err(project::pointer_refused(&main.root, target));
     }
-    let made = worktree::make(&main.root, name, invocation.base.as_deref(), host)?;
-    let (shown, branch) = (visible_path(&made.path), &made.branch);
-    let word = if made.old { "goes on" } else { "begins" };
-    error::say(format_args!("work {word} in {shown}, on the branch {branch}"));
+    let include = worktree::include(&main.root, host)?;
+    let with =
+        |wanted| include.as_ref().filter(|(_, trusted)| *trusted == wanted).map(|(it, _)| it);
+    let made = make::make(&main.root, name, invocation.base.as_deref(), with(true), host)?;
+    worktree::say_made(&made, with(false));
     let git = invocation.git.or(Some(Git::Private));
     Ok(Invocation { project: Some(made.path), git, ..invocation.clone() })
 }
@@ -156,11 +161,15 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
 }
 
 /// `claudebox sync`
-pub(crate) fn sync(session: Option<&str>, host: &Host) -> Result<u8> {
-    let Found { session, state, .. } = find(session, host)?;
+pub(crate) fn sync(args: &SyncArgs, host: &Host) -> Result<u8> {
+    let Found { session, state, .. } = find(args.session.as_deref(), host)?;
     // Of one that crashed something may still live.
     let running =
         state.lives() || inside::wait(&session.directory, Duration::ZERO) == Inside::Alive;
+    if args.sign && running {
+        return Err(Error::usage(format!("session {} still runs", session.id))
+            .hint("its commits can be signed when it is over: signed ones are other commits"));
+    }
     let told = ending::command(&session, running, &mut anstream::stdout())?;
     // The log of one that is over is closed.
     if state.lives()
@@ -169,7 +178,15 @@ pub(crate) fn sync(session: Option<&str>, host: &Host) -> Result<u8> {
     {
         error::say(format_args!("the log of session {} does not say so: {error}", session.id));
     }
+    if args.sign {
+        sign::command(&session, &mut anstream::stdout())?;
+    }
     Ok(0)
+}
+
+/// `claudebox worktree`
+pub(crate) fn worktree(command: &WorktreeCommand, host: &Host) -> Result<u8> {
+    worktree::worktree(command, host)
 }
 
 /// `claudebox log`
@@ -229,8 +246,37 @@ pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
     };
     let mut out = anstream::stdout();
     let mut confirm = |out: &mut dyn Write| if args.yes { Ok(true) } else { ask(out) };
-    ask_trust::command(&mut out, host, args.file.as_deref(), &project, &mut confirm)?;
+    let file = args.file.as_deref();
+    let of_worktrees = file.is_some_and(|file| file.file_name() == Some(include::FILE.as_ref()));
+    let project = if of_worktrees { directory_of(file, host)? } else { project };
+    let include = include::Include::read(&project)?;
+    // Where nothing is named, what there is.
+    let own = match file {
+        Some(_) => !of_worktrees,
+        None => include.is_none() || project.join(own::FILE).symlink_metadata().is_ok(),
+    };
+    if own {
+        ask_trust::command(&mut out, host, file, &project, &mut confirm)?;
+    }
+    match include {
+        Some(include) if of_worktrees || file.is_none() => {
+            include::trust(&mut out, host, &include, &mut confirm)?;
+        }
+        None if of_worktrees => {
+            let shown = visible_path(&project.join(include::FILE));
+            return Err(Error::usage(format!("there is no {shown} to trust")));
+        }
+        _ => {}
+    }
     Ok(0)
+}
+
+/// The directory that a file named on the command line is in.
+fn directory_of(file: Option<&Path>, host: &Host) -> Result<PathBuf> {
+    let path = host.cwd.join(file.unwrap_or(Path::new("")));
+    let shown = visible_path(&path);
+    let above = path.parent().unwrap_or(&path);
+    above.canonicalize().map_err(|err| Error::usage(format!("cannot find {shown}: {err}")))
 }
 
 /// Asks a person; where there is none, the answer is not known.

@@ -31,6 +31,7 @@ pub mod profile;
 mod ready;
 pub mod sandbox;
 pub mod session;
+mod subprocess;
 pub mod supervisor;
 pub mod sys;
 pub mod tmux;
@@ -88,7 +89,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Ls(args)) => commands::ls(&args, &host),
         Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
         Some(Command::Keep(args)) => commands::keep(&args, &host),
-        Some(Command::Sync(args)) => commands::sync(args.session.as_deref(), &host),
+        Some(Command::Sync(args)) => commands::sync(&args, &host),
+        Some(Command::Worktree(command)) => commands::worktree(&command, &host),
         Some(Command::Log(args)) => commands::log(&args, &host),
         Some(Command::Allow(args)) => commands::allow(&args, &host),
         Some(Command::Net(args)) => commands::net(&args, &host),

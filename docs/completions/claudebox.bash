@@ -82,6 +82,9 @@ _claudebox() {
             claudebox,verify)
                 cmd="claudebox__subcmd__verify"
                 ;;
+            claudebox,worktree)
+                cmd="claudebox__subcmd__worktree"
+                ;;
             claudebox__subcmd__help,__attack)
                 cmd="claudebox__subcmd__help__subcmd____attack"
                 ;;
@@ -148,6 +151,9 @@ _claudebox() {
             claudebox__subcmd__help,verify)
                 cmd="claudebox__subcmd__help__subcmd__verify"
                 ;;
+            claudebox__subcmd__help,worktree)
+                cmd="claudebox__subcmd__help__subcmd__worktree"
+                ;;
             claudebox__subcmd__help__subcmd__profile,check)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__check"
                 ;;
@@ -165,6 +171,24 @@ _claudebox() {
                 ;;
             claudebox__subcmd__help__subcmd__profile,show)
                 cmd="claudebox__subcmd__help__subcmd__profile__subcmd__show"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,apply)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__apply"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,diff)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__diff"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,gc)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__gc"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,list)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__list"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,merge)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__merge"
+                ;;
+            claudebox__subcmd__help__subcmd__worktree,rm)
+                cmd="claudebox__subcmd__help__subcmd__worktree__subcmd__rm"
                 ;;
             claudebox__subcmd__profile,check)
                 cmd="claudebox__subcmd__profile__subcmd__check"
@@ -208,6 +232,48 @@ _claudebox() {
             claudebox__subcmd__profile__subcmd__help,show)
                 cmd="claudebox__subcmd__profile__subcmd__help__subcmd__show"
                 ;;
+            claudebox__subcmd__worktree,apply)
+                cmd="claudebox__subcmd__worktree__subcmd__apply"
+                ;;
+            claudebox__subcmd__worktree,diff)
+                cmd="claudebox__subcmd__worktree__subcmd__diff"
+                ;;
+            claudebox__subcmd__worktree,gc)
+                cmd="claudebox__subcmd__worktree__subcmd__gc"
+                ;;
+            claudebox__subcmd__worktree,help)
+                cmd="claudebox__subcmd__worktree__subcmd__help"
+                ;;
+            claudebox__subcmd__worktree,list)
+                cmd="claudebox__subcmd__worktree__subcmd__list"
+                ;;
+            claudebox__subcmd__worktree,merge)
+                cmd="claudebox__subcmd__worktree__subcmd__merge"
+                ;;
+            claudebox__subcmd__worktree,rm)
+                cmd="claudebox__subcmd__worktree__subcmd__rm"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,apply)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__apply"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,diff)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__diff"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,gc)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__gc"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,help)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__help"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,list)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__list"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,merge)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__merge"
+                ;;
+            claudebox__subcmd__worktree__subcmd__help,rm)
+                cmd="claudebox__subcmd__worktree__subcmd__help__subcmd__rm"
+                ;;
             *)
                 ;;
         esac
@@ -215,7 +281,7 @@ _claudebox() {
 
     case "${cmd}" in
         claudebox)
-            opts="-w -v -h -V --no-monitor --project --worktree --base --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --git --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep sync log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="-w -v -h -V --no-monitor --project --worktree --base --split-direction --no-tmux-config --network --allow --host-port --publish --bind --ro-bind --env --allow-ssh-agent --allow-gpg-agent --allow-xdg-runtime --no-exec-log --host-files --git --verbose --monitor --tmux-config --no-allow-ssh-agent --no-allow-gpg-agent --no-allow-xdg-runtime --exec-log --no-verbose --help --version run explain ls attach keep sync worktree log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -493,7 +559,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__help)
-            opts="run explain ls attach keep sync log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
+            opts="run explain ls attach keep sync worktree log allow net verify profile trust doctor completions man schema __inner __attack __demo __supervise __shell help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -898,6 +964,104 @@ _claudebox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        claudebox__subcmd__help__subcmd__worktree)
+            opts="list diff merge apply rm gc"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__merge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__help__subcmd__worktree__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         claudebox__subcmd__keep)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1275,7 +1439,7 @@ _claudebox() {
             return 0
             ;;
         claudebox__subcmd__sync)
-            opts="-h --help"
+            opts="-h --sign --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1305,6 +1469,220 @@ _claudebox() {
         claudebox__subcmd__verify)
             opts="-h --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree)
+            opts="-h --help list diff merge apply rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__apply)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__diff)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__gc)
+            opts="-h --force --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help)
+            opts="list diff merge apply rm gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__merge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__merge)
+            opts="-h --squash --rebase --into --sign --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --into)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        claudebox__subcmd__worktree__subcmd__rm)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -92,7 +92,10 @@ pub enum Command {
     /// Bring back what was set aside when a session ended.
     Keep(KeepArgs),
     /// Bring a session's commits, branches and index from its own git directory into yours.
-    Sync(SessionArg),
+    Sync(SyncArgs),
+    /// List, compare, merge and remove the worktrees that `run --worktree` made.
+    #[command(subcommand)]
+    Worktree(WorktreeCommand),
     /// Show the commands that a session executed.
     Log(LogArgs),
     /// Let a running session reach a host from now on.
@@ -104,7 +107,7 @@ pub enum Command {
     /// List, show, check, compare and make profiles.
     #[command(subcommand)]
     Profile(ProfileCommand),
-    /// Trust a project's `.claudebox.toml` as it stands now.
+    /// Trust a project's `.claudebox.toml` and `.worktreeinclude` as they stand now.
     Trust(TrustArgs),
     /// Say what this machine can do, and what to do where it cannot.
     Doctor(DoctorArgs),
@@ -192,6 +195,79 @@ pub struct LsArgs {
 pub struct SessionArg {
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.
     pub session: Option<String>,
+}
+
+/// `claudebox sync`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SyncArgs {
+    /// A session's id or an unambiguous beginning of it; the project's latest if absent.
+    pub session: Option<String>,
+    /// When the session is over: make its commits anew, signed with your key.
+    #[arg(long)]
+    pub sign: bool,
+}
+
+/// `claudebox worktree`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WorktreeCommand {
+    /// List the project's worktrees, and how each stands.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what was done in one since it began, committed or not.
+    Diff {
+        /// The worktree.
+        name: String,
+        /// Options and paths for git-diff(1), such as `--stat` or `-- src`; paths from the repository's root.
+        #[arg(value_name = "GIT_DIFF_ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Merge the commits of one into the branch that is checked out.
+    Merge(MergeArgs),
+    /// Stage what was done in one, committed or not, in the main work tree; nothing is committed.
+    Apply {
+        /// The worktree.
+        name: String,
+    },
+    /// Remove one, with its branch.
+    Rm {
+        /// The worktrees.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Remove also what would be lost by it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove all that hold no work which is nowhere else.
+    Gc {
+        /// Remove also what would be lost by it.
+        #[arg(long)]
+        force: bool,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// `claudebox worktree merge`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MergeArgs {
+    /// The worktree.
+    pub name: String,
+    /// As one commit.
+    #[arg(long, conflicts_with = "rebase")]
+    pub squash: bool,
+    /// Each commit made anew on top of the branch.
+    #[arg(long)]
+    pub rebase: bool,
+    /// Into this branch, which need not be checked out.
+    #[arg(long, value_name = "BRANCH")]
+    pub into: Option<String>,
+    /// Sign the commits that are made with your key.
+    #[arg(long)]
+    pub sign: bool,
 }
 
 /// `claudebox doctor`.
@@ -332,7 +408,7 @@ pub struct NewArgs {
 /// `claudebox trust`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrustArgs {
-    /// The file; the project's `.claudebox.toml` if absent.
+    /// The file; the project's `.claudebox.toml` and `.worktreeinclude` if absent.
     pub file: Option<PathBuf>,
     /// Do not ask.
     #[arg(short, long)]
@@ -353,6 +429,7 @@ mod tests {
                     proptest::sample::select(vec![
                         "run", "log", "explain", "verify", "keep", "--bind", "--network", "--json", "--",
                         "-v", "--project", "profile", "completions", "attach", "allow", "net",
+                        "worktree", "diff", "merge", "sync",
                     ]).prop_map(OsString::from),
                     "(?s)-{0,2}.{0,6}".prop_map(OsString::from),
                     proptest::collection::vec(any::<u8>(), 0..6)

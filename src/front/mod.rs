@@ -78,7 +78,7 @@ pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -
     let sessions = Sessions::new(&host.dirs);
     conclude::remove_stale(sessions, host);
     leftovers::refuse_pending(sessions, &plan.summary.project)?;
-    let (session, locks) = sessions.create(draft(plan, host, &place))?;
+    let (session, locks) = sessions.create(draft(policy, plan, host, &place))?;
     let (mode, known) = (policy.host_files.value, policy.known.clone());
     let begun = write_rules(&session, plan)
         .and_then(|()| settle::begin(&session, &policy.project.root, mode, known));
@@ -137,11 +137,12 @@ fn here(start: &Start<'_>, note: Option<&str>, locks: Locks) -> Result<u8> {
     supervise::in_users_terminal(start.session, start.plan, locks)
 }
 
-fn draft(plan: &Plan, host: &Host, place: &Place) -> Draft {
+fn draft(policy: &Policy, plan: &Plan, host: &Host, place: &Place) -> Draft {
     let program = plan.summary.agent.first().map(Bytes::as_path);
     let name = program.and_then(|path| path.file_name()).unwrap_or_default();
     Draft {
         project: plan.summary.project.clone(),
+        places: policy.writable_places().map(|place| (&*place).into()).collect(),
         cwd: host.cwd.as_path().into(),
         profile: plan.summary.profile.clone(),
         network: plan.summary.network.clone(),

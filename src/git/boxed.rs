@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +16,14 @@ use super::call::{self, Limits, Outcome};
 use super::record::Record;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::sys::process;
+use crate::subprocess::Group;
+use crate::sys::{fds, process};
 
 /// Where the private git directory is in the box.
 pub const GIT_DIR: &str = "/g";
+
+/// Where a copy of the agent's index is in the box.
+pub const INDEX: &str = "/tmp/index";
 
 /// How much a box may write outside of the private directory, bytes: a copy of the index.
 const SCRATCH: u64 = 1 << 30;
@@ -71,13 +76,22 @@ impl<'a> Boxed<'a> {
     }
 
     /// Runs a script of sh(1) in the box, in which `git` is the host's, with what the box must not be
-    /// asked for set.
+    /// asked for set. `index`: what becomes a file of the box's own, [`INDEX`].
     ///
     /// # Errors
     /// As of [`super::call::Call::outcome`].
-    pub fn script(&self, what: &str, script: &str, access: Access) -> Result<Outcome> {
+    pub fn script(
+        &self,
+        what: &str,
+        script: &str,
+        access: Access,
+        index: Option<OwnedFd>,
+    ) -> Result<Outcome> {
         let mut command = Command::new(self.record.bwrap.as_path());
-        command.env_clear().current_dir("/").args(self.arguments(access));
+        command.env_clear().current_dir("/").args(self.arguments(access, index.as_ref()));
+        if let Some(index) = index {
+            process::hand_over(&mut command, index);
+        }
         command.args([
             "/bin/sh",
             "-c",
@@ -85,7 +99,7 @@ impl<'a> Boxed<'a> {
         ]);
         process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
-        call::run(command, what, b"", limits)
+        call::run(command, what, b"", limits, Group::Own)
     }
 
     /// The value of `--upload-pack` with which git fetches from the box; the repository is then
@@ -95,7 +109,7 @@ impl<'a> Boxed<'a> {
     /// When a path has a NUL in it, which no path has.
     pub fn upload_pack(&self) -> Result<OsString> {
         let mut words: Vec<OsString> = vec![self.record.bwrap.as_os_str().into()];
-        words.extend(self.arguments(Access::Read));
+        words.extend(self.arguments(Access::Read, None));
         words.push(self.record.program.as_os_str().into());
         for flag in FLAGS {
             words.extend(["-c".into(), flag.into()]);
@@ -112,7 +126,7 @@ impl<'a> Boxed<'a> {
         Ok(OsString::from_vec(line))
     }
 
-    fn arguments(&self, access: Access) -> Vec<OsString> {
+    fn arguments(&self, access: Access, index: Option<&OwnedFd>) -> Vec<OsString> {
         let mut args: Vec<OsString> = Vec::new();
         let mut put = |words: &[&OsStr]| args.extend(words.iter().map(|word| (*word).to_owned()));
         for word in ["--unshare-all", "--die-with-parent", "--clearenv"] {
@@ -132,7 +146,10 @@ impl<'a> Boxed<'a> {
         put(&["--dev".as_ref(), "/dev".as_ref()]);
         let size = SCRATCH.to_string();
         put(&["--size".as_ref(), size.as_ref(), "--tmpfs".as_ref(), "/tmp".as_ref()]);
-        put(&["--dir".as_ref(), "/tmp/objects".as_ref()]);
+        if let Some(index) = index {
+            let number = fds::number(index);
+            put(&["--file".as_ref(), number.as_ref(), INDEX.as_ref()]);
+        }
         let bind = match access {
             Access::Read => "--ro-bind",
             Access::Write => "--bind",

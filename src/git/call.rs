@@ -4,34 +4,47 @@
 //! an agent can write: that is for [`super::boxed`].
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Output};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use rustix::event::{PollFd, PollFlags};
-use rustix::io::ioctl_fionbio;
+use nix::sys::signal::Signal;
 
 use crate::error::{Error, Result, Tried as _};
-use crate::ready::ready_by;
-use crate::sys::{pidfd, process};
+use crate::subprocess::{self, Broken, Group};
+use crate::sys::process;
 use crate::visible::visible;
 
 /// How long a call may take that only looks at refs, the index or a few objects.
 pub const SHORT: Duration = Duration::from_secs(10);
 /// How much a call may say where nothing else is asked for, bytes: an index of a million files.
 const OUTPUT: usize = 256 << 20;
-/// How much of what git says for a person is kept, bytes.
-const WORDS: usize = 16 << 10;
 /// The lines of it that are shown.
 const LINES: usize = 6;
 
 /// Git on alternates that lead to where a private directory is mounted inside, which nobody needs to know.
 const ELSEWHERE: &[u8] = b"error: unable to normalize alternate object path: ";
+
+/// Who the user is to git, for a commit; besides the configuration, the environment may say so.
+const IDENTITY: [&str; 5] =
+    ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"];
+
+/// By which gpg(1) and ssh-keygen(1) find the user's keys, and whom to ask for a passphrase.
+const SIGNING: [&str; 12] = [
+    "GNUPGHOME",
+    "GPG_TTY",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "TERM",
+];
 
 /// What is taken over from our environment: where the user's own configuration is, and whose it is.
 const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
@@ -81,6 +94,7 @@ pub struct Call {
     input: Vec<u8>,
     limits: Limits,
     lock: Option<OwnedFd>,
+    group: Group,
 }
 
 /// What a call may take.
@@ -100,6 +114,10 @@ impl Limits {
     /// Enough for a look at refs, the index or a few objects.
     pub const USUAL: Self = Self { time: SHORT, output: OUTPUT, file_size: None, memory: None };
 }
+
+/// What a git may take that compares or writes the files of a work tree, or writes thousands of refs
+/// through to the disk.
+pub const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 impl Default for Limits {
     fn default() -> Self {
@@ -131,6 +149,7 @@ impl Call {
             input: Vec::new(),
             limits: Limits::default(),
             lock: None,
+            group: Group::Own,
         }
     }
 
@@ -201,6 +220,26 @@ impl Call {
         Ok(self)
     }
 
+    /// It makes a commit in the user's name.
+    #[must_use]
+    pub fn as_the_user(self) -> Self {
+        self.with_ours(&IDENTITY)
+    }
+
+    /// It signs with the user's key. A program of the user's may ask for a passphrase, also in the
+    /// terminal, which only who is in our process group may read.
+    #[must_use]
+    pub fn signs(mut self) -> Self {
+        self.group = Group::Ours;
+        self.with_ours(&SIGNING)
+    }
+
+    fn with_ours(mut self, names: &[&str]) -> Self {
+        let ours = names.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        self.environment.extend(ours);
+        self
+    }
+
     /// Makes the call; answers with what it printed.
     ///
     /// # Errors
@@ -235,7 +274,7 @@ impl Call {
             Some(lock) => process::outlive(&mut command, lock),
             None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
         }
-        run(command, &self.what, &self.input, self.limits)
+        run(command, &self.what, &self.input, self.limits, self.group)
     }
 }
 
@@ -251,152 +290,31 @@ impl Outcome {
     }
 }
 
-/// Runs a command within its limits, in a process group of its own, which is killed with everything
-/// in it where the command takes too long. Whether it outlives us is the caller's to say.
+/// Runs a command within its limits. Whether it outlives us is the caller's to say.
 pub(super) fn run(
     mut command: Command,
     what: &str,
     input: &[u8],
     limits: Limits,
+    group: Group,
 ) -> Result<Outcome> {
-    let failed = |err: io::Error| Error::launcher(format!("cannot {what}: {err}"));
-    let end = Instant::now() + limits.time;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     process::limit(&mut command, limits.file_size, limits.memory);
     let program = visible(command.get_program().as_encoded_bytes());
-    let mut child = command.spawn().map_err(|err| {
-        Error::launcher(format!("cannot {what}: cannot execute {program}: {err}"))
+    let told = subprocess::run(command, input, group, limits.time, limits.output);
+    let told = told.map_err(|broken| {
+        Error::launcher(match broken {
+            Broken::NotStarted(err) => format!("cannot {what}: cannot execute {program}: {err}"),
+            Broken::Late => {
+                format!("cannot {what}: git was not done within {} s", limits.time.as_secs())
+            }
+            Broken::TooMuch => {
+                format!("cannot {what}: git says more than {} MiB", limits.output >> 20)
+            }
+            Broken::Io(err) => format!("cannot {what}: {err}"),
+        })
     })?;
-    let said = converse(&mut child, input, limits.output, end);
-    let ended = match &said {
-        Ok(_) => ends_by(&child, end),
-        Err(_) => Ok(false),
-    };
-    if !matches!(ended, Ok(true)) {
-        let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
-    }
-    let status = child.wait().map_err(failed)?;
-    let (output, words) = match said {
-        Ok(said) if ended.map_err(failed)? => said,
-        Ok(_) | Err(Broken::Late) => return Err(too_late(what, limits.time)),
-        Err(Broken::TooMuch) => {
-            let most = limits.output >> 20;
-            return Err(Error::launcher(format!("cannot {what}: git says more than {most} MiB")));
-        }
-        Err(Broken::Io(err)) => return Err(failed(err)),
-    };
-    Ok(Outcome { status, output, words: last_words(&words) })
-}
-
-fn too_late(what: &str, time: Duration) -> Error {
-    Error::launcher(format!("cannot {what}: git was not done within {} s", time.as_secs()))
-}
-
-fn ends_by(child: &Child, end: Instant) -> io::Result<bool> {
-    let ended = pidfd::open(child.id().cast_signed())?;
-    pidfd::ends_within(ended.as_fd(), end.saturating_duration_since(Instant::now()))
-}
-
-/// Why a conversation was broken off.
-enum Broken {
-    Late,
-    TooMuch,
-    Io(io::Error),
-}
-
-impl From<io::Error> for Broken {
-    fn from(err: io::Error) -> Self {
-        Self::Io(err)
-    }
-}
-
-/// Writes the input, and reads what comes until there is no more. Of the words to a person only the
-/// end is kept, where the reason stands.
-fn converse(
-    child: &mut Child,
-    input: &[u8],
-    most: usize,
-    end: Instant,
-) -> Result<(Vec<u8>, Vec<u8>), Broken> {
-    let mut stdin = child.stdin.take().filter(|_| !input.is_empty());
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let fds = [stdin.as_ref().map(|it| it.as_fd()), stdout.as_ref().map(|it| it.as_fd())];
-    for fd in fds.into_iter().chain([stderr.as_ref().map(|it| it.as_fd())]).flatten() {
-        ioctl_fionbio(fd, true).map_err(io::Error::from)?;
-    }
-    let (mut written, mut output, mut words) = (0, Vec::new(), Vec::new());
-    while stdout.is_some() || stderr.is_some() {
-        let [writing, reading, listening] = wait(
-            [
-                stdin.as_ref().map(|it| (it.as_fd(), PollFlags::OUT)),
-                stdout.as_ref().map(|it| (it.as_fd(), PollFlags::IN)),
-                stderr.as_ref().map(|it| (it.as_fd(), PollFlags::IN)),
-            ],
-            end,
-        )?;
-        if writing && let Some(to) = &mut stdin {
-            match to.write(&input[written..]) {
-                Ok(count) => written += count,
-                Err(err) if is_later(&err) => {}
-                // It does not want to read all of it; why, its status says.
-                Err(_) => written = input.len(),
-            }
-            if written == input.len() {
-                stdin = None;
-            }
-        }
-        if reading && let Some(from) = &mut stdout {
-            if !read(from, &mut output)? {
-                stdout = None;
-            }
-            if output.len() > most {
-                return Err(Broken::TooMuch);
-            }
-        }
-        if listening && let Some(from) = &mut stderr {
-            if !read(from, &mut words)? {
-                stderr = None;
-            }
-            words.drain(..words.len().saturating_sub(WORDS));
-        }
-    }
-    Ok((output, words))
-}
-
-/// Which of the three is ready, or over.
-fn wait(
-    asked: [Option<(BorrowedFd<'_>, PollFlags)>; 3],
-    end: Instant,
-) -> Result<[bool; 3], Broken> {
-    // Who always has something to say is late, too.
-    if Instant::now() >= end {
-        return Err(Broken::Late);
-    }
-    let mut fds: Vec<PollFd<'_>> =
-        asked.iter().flatten().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-    if !ready_by(&mut fds, end)? {
-        return Err(Broken::Late);
-    }
-    let mut told = fds.iter().map(|fd| !fd.revents().is_empty());
-    Ok(asked.map(|asked| asked.is_some() && told.next().unwrap_or_default()))
-}
-
-/// Reads what there is now; `false` when there will be no more.
-fn read(from: &mut impl io::Read, to: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 16 << 10];
-    match from.by_ref().read(&mut buffer) {
-        Ok(0) => Ok(false),
-        Ok(count) => {
-            to.extend_from_slice(&buffer[..count]);
-            Ok(true)
-        }
-        Err(err) if is_later(&err) => Ok(true),
-        Err(err) => Err(err),
-    }
-}
-
-fn is_later(err: &io::Error) -> bool {
-    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    let Output { status, stdout: output, stderr } = told;
+    Ok(Outcome { status, output, words: last_words(&stderr) })
 }
 
 /// The last lines of what git said, without what another side made it say about its progress.
@@ -419,7 +337,7 @@ mod tests {
     fn shell(script: &str, limits: Limits) -> Result<Outcome> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        run(command, "try", b"given", limits)
+        run(command, "try", b"given", limits, Group::Own)
     }
 
     #[test]

@@ -14,6 +14,8 @@
 
 pub mod boxed;
 pub mod call;
+pub mod commit;
+pub mod fingerprint;
 pub mod limits;
 pub mod names;
 pub mod oid;

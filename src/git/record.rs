@@ -44,6 +44,13 @@ pub struct Record {
     pub bwrap: Bytes,
     /// How host and private directory stood when they last agreed.
     pub base: Base,
+    /// The branches as they were when the session began, by their full names: what they lead to, the
+    /// session did not make. Absent in a record of an older claudebox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<BTreeMap<Bytes, Oid>>,
+    /// What the branches got when the session's commits were signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signed: BTreeMap<Bytes, Oid>,
     /// The submodules' repositories below `.git/modules`, each like this one, the inner before the
     /// outer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::rule::Rules;
+use crate::bytes::Bytes;
 use crate::profile::schema::Demand;
 
 /// Which network there is inside.
@@ -52,9 +53,45 @@ pub struct Publish {
     pub outside: u16,
 }
 
-/// An HTTP proxy of the host, to which the dialler says CONNECT.
+/// How the host's proxy is spoken to, as a URL has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// CONNECT, with the name.
+    Http,
+    /// The same within TLS.
+    Https,
+    /// SOCKS 5; names are looked up here, and it is told addresses.
+    Socks5,
+    /// SOCKS 5; it is told the name.
+    Socks5h,
+}
+
+impl Scheme {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Socks5, Self::Socks5h];
+
+    /// As a URL begins.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+            Self::Socks5h => "socks5h",
+        }
+    }
+
+    /// Whether such a proxy finds out by itself what a name leads to.
+    pub fn looks_names_up(self) -> bool {
+        self != Self::Socks5
+    }
+}
+
+/// A proxy of the host, through which the dialler goes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
+    /// How it is spoken to.
+    pub scheme: Scheme,
     /// Its name or address.
     pub host: String,
     /// Its port.
@@ -63,17 +100,21 @@ pub struct Upstream {
     pub credentials: Option<String>,
     /// Hosts that are dialled directly (`NO_PROXY`), lower case; a leading dot means: and below.
     pub except: Vec<String>,
+    /// The file with the authorities that vouch for one of `https`; `None` for the machine's.
+    pub authorities: Option<Bytes>,
 }
 
 /// Without the credentials.
 impl fmt::Debug for Upstream {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, credentials, except } = self;
+        let Self { scheme, host, port, credentials, except, authorities } = self;
         to.debug_struct("Upstream")
+            .field("scheme", scheme)
             .field("host", host)
             .field("port", port)
             .field("credentials", &credentials.as_ref().map(|_| "..."))
             .field("except", except)
+            .field("authorities", authorities)
             .finish()
     }
 }

@@ -56,7 +56,7 @@ use draft::Draft;
 pub use environment::Variable;
 use invocation::Invocation;
 pub use limits::Limits;
-use mount::{Access, Mount, Step, View};
+use mount::{Access, Class, Mount, Step, View};
 use network::Reach;
 use project::Project;
 
@@ -132,6 +132,18 @@ impl Policy {
         self.mounts.iter().any(|step| match &step.mount {
             Mount::Bind { source, access: Access::Write, .. } => program.starts_with(source.path()),
             _ => false,
+        })
+    }
+
+    /// Places of the host's that the user lets the sandbox write besides the project (canonical).
+    pub fn writable_places(&self) -> impl Iterator<Item = PathBuf> {
+        self.mounts.iter().filter_map(|step| match &step.mount {
+            Mount::Bind { source, access: Access::Write, .. }
+                if matches!(step.class, Class::Files | Class::CommandLine) =>
+            {
+                Some(source.path())
+            }
+            _ => None,
         })
     }
 }

@@ -220,7 +220,9 @@ impl Settling<'_, '_> {
         match upstream::of(&self.draft.host.environment) {
             Ok(None) => None,
             Ok(Some((upstream, variable))) => {
-                let shown = format!("{}:{}", visible(&upstream.host), upstream.port);
+                let host = visible(&upstream.host);
+                let host = if host.contains(':') { format!("[{host}]") } else { host };
+                let shown = format!("{}://{host}:{}", upstream.scheme.word(), upstream.port);
                 self.show("your proxy", shown, &typed(&format!("${variable}"), ()).origin);
                 Some(upstream)
             }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use crate::network::plan::Upstream;
+use crate::network::plan::{Scheme, Upstream};
 
 /// The variables that lead to a proxy.
 pub(super) const TO_PROXY: [&str; 6] =
@@ -22,6 +22,9 @@ pub(super) fn is_about_proxies(name: &OsStr) -> bool {
 /// requests, and not one of them.
 const FOR_CONNECT: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
+/// Those that name a file with certificate authorities, as OpenSSL and Nix have it.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE"];
+
 /// The proxy, and the variable that names it. An error is what to tell the user: hosts are dialled
 /// directly then.
 pub(super) fn of(
@@ -36,24 +39,27 @@ pub(super) fn of(
     let text = text.to_str().unwrap_or_default();
     let Some(mut upstream) = parse(text) else {
         return Err(format!(
-            "{variable} of your environment: it is no address like http://proxy:8080, so hosts are \
-             reached without a proxy"
+            "{variable} of your environment: it is no address like http://proxy:8080 (or https, \
+             socks5, socks5h), so hosts are reached without a proxy"
         ));
     };
     let past = value("no_proxy").or_else(|| value("NO_PROXY"));
     let past = past.and_then(|past| past.to_str()).unwrap_or_default();
     let names = past.split([',', ' ']).map(|name| name.trim().to_ascii_lowercase());
     upstream.except = names.filter(|name| !name.is_empty()).collect();
+    upstream.authorities = AUTHORITIES.into_iter().find_map(value).map(|path| (&**path).into());
     Ok(Some((upstream, variable)))
 }
 
-/// `http://user:password@host:port/`; without a scheme it is one of HTTP. TLS to the proxy, and
-/// SOCKS, are not spoken.
+/// `http://user:password@host:port/`; without a scheme it is one of HTTP, as for curl(1). SOCKS 4 is not
+/// spoken.
 fn parse(text: &str) -> Option<Upstream> {
-    let rest = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some(_) => return None,
-        None => text,
+    let (scheme, rest) = match text.split_once("://") {
+        Some((word, rest)) => {
+            let known = |scheme: &Scheme| word.eq_ignore_ascii_case(scheme.word());
+            (Scheme::ALL.into_iter().find(known)?, rest)
+        }
+        None => (Scheme::Http, text),
     };
     let authority = rest.split(['/', '?', '#']).next()?;
     let (credentials, place) = match authority.rsplit_once('@') {
@@ -76,8 +82,10 @@ fn parse(text: &str) -> Option<Upstream> {
         return None;
     }
     // What curl(1) takes where no port is written.
-    let port = port.map_or(Ok(1080), str::parse).ok().filter(|port| *port != 0)?;
-    Some(Upstream { host: host.to_owned(), port, credentials, except: Vec::new() })
+    let usual = if scheme == Scheme::Https { 443 } else { 1080 };
+    let port = port.map_or(Ok(usual), str::parse).ok().filter(|port| *port != 0)?;
+    let host = host.to_owned();
+    Some(Upstream { scheme, host, port, credentials, except: Vec::new(), authorities: None })
 }
 
 /// RFC 3986, 2.1. A line break would end the header that the credentials are sent in; it cannot come
@@ -108,10 +116,12 @@ mod tests {
 
     #[test]
     fn the_address_is_taken_apart() {
-        let upstream = |host: &str, port, credentials: Option<&str>| {
+        let of = |scheme, host: &str, port, credentials: Option<&str>| {
             let (host, credentials) = (host.to_owned(), credentials.map(str::to_owned));
-            Some(Upstream { host, port, credentials, except: Vec::new() })
+            let (except, authorities) = (Vec::new(), None);
+            Some(Upstream { scheme, host, port, credentials, except, authorities })
         };
+        let upstream = |host, port, credentials| of(Scheme::Http, host, port, credentials);
         assert_eq!(parse("http://proxy.corp:8080/"), upstream("proxy.corp", 8080, None));
         assert_eq!(parse("proxy:3128"), upstream("proxy", 3128, None));
         assert_eq!(parse("HTTP://[::1]:80"), upstream("::1", 80, None));
@@ -120,10 +130,13 @@ mod tests {
             parse("http://a%40b:p%3Aw@d@proxy:8080"),
             upstream("proxy", 8080, Some("a@b:p:w@d"))
         );
+        assert_eq!(parse("https://proxy"), of(Scheme::Https, "proxy", 443, None));
+        assert_eq!(parse("SOCKS5://proxy"), of(Scheme::Socks5, "proxy", 1080, None));
+        assert_eq!(parse("socks5h://a:b@proxy:9"), of(Scheme::Socks5h, "proxy", 9, Some("a:b")));
         for wrong in [
             "",
-            "https://proxy:8080",
-            "socks5://proxy:1080",
+            "socks4://proxy:1080",
+            "socks://proxy:1080",
             "http://:80",
             "proxy:0",
             "proxy:x",
@@ -143,7 +156,9 @@ mod tests {
         assert_eq!((upstream.host.as_str(), variable), ("b", "https_proxy"));
         assert_eq!(upstream.except, ["x.corp", ".y"]);
         assert_eq!(found(&[("HTTP_PROXY", "a:1"), ("HTTPS_PROXY", "")]), Ok(None));
-        assert_eq!(found(&[("ALL_PROXY", "a:1")]).unwrap().unwrap().1, "ALL_PROXY");
+        let all = [("ALL_PROXY", "a:1"), ("SSL_CERT_FILE", ""), ("NIX_SSL_CERT_FILE", "/c")];
+        let (upstream, variable) = found(&all).unwrap().unwrap();
+        assert_eq!((upstream.authorities, variable), (Some("/c".into()), "ALL_PROXY"));
     }
 
     proptest! {

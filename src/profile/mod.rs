@@ -16,6 +16,7 @@ mod extends;
 mod fixture;
 pub mod groups;
 mod held;
+pub mod include;
 #[cfg(test)]
 mod laws;
 pub mod library;

@@ -27,6 +27,8 @@ const LONGEST_SOCKET: &str = "control.sock";
 pub struct Draft {
     /// See [`Record::project`].
     pub project: Bytes,
+    /// See [`Record::places`].
+    pub places: Vec<Bytes>,
     /// See [`Record::cwd`].
     pub cwd: Bytes,
     /// See [`Record::profile`].
@@ -46,6 +48,7 @@ impl Draft {
             id: session.id.clone(),
             created: now(),
             project: self.project,
+            places: self.places,
             cwd: self.cwd,
             profile: self.profile,
             network: self.network,
@@ -64,10 +67,9 @@ impl Sessions<'_> {
         directory::make_private(&self.dirs.runtime)?;
         let project = self.lock_project(&draft.project)?;
         let session = self.make_place()?;
-        let path = draft.project.clone();
         // In this order: of two that start at once, one at least sees the other.
-        match fill(&session, draft).and_then(|lock| self.keep_apart(&session, &path).map(|()| lock))
-        {
+        let filled = fill(&session, draft);
+        match filled.and_then(|(lock, record)| self.keep_apart(&record).map(|()| lock)) {
             Ok(lock) => {
                 let noted = lock::note(&project, session.id.as_str());
                 noted.tried(|| "note the session of this project")?;
@@ -79,6 +81,22 @@ impl Sessions<'_> {
                 session.remove_runtime();
                 Err(error)
             }
+        }
+    }
+
+    /// Keeps sessions out of a project, and of what it holds or is held by, for as long as the file is
+    /// kept; or says which is there.
+    pub fn keep_out(self, project: &Bytes) -> Result<File> {
+        directory::make_private(&self.dirs.state)?;
+        let lock = self.lock_project(project)?;
+        lock::note(&lock, "").tried(|| "note that no session may begin")?;
+        match self.near(Ground { project, places: &[] }, None) {
+            None => Ok(lock),
+            Some((_, Found { session, record, .. })) => Err(Error::launcher(format!(
+                "session {} is running in {}",
+                session.id,
+                visible(&record.project)
+            ))),
         }
     }
 
@@ -113,20 +131,24 @@ impl Sessions<'_> {
         }
     }
 
-    /// Refuses a project that holds, or is held by, that of a living session. Its agent could put a
-    /// link in the place of a directory while bwrap mounts there, and bwrap would follow it: that such a
-    /// directory is a mount keeps only those from renaming it who are in the same mount namespace.
-    fn keep_apart(self, session: &Session, project: &Bytes) -> Result<()> {
-        let ids = ids_in(&self.dirs.runtime);
-        let others = ids.iter().filter(|id| **id != session.id).filter_map(|id| self.look_at(id));
-        let near = |other: &Found| {
-            let (ours, theirs) = (project.as_path(), other.record.project.as_path());
-            theirs != ours && (theirs.starts_with(ours) || ours.starts_with(theirs))
-        };
-        match others.filter(near).find(|other| other.session.is_alive()) {
-            Some(other) => Err(too_near(project, &other)),
+    /// Refuses a session of which a living one could write what it mounts in, or the other way round.
+    /// The other's agent could put a link in the place of a directory while bwrap mounts there, and bwrap
+    /// would follow it: that such a directory is a mount keeps only those from renaming it who are in the
+    /// same mount namespace.
+    fn keep_apart(self, record: &Record) -> Result<()> {
+        match self.near(Ground::of(record), Some(&record.id)) {
+            Some((meeting, other)) => Err(too_near(meeting, &other)),
             None => Ok(()),
         }
+    }
+
+    /// A living session other than this one that meets this ground.
+    fn near(self, ours: Ground<'_>, this: Option<&Id>) -> Option<(Meeting, Found)> {
+        let ids = ids_in(&self.dirs.runtime);
+        let others = ids.iter().filter(|id| this != Some(*id)).filter_map(|id| self.look_at(id));
+        let mut near =
+            others.filter_map(|other| Some((meeting(ours, Ground::of(&other.record))?, other)));
+        near.find(|(_, other)| other.session.is_alive())
     }
 
     fn lock_project(self, project: &Bytes) -> Result<File> {
@@ -140,29 +162,79 @@ impl Sessions<'_> {
     }
 }
 
-/// Two sessions of which one has the other's project within its own.
-fn too_near(project: &Bytes, other: &Found) -> Error {
-    let (id, theirs) = (&other.session.id, &other.record.project);
-    let [ours, shown] = [project, theirs].map(visible);
-    if project.as_path().starts_with(theirs.as_path()) {
-        let error =
-            Error::launcher(format!("{ours} lies in {shown}, where session {id} is running"));
-        let error = match other.record.mode {
-            Mode::Tmux => error.hint(format!(
-                "two agents can share its sandbox: `claudebox attach {id}`, and in a new window there \
-                 a shell inside"
-            )),
-            Mode::UserTmux | Mode::Terminal => error,
-        };
-        return error.hint("a clone outside of it can have a session of its own at the same time");
-    }
-    Error::launcher(format!("{ours} holds {shown}, where session {id} is running")).hint(
-        "start here when that one has ended; a session that is started here first can be for both",
-    )
+/// What a session may write.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    project: &'a Bytes,
+    /// Besides the project.
+    places: &'a [Bytes],
 }
 
-/// Puts into a session's new directory what it begins with; answers with its lock.
-fn fill(session: &Session, draft: Draft) -> Result<File> {
+impl<'a> Ground<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self { project: &record.project, places: &record.places }
+    }
+}
+
+/// Where two sessions meet.
+enum Meeting {
+    /// The project of one holds the other's: ours and theirs.
+    Projects(Bytes, Bytes),
+    /// What one may write besides its project, and the other's project; or the other way round.
+    Place(Bytes, Bytes),
+}
+
+/// Two places that both may write do not matter: what is mounted in them is looked at by its own session.
+fn meeting(ours: Ground<'_>, theirs: Ground<'_>) -> Option<Meeting> {
+    let near = |one: &Bytes, other: &Bytes| {
+        let (one, other) = (one.as_path(), other.as_path());
+        one.starts_with(other) || other.starts_with(one)
+    };
+    // Of one project in two sessions, which also wait for each other, its lock tells.
+    if ours.project != theirs.project && near(ours.project, theirs.project) {
+        return Some(Meeting::Projects(ours.project.clone(), theirs.project.clone()));
+    }
+    let of_ours = ours.places.iter().map(|place| (place, theirs.project));
+    let of_theirs = theirs.places.iter().map(|place| (ours.project, place));
+    let mut places = of_ours.chain(of_theirs);
+    let (ours, theirs) = places.find(|(one, other)| near(one, other))?;
+    Some(Meeting::Place(ours.clone(), theirs.clone()))
+}
+
+fn too_near(meeting: Meeting, other: &Found) -> Error {
+    const BESIDE: &str = "`claudebox run --worktree NAME` works beside it at the same time, on a branch \
+                          of its own; so does a clone elsewhere";
+    let id = &other.session.id;
+    let (ours, theirs) = match meeting {
+        Meeting::Projects(ours, theirs) => (ours, theirs),
+        Meeting::Place(ours, theirs) => {
+            let [ours, theirs] = [ours, theirs].map(|path| visible(&path));
+            return Error::launcher(format!(
+                "{ours} and {theirs} of session {id}, which is running, hold one another"
+            ))
+            .hint("start when that one has ended, or without what one of them may write (`--bind`, `files.read-write`)");
+        }
+    };
+    let within = ours.as_path().starts_with(theirs.as_path());
+    let [ours, theirs] = [ours, theirs].map(|path| visible(&path));
+    if !within {
+        return Error::launcher(format!("{ours} holds {theirs}, where session {id} is running"))
+            .hint("start here when that one has ended; a session that is started here first can be for both")
+            .hint(BESIDE);
+    }
+    let error = Error::launcher(format!("{ours} lies in {theirs}, where session {id} is running"));
+    let error = match other.record.mode {
+        Mode::Tmux => error.hint(format!(
+            "two agents can share its sandbox: `claudebox attach {id}`, and in a new window there a \
+             shell inside"
+        )),
+        Mode::UserTmux | Mode::Terminal => error,
+    };
+    error.hint(BESIDE)
+}
+
+/// Puts into a session's new directory what it begins with; answers with its lock, and its record.
+fn fill(session: &Session, draft: Draft) -> Result<(File, Record)> {
     let path = session.lock_path();
     let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     directory::make_private(&session.runtime)?;
@@ -172,7 +244,7 @@ fn fill(session: &Session, draft: Draft) -> Result<File> {
         .tried(|| format!("reserve room for {}", visible_path(&path)))?;
     let path = session.record_path();
     json_file::write(&path, &record).tried(|| format!("write {}", visible_path(&path)))?;
-    Ok(lock)
+    Ok((lock, record))
 }
 
 /// A socket's path has little room, and a long runtime directory must be told of in plain words.
@@ -224,6 +296,25 @@ mod tests {
         sessions.create(draft("/p/qq")).unwrap();
         drop(locks);
         sessions.create(draft("/p")).unwrap();
+    }
+
+    #[test]
+    fn what_a_living_session_may_write_is_no_place_for_another() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let with =
+            |project: &str, place: &str| Draft { places: vec![place.into()], ..draft(project) };
+        let (first, locks) = sessions.create(with("/p", "/shared/x")).unwrap();
+        for near in [draft("/shared"), draft("/shared/x"), draft("/shared/x/y"), with("/q", "/p/z")]
+        {
+            let said = sessions.create(near).unwrap_err().to_string();
+            assert!(said.contains(&format!("session {}, which is running", first.id)), "{said}");
+        }
+        let (_, other) = sessions.create(with("/q", "/shared/x")).unwrap();
+        let (_, beside) = sessions.create(draft("/shared/xx")).unwrap();
+        drop((locks, other, beside));
+        sessions.create(draft("/shared/x")).unwrap();
     }
 
     #[test]

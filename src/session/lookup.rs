@@ -92,6 +92,7 @@ mod tests {
                 id,
                 created: 0,
                 project: project.into(),
+                places: Vec::new(),
                 cwd: project.into(),
                 profile: "claude".into(),
                 network: "host".into(),

@@ -287,6 +287,7 @@ pub(crate) mod tests {
     pub(crate) fn draft(project: &str) -> Draft {
         Draft {
             project: project.into(),
+            places: Vec::new(),
             cwd: project.into(),
             profile: "claude".into(),
             network: "host".into(),

@@ -30,6 +30,9 @@ pub struct Record {
     pub created: Micros,
     /// The project directory.
     pub project: Bytes,
+    /// What else of the host the user lets it write: files and directories, canonical.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Bytes>,
     /// The directory it was started in.
     pub cwd: Bytes,
     /// The profile's name.

@@ -17,12 +17,13 @@ use super::terminal::Tty;
 use super::waiting::{Failed, PATIENCE, Waiting};
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::notify::Stops;
-use crate::git;
+use crate::git::private::build::{build, make_room};
 use crate::log::clock::now;
 use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
+use crate::plan::git::PrivateGit;
 use crate::plan::{self, ExecLog, Plan};
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
@@ -72,17 +73,17 @@ pub(super) fn begin(
     tty: Option<&mut Tty>,
 ) -> Result<Begun, Verdict> {
     prepare(&plan.prepare).map_err(Verdict::not_started)?;
-    if let Some(private) = &plan.git {
-        let bwrap = plan.bwrap.as_path();
-        git::private::build::build(private, session.directory, session.id, bwrap)
-            .map_err(Verdict::not_started)?;
+    if plan.git.is_some() {
+        make_room(session.directory).map_err(Verdict::not_started)?;
     }
     let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
     let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
-    let begun = match begin_in(plan, session, limits, signals, foreground) {
+    let mut git = plan.git.as_ref();
+    let begun = match begin_in(plan, session, limits, signals, foreground, &mut git) {
         Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
-            begin_in(plan, session, &limits.without_group(&plan.inner.rlimits), signals, foreground)
+            let limits = limits.without_group(&plan.inner.rlimits);
+            begin_in(plan, session, &limits, signals, foreground, &mut git)
         }
         begun => begun,
     }
@@ -90,13 +91,15 @@ pub(super) fn begin(
     Ok(Begun { pairs: Some(pairs), ..begun })
 }
 
-/// Starts the sandbox in the group of these limits.
+/// Starts the sandbox in the group of these limits. `git`: the private git directory, which is there
+/// and empty; it is filled once.
 fn begin_in(
     plan: &Plan,
     session: &Session<'_>,
     limits: &plan::limits::Limits,
     signals: &Signals,
     foreground: bool,
+    git: &mut Option<&PrivateGit>,
 ) -> Result<Begun, Failed> {
     let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
     let (mut sandbox, joining) =
@@ -105,6 +108,11 @@ fn begin_in(
     // It works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
+    // While bwrap mounts, too: nothing inside looks at it before the agent starts.
+    if let Some(git) = git.take() {
+        build(git, session.directory, session.id, plan.bwrap.as_path())
+            .map_err(Verdict::not_started)?;
+    }
     // All that settled the policy is not needed any more, and there is time. If it cannot be done, only
     // memory is lost.
     let _ = text::let_go();

@@ -15,11 +15,11 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
 use super::control::Answer;
 use super::events::notice;
+use crate::git::fingerprint::{self, Fingerprint};
 use crate::git::limits::Size;
 use crate::git::record::Record;
 use crate::git::sync::Sync;
 use crate::git::sync::ending;
-use crate::git::sync::fingerprint;
 use crate::git::sync::report::{Item, Told};
 use crate::git::sync::watch::Watch;
 use crate::log::clock::now;
@@ -40,10 +40,20 @@ const REST: u32 = 4;
 const MOST: usize = 100;
 
 /// How a session's git directory looked before anything ran.
+#[derive(Clone)]
 pub(super) struct Before {
     directory: PathBuf,
     session: String,
-    privates: Vec<(PathBuf, Option<u64>)>,
+    privates: Vec<Private>,
+}
+
+/// One of its repositories.
+#[derive(Clone)]
+struct Private {
+    path: PathBuf,
+    branches: Option<Fingerprint>,
+    /// All that could come back.
+    state: Option<Fingerprint>,
 }
 
 impl Before {
@@ -51,11 +61,15 @@ impl Before {
     pub(super) fn look(directory: &Path, session: &str) -> Option<Self> {
         let record = Record::read(directory)?;
         let all = record.submodules.iter().chain([&record]);
-        let privates = all
-            .map(|it| it.private.as_path().to_owned())
-            .map(|path| (path.clone(), fingerprint::of(&path)))
-            .collect();
+        let privates = all.map(|it| Private::look(it.private.as_path())).collect();
         Some(Self { directory: directory.to_owned(), session: session.to_owned(), privates })
+    }
+
+    /// Whether anything may have changed that could come back.
+    fn is_touched(&self) -> bool {
+        self.privates
+            .iter()
+            .any(|private| private.state.is_none() || private.state != state(&private.path))
     }
 
     /// Begins to import.
@@ -67,6 +81,20 @@ impl Before {
         let thread = thread::Builder::new().name("git".to_owned()).spawn(work)?;
         Ok(Live { stop, thread })
     }
+}
+
+impl Private {
+    fn look(path: &Path) -> Self {
+        Self { path: path.to_owned(), branches: branches(path), state: state(path) }
+    }
+}
+
+fn branches(private: &Path) -> Option<Fingerprint> {
+    fingerprint::of(private, fingerprint::BRANCHES, fingerprint::MOST)
+}
+
+fn state(private: &Path) -> Option<Fingerprint> {
+    fingerprint::of(private, fingerprint::STATE, fingerprint::MOST)
 }
 
 /// The thread.
@@ -95,7 +123,7 @@ impl<N: Fn(Event)> Importing<N> {
     fn run(mut self) {
         let Ok(false) = self.waits(&[], Instant::now() + SHORT) else { return };
         let mut watches: Vec<Watch> =
-            self.before.privates.iter().filter_map(|(path, _)| Watch::begin(path).ok()).collect();
+            self.before.privates.iter().filter_map(|it| Watch::begin(&it.path).ok()).collect();
         let all = watches.len() == self.before.privates.len();
         // What came before the watch did is looked for at once.
         let mut due = Some(Instant::now() + SETTLE);
@@ -141,10 +169,10 @@ impl<N: Fn(Event)> Importing<N> {
 
     fn changed(&mut self) -> bool {
         let mut changed = false;
-        for (path, last) in &mut self.before.privates {
-            let now = fingerprint::of(path);
-            changed |= now.is_none() || now != *last;
-            *last = now;
+        for private in &mut self.before.privates {
+            let now = branches(&private.path);
+            changed |= now.is_none() || now != private.branches;
+            private.branches = now;
         }
         changed
     }
@@ -177,8 +205,10 @@ impl<N: Fn(Event)> Importing<N> {
 }
 
 /// The sync at the end, everything inside being dead: what the log says of it.
-pub(super) fn end(directory: &Path, session: &str) -> Vec<Event> {
-    let Some(ending) = ending::end(directory, session) else { return Vec::new() };
+pub(super) fn end(before: &Before) -> Vec<Event> {
+    let Before { directory, session, .. } = before;
+    let ending = ending::end(directory, session, before.is_touched());
+    let Some(ending) = ending else { return Vec::new() };
     let mut all = events(session, &ending.told);
     if let Some((message, _)) = ending.failed {
         all.push(notice("git-not-imported", format!("git: not synced: {message}")));

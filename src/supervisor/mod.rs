@@ -129,10 +129,10 @@ fn observed(
         }
     };
     let mut host_files = HostFiles::new(session.directory);
-    let git = git::Before::look(session.directory, session.id);
+    let before = git::Before::look(session.directory, session.id);
     let pairs = begun.pairs.take();
     let (sandbox, init, execs, broker) = begin::watch(plan, begun, sink)?;
-    let git = git.map(|git| git.live(execs.notes())).transpose();
+    let git = before.clone().map(|git| git.live(execs.notes())).transpose();
     let git = git.tried(|| "watch the agent's git directory")?;
     let mirror = pairs.map(Pairs::keep).transpose()?;
     let running = Running {
@@ -156,7 +156,7 @@ fn observed(
         git.end();
     }
     // Before the look at the host-executable files: what git tracks is not moved.
-    for event in git::end(session.directory, session.id) {
+    for event in before.iter().flat_map(git::end) {
         execs.note(event);
     }
     for event in host_files.end() {

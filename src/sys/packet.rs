@@ -9,8 +9,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::seccomp::Instruction;
 
-/// A socket that gets each packet of an interface from its network header on, close-on-exec and
-/// not blocking.
+/// linux/if_packet.h, since Linux 4.20; libc does not have it.
+const PACKET_IGNORE_OUTGOING: i32 = 23;
+
+/// A socket that gets each packet that comes in at an interface, from its network header on,
+/// close-on-exec and not blocking. A kernel that is too old shows what goes out, too: that is for the
+/// filter to drop.
 ///
 /// # Errors
 /// EPERM: no `CAP_NET_RAW` in the network namespace's user namespace.
@@ -18,6 +22,7 @@ pub fn socket(interface: u32, filter: &[Instruction]) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // Without a protocol nothing comes in before the filter is there.
     let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None)?;
+    ignore_outgoing(&socket)?;
     let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
     // SAFETY: `program` points to `len` instructions, which the kernel copies and does not change.
@@ -49,6 +54,25 @@ pub fn socket(interface: u32, filter: &[Instruction]) -> io::Result<OwnedFd> {
     let bound =
         unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size(&address)?) };
     if bound == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Else the kernel makes a copy of each packet that goes out, only for the filter to drop it.
+fn ignore_outgoing(socket: &OwnedFd) -> io::Result<()> {
+    let yes: libc::c_int = 1;
+    // SAFETY: `yes` is a whole int, which the kernel only reads.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            PACKET_IGNORE_OUTGOING,
+            (&raw const yes).cast(),
+            size(&yes)?,
+        )
+    };
+    match io::Error::last_os_error() {
+        err if set != 0 && err.raw_os_error() != Some(libc::ENOPROTOOPT) => Err(err),
+        _ => Ok(()),
+    }
 }
 
 fn size<T>(of: &T) -> io::Result<libc::socklen_t> {

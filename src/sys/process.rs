@@ -198,6 +198,13 @@ pub fn outlive(command: &mut Command, lock: OwnedFd) {
     unsafe { command.pre_exec(between) };
 }
 
+/// Lets a command's process have this descriptor, under its number.
+pub fn hand_over(command: &mut Command, fd: OwnedFd) {
+    let between = move || fds::inherit(fd.as_fd());
+    // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
+    unsafe { command.pre_exec(between) };
+}
+
 /// Limits the size of the files that a command's process and what it starts may make, and the memory
 /// that each may ask for, both in bytes (setrlimit(2), `RLIMIT_FSIZE` and `RLIMIT_DATA`).
 pub fn limit(command: &mut Command, file_size: Option<u64>, memory: Option<u64>) {

@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod execs;
+mod git;
 mod launchers;
 mod machine;
 mod memory;
@@ -61,6 +62,8 @@ enum Section {
     Execs,
     /// make and git.
     Work,
+    /// The private git directory.
+    Git,
     /// Bytes and connections through the allow-list.
     Network,
     /// The supervisor's memory over very many execs.
@@ -166,6 +169,9 @@ fn measure(options: &Options, size: Size, report: &mut Report) -> Result<(), Str
     }
     if want(Section::Work) {
         execs::work(&bench, report);
+    }
+    if want(Section::Git) {
+        git::measure(&bench, report)?;
     }
     if want(Section::Network) {
         network::measure(&bench, report)?;

@@ -119,6 +119,7 @@ fn draft(project: &Path) -> Draft {
     Draft {
         cwd: project.into(),
         project: project.into(),
+        places: Vec::new(),
         profile: "default".to_owned(),
         network: "none".to_owned(),
         command: "true".into(),

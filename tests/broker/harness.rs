@@ -155,7 +155,7 @@ impl Setup {
             hosts.get(name).cloned().ok_or_else(|| io::Error::other("no such host"))
         };
         let guard = if self.guarded { guard::judge } else { |_, _| Ok(()) };
-        let outside = Outside { lookup: Arc::new(lookup), guard };
+        let outside = Outside { lookup: Arc::new(lookup), guard, own: |_| false };
         let (sender, events) = channel();
         let note = move |event| drop(sender.send(event));
         let broker = Broker::start_in(outside, &self.plan, Box::new(Loopback), note)?;

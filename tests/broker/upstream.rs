@@ -1,40 +1,77 @@
 //! A host that has to use a proxy itself.
 
-use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use claudebox::network::plan::Upstream;
+use claudebox::network::plan::{Scheme, Upstream};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::harness::*;
+
+/// What a proxy of HTTP was asked.
+fn head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(exactly(stream, 1));
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn exactly(stream: &mut impl Read, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
 
 /// A proxy that says this to whatever it is asked, and then echoes.
 fn proxy(says: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
     server(move |mut stream| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.extend(byte);
-        }
+        let head = head(&mut stream);
         stream.write_all(says).unwrap();
         let rest = all(&mut stream);
         let _ = stream.write_all(&rest);
-        String::from_utf8(head).unwrap()
+        head
+    })
+}
+
+/// The same in SOCKS 5, which wants a password: what it was asked, and the login.
+fn socks(says: &'static [u8]) -> (SocketAddr, JoinHandle<(Vec<u8>, Vec<u8>)>) {
+    server(move |mut stream| {
+        assert_eq!(exactly(&mut stream, 4), [5, 2, 0, 2]);
+        stream.write_all(&[5, 2]).unwrap();
+        let login = exactly(&mut stream, 3 + 4 + 6);
+        stream.write_all(&[1, 0]).unwrap();
+        let mut asked = exactly(&mut stream, 5);
+        let rest = if asked[3] == 3 { usize::from(asked[4]) + 2 } else { 5 };
+        asked.extend(exactly(&mut stream, rest));
+        stream.write_all(says).unwrap();
+        let rest = all(&mut stream);
+        let _ = stream.write_all(&rest);
+        (asked, login)
     })
 }
 
 fn setup(at: SocketAddr) -> Setup {
     let mut setup = Setup::new(&["a.test:8080", "b.corp:8080"]).host("proxy.corp", at);
     setup.plan.upstream = Some(Upstream {
+        scheme: Scheme::Http,
         host: "proxy.corp".to_owned(),
         port: 3128,
         credentials: Some("user:secret".to_owned()),
         except: vec![".corp".to_owned()],
+        authorities: None,
     });
     // The proxy's own address is the host's word.
     setup.guarded = true;
     setup
+}
+
+fn speaks(setup: &mut Setup, scheme: Scheme) {
+    setup.plan.upstream.as_mut().unwrap().scheme = scheme;
 }
 
 #[test]
@@ -66,11 +103,194 @@ fn a_proxy_that_refuses_is_told_of_without_its_password() {
 #[test]
 fn what_the_proxy_is_not_for_is_dialled_and_guarded() {
     isolated("upstream::what_the_proxy_is_not_for_is_dialled_and_guarded", || {
-        let server = Forbidden::new();
-        let running = setup(server.at()).host("b.corp", server.at()).start();
-        ends((address("b.corp"), 8080), b"hello");
+        for scheme in Scheme::ALL {
+            let server = Forbidden::new();
+            let mut setup = setup(server.at()).host("b.corp", server.at());
+            let _file = trusts(&mut setup, &authority());
+            speaks(&mut setup, scheme);
+            let running = setup.start();
+            ends((address("b.corp"), 8080), b"hello");
+            assert_eq!(running.refused().why, "private");
+            assert_eq!(*running.lookups.lock().unwrap(), ["b.corp:8080"]);
+            assert!(!server.was_reached());
+        }
+    });
+}
+
+const YES: &[u8] = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50early";
+
+#[test]
+fn a_proxy_of_socks_is_told_the_name_and_the_password() {
+    isolated("upstream::a_proxy_of_socks_is_told_the_name_and_the_password", || {
+        let (at, asked) = socks(YES);
+        let mut setup = setup(at);
+        speaks(&mut setup, Scheme::Socks5h);
+        let running = setup.start();
+        assert_eq!(talk(open("a.test", 8080), b"hello"), b"earlyhello");
+        let (asked, login) = asked.join().unwrap();
+        assert_eq!(asked, b"\x05\x01\x00\x03\x06a.test\x1f\x90");
+        assert_eq!(login, b"\x01\x04user\x06secret");
+        // What the name leads to is for the proxy to find out.
+        assert_eq!(*running.lookups.lock().unwrap(), ["proxy.corp:3128"]);
+        let disconnect = running.disconnect();
+        assert_eq!((disconnect.sent, disconnect.received), (5, 10));
+    });
+}
+
+/// `socks5` without an `h`: as for curl(1), the name is looked up here, and so it is judged here.
+#[test]
+fn a_proxy_of_socks_is_told_only_addresses_that_were_judged() {
+    isolated("upstream::a_proxy_of_socks_is_told_only_addresses_that_were_judged", || {
+        let (at, asked) = socks(YES);
+        let loopback: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        let far: SocketAddr = "192.0.2.7:8080".parse().unwrap();
+        let mut setup = setup(at).host("a.test", loopback).host("a.test", far);
+        speaks(&mut setup, Scheme::Socks5);
+        let running = setup.start();
+        assert_eq!(talk(open("a.test", 8080), b"hello"), b"earlyhello");
+        assert_eq!(asked.join().unwrap().0, b"\x05\x01\x00\x01\xc0\x00\x02\x07\x1f\x90");
+        drop(running);
+
+        let proxy = Forbidden::new();
+        let mut setup = self::setup(proxy.at()).host("a.test", loopback);
+        speaks(&mut setup, Scheme::Socks5);
+        let running = setup.start();
+        ends((address("a.test"), 8080), b"hello");
         assert_eq!(running.refused().why, "private");
-        assert_eq!(*running.lookups.lock().unwrap(), ["b.corp:8080"]);
-        assert!(!server.was_reached());
+        assert!(!proxy.was_reached());
+    });
+}
+
+#[test]
+fn a_proxy_of_socks_that_refuses_is_told_of() {
+    isolated("upstream::a_proxy_of_socks_that_refuses_is_told_of", || {
+        let (at, _asked) = socks(b"\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00");
+        let mut setup = setup(at);
+        speaks(&mut setup, Scheme::Socks5h);
+        let running = setup.start();
+        ends((address("a.test"), 8080), b"hello");
+        let error = running.disconnect().error.unwrap();
+        assert_eq!(error, "the host's proxy: it answers 2 (not allowed by its rules)");
+    });
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "Authority of a test");
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// TLS of a server with this name.
+fn secured(
+    stream: TcpStream,
+    name: &str,
+    by: &Authority,
+) -> StreamOwned<ServerConnection, TcpStream> {
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, by).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)
+        .unwrap();
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
+}
+
+/// With the file of an authority's certificate.
+fn trusts(setup: &mut Setup, authority: &Authority) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(authority.pem().as_bytes()).unwrap();
+    let upstream = setup.plan.upstream.as_mut().unwrap();
+    upstream.scheme = Scheme::Https;
+    upstream.authorities = Some(file.path().into());
+    file
+}
+
+const LARGE: usize = 3_000_000;
+
+#[test]
+fn a_proxy_of_https_is_told_within_tls() {
+    isolated("upstream::a_proxy_of_https_is_told_within_tls", || {
+        let authority = Arc::new(authority());
+        let by = Arc::clone(&authority);
+        let (at, asked) = server(move |stream| {
+            let mut stream = secured(stream, "proxy.corp", &by);
+            let head = head(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nearly").unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            stream.write_all(&rest).unwrap();
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+            head
+        });
+        let mut setup = setup(at);
+        let _file = trusts(&mut setup, &authority);
+        let running = setup.start();
+        let words = vec![b'x'; LARGE];
+        assert_eq!(talk(open("a.test", 8080), &words), [&b"early"[..], &words].concat());
+        let asked = asked.join().unwrap();
+        assert!(asked.starts_with("CONNECT a.test:8080 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("\r\nProxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
+        let disconnect = running.disconnect();
+        let large = u64::try_from(LARGE).unwrap();
+        assert_eq!((disconnect.sent, disconnect.received), (large, large + 5));
+        assert_eq!(disconnect.error, None);
+    });
+}
+
+/// Whoever has another's certificate, or one of an authority that the host does not know, hears nothing.
+#[test]
+fn a_proxy_of_https_that_nobody_vouches_for_is_told_nothing() {
+    isolated("upstream::a_proxy_of_https_that_nobody_vouches_for_is_told_nothing", || {
+        let known = authority();
+        for (name, by) in [("other.corp", Arc::new(known)), ("proxy.corp", Arc::new(authority()))] {
+            let vouching = Arc::clone(&by);
+            let (at, heard) = server(move |stream| {
+                let mut stream = secured(stream, name, &vouching);
+                let mut heard = Vec::new();
+                let failed = stream.read_to_end(&mut heard).is_err();
+                (failed, heard)
+            });
+            let mut setup = setup(at);
+            let trusted = if name == "other.corp" { by } else { Arc::new(authority()) };
+            let _file = trusts(&mut setup, &trusted);
+            let running = setup.start();
+            ends((address("a.test"), 8080), b"hello");
+            let error = running.disconnect().error.unwrap();
+            assert!(error.starts_with("the host's proxy: no TLS with it: "), "{error}");
+            assert_eq!(heard.join().unwrap(), (true, vec![]));
+        }
+    });
+}
+
+/// The connection to the proxy ends with what it was for, also where the proxy does not hang up.
+#[test]
+fn a_connection_by_tls_ends_with_its_program() {
+    isolated("upstream::a_connection_by_tls_ends_with_its_program", || {
+        let authority = Arc::new(authority());
+        let by = Arc::clone(&authority);
+        let (at, ended) = server(move |stream| {
+            let mut stream = secured(stream, "proxy.corp", &by);
+            head(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nx").unwrap();
+            // It says on and on, and never looks whether anybody is there.
+            while stream.write_all(&[b'x'; 4096]).and_then(|()| stream.flush()).is_ok() {}
+        });
+        let mut setup = setup(at);
+        let _file = trusts(&mut setup, &authority);
+        let running = setup.start();
+        let mut stream = open("a.test", 8080);
+        exactly(&mut stream, 1);
+        drop(stream);
+        running.disconnect();
+        ended.join().unwrap();
     });
 }

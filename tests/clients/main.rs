@@ -25,6 +25,8 @@ mod ports;
 mod proxy;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod upstream;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

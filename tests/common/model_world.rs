@@ -1,26 +1,26 @@
-//! Everything outside, for an agent that speaks to its model: a proxy of this machine's that claudebox is told to use
-//! (`HTTPS_PROXY`). Whatever leaves the sandbox is asked of it by name; at every name it is the same
-//! server that answers, in TLS where port 443 was asked for, with a certificate of an authority of its
-//! own. It must never lead anywhere else.
+//! Everything outside, for an agent that speaks to its model: a [`World`] in which at every name it is
+//! the same server that answers, in TLS where port 443 was asked for, with a certificate of an authority
+//! of its own.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::Acceptor;
+use rustls::{ServerConfig, StreamOwned};
 
 use super::model_server::ModelServer;
+use super::world::World;
 
 /// A running one; it lives as long as the process.
 #[derive(Debug)]
 pub(crate) struct ModelWorld {
-    port: u16,
+    world: World,
     authority: String,
-    asked: Arc<Mutex<Vec<String>>>,
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -34,16 +34,15 @@ impl ModelWorld {
         params.distinguished_name.push(DnType::CommonName, "Authority of a test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let world = Self { port, authority: authority.pem(), asked: Arc::default() };
-        let (asked, server) = (Arc::clone(&world.asked), server.clone());
-        let authority = Arc::new(authority);
+        let world = World::new();
+        world.put_everywhere(listener.local_addr().unwrap().port(), server.port());
+        let world = Self { world, authority: authority.pem() };
+        let (authority, server) = (Arc::new(authority), server.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (asked, server) = (Arc::clone(&asked), server.clone());
-                let authority = Arc::clone(&authority);
+                let (authority, server) = (Arc::clone(&authority), server.clone());
                 // Who is not content with the certificate goes away: no failure of the world.
-                thread::spawn(move || answer(stream, &asked, &server, &authority));
+                thread::spawn(move || answer(stream, &server, &authority));
             }
         });
         world
@@ -51,7 +50,7 @@ impl ModelWorld {
 
     /// What `HTTPS_PROXY` must be.
     pub(crate) fn proxy(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.world.proxy()
     }
 
     /// The authority's certificate, in PEM.
@@ -61,40 +60,29 @@ impl ModelWorld {
 
     /// Each `HOST:PORT` that it was asked for, once, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let mut asked = self.asked.lock().unwrap().clone();
-        asked.sort();
-        asked.dedup();
-        asked
+        self.world.so_far()
     }
 }
 
-fn answer(
-    mut stream: TcpStream,
-    asked: &Mutex<Vec<String>>,
-    server: &ModelServer,
-    authority: &Authority,
-) -> io::Result<()> {
+fn answer(mut stream: TcpStream, server: &ModelServer, authority: &Authority) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let target = head.split_whitespace().nth(1).unwrap_or("nothing").to_owned();
-    asked.lock().unwrap().push(target.clone());
-    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-    if let Some(host) = target.strip_suffix(":443") {
-        let tls = ServerConnection::new(certified(host, authority)).map_err(io::Error::other)?;
-        let mut tls = StreamOwned::new(tls, stream);
-        server.serve(&mut tls);
-        tls.conn.send_close_notify();
-        tls.flush()?;
-        stream = tls.sock;
-    } else {
-        server.serve(&mut stream);
-    }
+    let mut acceptor = Acceptor::default();
+    let accepted = loop {
+        if acceptor.read_tls(&mut stream)? == 0 {
+            return Ok(());
+        }
+        if let Some(accepted) = acceptor.accept().map_err(|(err, _)| io::Error::other(err))? {
+            break accepted;
+        }
+    };
+    let hello = accepted.client_hello();
+    let host = hello.server_name().ok_or(io::ErrorKind::InvalidData)?.to_owned();
+    let tls = accepted.into_connection(certified(&host, authority));
+    let mut tls = StreamOwned::new(tls.map_err(|(err, _)| io::Error::other(err))?, stream);
+    server.serve(&mut tls);
+    tls.conn.send_close_notify();
+    tls.flush()?;
+    stream = tls.sock;
     // To close before what was said has been read would be a reset.
     stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new()).map(|_| ())

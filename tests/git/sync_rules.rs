@@ -316,3 +316,22 @@ fn a_sync_goes_on_where_the_last_one_ended() {
         repository.is_sound();
     }
 }
+
+/// What was staged inside, and held because the user had staged something, is needed no more when the
+/// agent takes it back.
+#[test]
+fn no_ref_is_left_of_what_was_staged_for_a_while() {
+    for user in users() {
+        let repository = Repository::new(user, "");
+        let refs = || repository.host(&format!("git for-each-ref refs/claudebox/{ID}")).stdout;
+        repository.agent("echo x >>f1; git add f1");
+        repository.host("echo s >>e/a; git add e/a");
+        assert!(repository.sync().stdout.contains("you have staged something"));
+        assert!(refs().contains(&format!("refs/claudebox/{ID}/index")), "{}", refs());
+        repository.agent("git restore --staged f1");
+        repository.sync();
+        assert_eq!(refs(), "");
+        assert_eq!(repository.host("git diff --cached --name-only").stdout, "e/a\n");
+        repository.is_sound();
+    }
+}

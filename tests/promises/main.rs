@@ -31,7 +31,6 @@ mod i_signals;
 mod l_litter;
 mod n_allowed;
 mod n_direct;
-mod n_led;
 mod n_network;
 mod n_nix;
 mod n_services;

@@ -27,18 +27,20 @@ const HOSTS: &str = "
 240.0.0.1 future.example
 ::1 loop-6.example
 ::ffff:127.0.0.1 mapped.example
+::ffff:0.0.0.0 mapped-0.example
+::ffff:5.5.5.1 mapped-own.example
 64:ff9b::7f00:1 nat64.example
 fe80::1 link-6.example
 fd00::9 local-6.example
 ";
 
-/// Says to everybody who it is.
+/// Says to everybody who it is, and writes down that somebody came.
 const SERVER: &str = "
 import socket, sys
 listener = socket.create_server(('::', 80), family=socket.AF_INET6, dualstack_ipv6=True)
-open(sys.argv[2], 'w')
+came = open(sys.argv[2], 'w')
 while True:
-    try: stream = listener.accept()[0]; stream.recv(99); stream.sendall(sys.argv[1].encode()); stream.close()
+    try: stream = listener.accept()[0]; came.write('x'); came.flush(); stream.recv(99); stream.sendall(sys.argv[1].encode()); stream.close()
     except OSError: pass
 ";
 
@@ -70,10 +72,30 @@ until [ -e world ] && [ -e here ]; do sleep 0.02; done
 "$@"; code=$?; kill -9 $world $here; exit $code
 "#;
 
-const NAMES: [&str; 18] = [
-    "www", "mixed", "loop", "loop-2", "zero", "own", "meta", "alibaba", "local", "local-2",
-    "cgnat", "many", "future", "loop-6", "mapped", "nat64", "link-6", "local-6",
+const NAMES: [&str; 20] = [
+    "www",
+    "mixed",
+    "loop",
+    "loop-2",
+    "zero",
+    "own",
+    "meta",
+    "alibaba",
+    "many",
+    "future",
+    "loop-6",
+    "mapped",
+    "mapped-0",
+    "mapped-own",
+    "nat64",
+    "link-6",
+    "local",
+    "local-2",
+    "cgnat",
+    "local-6",
 ];
+/// The last of them lead to neighbours: `private` lifts that.
+const NEIGHBOURS: usize = 4;
 
 /// Who answers to a client that asks these names.
 fn answers(place: &Place, options: &[&str], names: &[&str]) -> Vec<String> {
@@ -101,30 +123,41 @@ fn promise_n_a_name_leads_neither_to_this_machine_nor_to_its_neighbours() {
         place.project_file("hosts", HOSTS);
         place.project_file("server.py", SERVER);
         place.project_file("client.py", CLIENT);
+        let came = || std::fs::read_to_string(place.project().join("here")).unwrap().len();
         let all = ["--allow", "*.example:80"];
         assert_eq!(answers(&place, &all, &NAMES), ["www the world", "mixed the world"]);
-        let told: Vec<String> = Log::latest(&place)
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Refused(refused) if refused.why == "private" => Some(refused.host.clone()),
-                _ => None,
-            })
-            .collect();
-        for name in &NAMES[2..] {
-            assert!(told.contains(&format!("{name}.example")), "{name}: {told:?}");
-        }
+        assert_eq!(came(), 0);
+        is_told(&place, &NAMES[2..], false);
 
-        // Control: `private` lets the neighbours be reached, and them only.
+        // `private` lets the neighbours be reached, and them only.
         let private = ["--allow", "*.example:80 private"];
         let expected = ["www", "mixed", "local", "local-2", "cgnat"];
         let expected = expected.map(|name| format!("{name} the world"));
         assert_eq!(answers(&place, &private, &NAMES), expected);
+        assert_eq!(came(), 0);
+        is_told(&place, &NAMES[2..NAMES.len() - NEIGHBOURS], true);
         // Control: with the host's network all that is there answers.
-        let there = ["loop", "own", "meta", "alibaba"];
-        assert_eq!(
-            answers(&place, &["--network", "host"], &there),
-            ["loop this machine", "own this machine", "meta the world", "alibaba the world"]
-        );
+        let there = ["loop", "loop-2", "zero", "own", "loop-6", "mapped", "meta", "alibaba"];
+        let host = answers(&place, &["--network", "host"], &there);
+        let here = there[..6].iter().map(|name| format!("{name} this machine"));
+        let world = there[6..].iter().map(|name| format!("{name} the world"));
+        assert_eq!(host, here.chain(world).collect::<Vec<_>>());
+        assert_eq!(came(), 6);
+    }
+}
+
+/// Whether each of these is in the log; and whether it `offers` nothing that would lift it.
+fn is_told(place: &Place, names: &[&str], offers_nothing: bool) {
+    let events = Log::latest(place).events;
+    for name in names {
+        let told = events.iter().any(|event| match event {
+            Event::Refused(refused) => {
+                refused.host == format!("{name}.example")
+                    && refused.why == "private"
+                    && !(offers_nothing && refused.allow.is_some())
+            }
+            _ => false,
+        });
+        assert!(told, "{name}: {events:#?}");
     }
 }

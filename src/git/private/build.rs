@@ -3,28 +3,29 @@
 //! is pinned on the host, and how everything stood is written down. Whatever fails ends the start. It
 //! must never touch a private directory that an agent has had.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use rustix::fs::{CWD, Mode, OFlags, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::copy::{Bounds, Failed, copy, make};
 use super::layout::{BORROWED, PRIVATE, alternate, is_copied, is_own, is_shared, trailer_hook};
+use super::pins::pin;
 use super::refuse::instead;
 use super::tables;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::git::call::{Call, Limits};
+use crate::git::fingerprint::{self, Fingerprint, STATE};
+use crate::git::names::{HEADS, behind};
 use crate::git::oid::Oid;
 use crate::git::outside::Repository;
-use crate::git::record::{Base, Head, Record, Store, VERSION};
+use crate::git::record::{Base, Record, Store, VERSION};
 use crate::nofollow::{self, DIRECTORY};
 use crate::plan::git::{PrivateGit, PrivateRepository};
 use crate::visible::visible_path;
@@ -32,10 +33,18 @@ use crate::visible::visible_path;
 /// How often it is tried to copy a repository that changes meanwhile.
 const TRIES: usize = 3;
 
-/// How long it may take to pin ten thousands of refs.
-const PINNING: Duration = Duration::from_secs(60);
+/// Makes the directory, empty: it can be mounted before there is anything in it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_room(session: &Path) -> Result<()> {
+    let private = session.join(PRIVATE);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(&private).tried(|| format!("make {}", visible_path(&private)))
+}
 
-/// Builds it below the session's directory, with the record of it.
+/// Fills it, and writes the record of it below the session's directory.
 ///
 /// # Errors
 /// When the repository cannot be copied or read, or changes all the time.
@@ -54,7 +63,9 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
             ref_format: repository.ref_format.clone(),
             program: plan.program.clone(),
             bwrap: bwrap.into(),
+            start: Some(branches(&base)),
             base,
+            signed: BTreeMap::new(),
             submodules: Vec::new(),
         });
     }
@@ -65,7 +76,19 @@ pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Resul
     let record = Record { submodules, ..record };
     record
         .write(session)
-        .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))
+        .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))?;
+    // What the record tells of is taken away with the session, by whoever ends it.
+    let in_order = [&record].into_iter().chain(record.submodules.iter().rev());
+    let bases = in_order.map(|record| &record.base);
+    for (repository, base) in plan.repositories.iter().zip(bases) {
+        pin(plan, repository, base, id)?;
+    }
+    Ok(())
+}
+
+fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
+    let branch = |(name, _): &(&Bytes, &Oid)| behind(name, HEADS).is_some();
+    base.refs.iter().filter(branch).map(|(name, oid)| (name.clone(), oid.clone())).collect()
 }
 
 fn stores(repository: &PrivateRepository) -> Vec<Store> {
@@ -75,7 +98,7 @@ fn stores(repository: &PrivateRepository) -> Vec<Store> {
 }
 
 /// `join("")` would leave a slash at the end.
-fn within(directory: &Path, path: &Path) -> std::path::PathBuf {
+fn within(directory: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { directory.to_owned() } else { directory.join(path) }
 }
 
@@ -87,19 +110,28 @@ fn one(
     session: &str,
 ) -> Result<Base> {
     let shown = visible_path(repository.git_dir.as_path());
-    let mut before = look(plan, repository)?;
+    let mut before = fingerprints(repository)?;
     for _ in 0..TRIES {
+        if before.iter().any(Fingerprint::is_fresh) {
+            Fingerprint::settle();
+            before = fingerprints(repository)?;
+        }
         // Where a submodule's goes, its parent's has made room.
         let directory = fresh(private, repository.path.as_path())?;
-        fill(plan, repository, &directory, session)?;
-        if repository.common.is_some() && repository.ref_format == "reftable" {
-            let private = within(private, repository.path.as_path());
-            tables::set_right(plan.program.as_path(), repository, &private, &before)?;
-        }
-        pin(plan, repository, &before, session)?;
-        let after = look(plan, repository)?;
+        // Git reads what is copied meanwhile.
+        let looked = thread::scope(|scope| {
+            let looking = scope.spawn(|| look(plan, repository));
+            fill(plan, repository, &directory, session)?;
+            looking.join().unwrap_or_else(|_| Err(Error::launcher("git was not waited for")))
+        });
+        let after = fingerprints(repository)?;
         if after == before {
-            return Ok(before);
+            let base = looked?;
+            if repository.common.is_some() && repository.ref_format == "reftable" {
+                let private = within(private, repository.path.as_path());
+                tables::set_right(plan.program.as_path(), repository, &private, &base)?;
+            }
+            return Ok(base);
         }
         before = after;
     }
@@ -107,16 +139,42 @@ fn one(
         .hint("wait until what works in it has ended, then start again"))
 }
 
-/// An empty directory for the copy.
+/// What everything looks like that is copied and that git is asked about.
+fn fingerprints(repository: &PrivateRepository) -> Result<Vec<Fingerprint>> {
+    let directories = [Some(&repository.git_dir), repository.common.as_ref()];
+    let most = usize::try_from(Bounds::USUAL.entries).unwrap_or(usize::MAX);
+    let one = |directory: &Bytes| {
+        fingerprint::of(directory.as_path(), STATE, most)
+            .ok_or_else(|| too_much(directory.as_path()))
+    };
+    directories.into_iter().flatten().map(one).collect()
+}
+
+fn too_much(git_dir: &Path) -> Error {
+    let shown = visible_path(git_dir);
+    instead(
+        Error::launcher(format!("git: {shown} holds too much beside its objects"))
+            .hint("pack its refs: git pack-refs --all"),
+    )
+}
+
+/// An empty directory for the copy. That of the project is mounted already, and stays itself.
 fn fresh(private: &Path, path: &Path) -> Result<OwnedFd> {
     let directory = within(private, path);
     let shown = visible_path(&directory);
-    if directory.symlink_metadata().is_ok() {
-        fs::remove_dir_all(&directory).tried(|| format!("remove {shown}"))?;
-    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&directory).tried(|| format!("make {shown}"))?;
+    empty(&directory).tried(|| format!("empty {shown}"))?;
     openat(CWD, &directory, DIRECTORY, Mode::empty()).tried(|| format!("open {shown}"))
+}
+
+fn empty(directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
+    }
+    Ok(())
 }
 
 fn fill(
@@ -176,10 +234,7 @@ fn copy_of(
         })
         .tried(|| format!("open {shown}"))?;
     copy(&from, to, wanted, bounds).map_err(|failed| match failed {
-        Failed::TooMuch => instead(
-            Error::launcher(format!("git: {shown} holds too much beside its objects"))
-                .hint("pack its refs: git pack-refs --all"),
-        ),
+        Failed::TooMuch => too_much(git_dir),
         Failed::At(path, errno) => {
             let path = visible_path(&path);
             Error::launcher(format!("cannot copy {path} of {shown}: {errno}"))
@@ -215,29 +270,4 @@ fn look(plan: &PrivateGit, repository: &PrivateRepository) -> Result<Base> {
     let (git_dir, work_tree) = (repository.git_dir.as_path(), repository.work_tree.as_path());
     let program = plan.program.as_path();
     Ok(Repository { program, git_dir, work_tree }.look()?.now)
-}
-
-/// What is borrowed must stay, also when a branch is deleted on the host and a gc prunes.
-fn pin(
-    plan: &PrivateGit,
-    repository: &PrivateRepository,
-    base: &Base,
-    session: &str,
-) -> Result<()> {
-    let mut oids: BTreeSet<&Oid> = base.refs.values().chain(&base.stashes).collect();
-    if let Head::Detached(oid) = &base.head {
-        oids.insert(oid);
-    }
-    let mut input = String::new();
-    for oid in oids {
-        let _ = writeln!(input, "update refs/claudebox/{session}/pin/{oid} {oid}");
-    }
-    if input.is_empty() {
-        return Ok(());
-    }
-    let git_dir = repository.git_dir.as_path();
-    let what = format!("pin what is borrowed of {}", visible_path(git_dir));
-    let limits = Limits { time: PINNING, ..Limits::default() };
-    let call = Call::new(plan.program.as_path(), what).git_dir(git_dir).limits(limits);
-    call.args(["update-ref", "--stdin"]).input(input).run().map(drop)
 }

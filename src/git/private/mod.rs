@@ -8,6 +8,7 @@ pub mod config;
 mod copy;
 pub mod layout;
 pub mod linked;
+mod pins;
 pub mod programs;
 pub mod refuse;
 pub mod repository;

@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -17,7 +16,7 @@ use super::report::HEAD;
 use super::rules::Why;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::git::call::{Call, Limits};
+use crate::git::call::{Call, PATIENT};
 use crate::git::names::STASH;
 use crate::git::oid::Oid;
 use crate::git::outside::Repository;
@@ -36,10 +35,6 @@ pub struct Apply<'a> {
     /// The lock of the session's syncs.
     pub lock: BorrowedFd<'a>,
 }
-
-/// What a git may take that compares the files of a work tree, or writes thousands of refs through to
-/// the disk.
-const PATIENT: Limits = Limits { time: Duration::from_secs(300), ..Limits::USUAL };
 
 /// What was not done, and why.
 pub type Failures = Vec<(Bytes, Why)>;
@@ -60,28 +55,17 @@ impl Apply<'_> {
             }
         }
         // git reads what it finds, and a copy of an index may be shared by all.
-        let call = |what| self.without_filters(what).map(|it| it.env("GIT_INDEX_FILE", &path));
-        call("make the new index")?.args(["read-tree", "--reset", "-i", of.as_str()]).run()?;
+        let programs = self.repository.programs()?;
+        let call = |what| {
+            let call = programs.off(self.repository.call_at_work(what));
+            call.limits(PATIENT).env("GIT_INDEX_FILE", &path)
+        };
+        call("make the new index").args(["read-tree", "--reset", "-i", of.as_str()]).run()?;
         // It says no where a file differs from the index, which is what it is for.
-        call("compare the files of the work tree")?
+        call("compare the files of the work tree")
             .args(["update-index", "-q", "--refresh"])
             .outcome()?;
         Ok(())
-    }
-
-    /// A call in which no filter of a configuration runs (gitattributes(5)).
-    fn without_filters(&self, what: &str) -> Result<Call> {
-        let names = self
-            .repository
-            .call_at_work("read the configuration")
-            .args(["config", "--null", "--name-only", "--get-regexp", r"^filter\."])
-            .outcome()?;
-        let mut call = self.repository.call_at_work(what).limits(PATIENT);
-        for key in names.output.split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
-            let value = if key.ends_with(b".required") { "false" } else { "" };
-            call = call.config(Bytes::from(key).as_os_str(), value);
-        }
-        Ok(call)
     }
 
     fn prepared(&self) -> PathBuf {
@@ -162,13 +146,21 @@ impl Apply<'_> {
     }
 
     /// Does what is decided, or goes on with it: what is done already is not done again. Answers with
-    /// what could not be done, which is then left as it is, in the journal's `after` too.
+    /// what could not be done, which is then left as it is, in the journal's `after` too. `known`: how
+    /// the refs are, where that was looked at.
     ///
     /// # Errors
     /// When what was done cannot be told from what was not.
-    pub fn carry_out(&self, journal: &mut Journal) -> Result<Failures> {
+    pub fn carry_out(
+        &self,
+        journal: &mut Journal,
+        known: Option<&BTreeMap<Bytes, Oid>>,
+    ) -> Result<Failures> {
         let mut failures = Failures::new();
-        let now = self.repository.refs()?.now.refs;
+        let now = match known {
+            Some(known) => known.clone(),
+            None => self.repository.refs()?.now.refs,
+        };
         let mut together = true;
         if let Some(current) = journal.current.clone() {
             together = self.move_refs(&[&current], &now, &mut failures)?;
@@ -378,6 +370,6 @@ pub fn replay(apply: &Apply<'_>, mut journal: Journal) -> Result<Option<(Journal
         apply.take_back()?;
         return Ok(None);
     }
-    let failures = apply.carry_out(&mut journal)?;
+    let failures = apply.carry_out(&mut journal, None)?;
     Ok(Some((journal, failures)))
 }

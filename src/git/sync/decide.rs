@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checkout::{self, Checkout, Stand, checkout};
 use super::inside::Inside;
 use super::journal::Move;
+use super::own::{backup, kept_as};
 use super::report::{HEAD, Item};
 use super::rules::{self, Action, Contains, Three, Why};
 use crate::bytes::Bytes;
@@ -72,19 +73,6 @@ impl Decided {
     pub fn locks(&self) -> bool {
         self.current.is_some() || self.head.is_some() || self.index.is_some()
     }
-}
-
-/// The ref that keeps what a branch, a tag or notes had.
-pub fn backup(session: &str, name: &Bytes, had: &Oid) -> Bytes {
-    let short = [HEADS, TAGS, "refs/"].iter().find_map(|prefix| names::behind(name, prefix));
-    let short = short.unwrap_or(&name.0);
-    let begin = format!("{}backup/", own(session));
-    Bytes([begin.as_bytes(), short, b"@", had.short().as_bytes()].concat())
-}
-
-/// Where the refs of a session are.
-pub fn own(session: &str) -> String {
-    format!("{}{session}/", names::OWN)
 }
 
 /// Decides.
@@ -330,20 +318,5 @@ impl Decided {
     }
 }
 
-/// Where what a ref of the agent's leads to is kept: by its name, or by the object's where the name of a
-/// branch is not taken.
-pub fn kept_as(session: &str, name: &Bytes, oid: &Oid) -> Option<Bytes> {
-    let is_branch = names::behind(name, HEADS).is_some();
-    let odd = || format!("{}odd/{oid}", own(session)).as_str().into();
-    imported(session, name).or_else(|| is_branch.then(odd))
-}
-
-/// The ref of claudebox's own that has what the agent's ref of this name has; `None` for a name that is
-/// not taken.
-fn imported(session: &str, name: &Bytes) -> Option<Bytes> {
-    let kinds = [(HEADS, "heads/"), (TAGS, "tags/"), (NOTES, "notes/")];
-    let (short, kind) =
-        kinds.iter().find_map(|(prefix, kind)| Some((names::behind(name, prefix)?, kind)))?;
-    names::check(short).ok()?;
-    Some(Bytes([own(session).as_bytes(), kind.as_bytes(), short].concat()))
-}
+#[cfg(test)]
+mod tests;

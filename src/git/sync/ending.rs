@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Sync;
-use super::report::{Line, Told};
+use super::report::{Item, Line, Told};
 use super::rules::Why;
 use crate::error::{Error, Kind, Result};
 use crate::git::limits::Size;
@@ -36,13 +36,14 @@ pub struct Ending {
 }
 
 /// Syncs a session of this directory, nothing of which lives, and writes down what came of it; `None`
-/// where its git is not private.
-pub fn end(directory: &Path, id: &str) -> Option<Ending> {
+/// where its git is not private. `touched`: the agent may have done something in its git directory.
+pub fn end(directory: &Path, id: &str, touched: bool) -> Option<Ending> {
     if !record::path(directory).exists() {
         return None;
     }
     let sync = Sync { directory, session: id, running: false, size: Size::default() };
-    let ending = match sync.all() {
+    let synced = if touched { sync.all() } else { sync.let_go() };
+    let ending = match synced {
         Ok(told) => Ending { told: told.unwrap_or_default(), failed: None },
         Err(error) => {
             Ending { told: Vec::new(), failed: Some((error.to_string(), error.hints().to_vec())) }
@@ -63,8 +64,27 @@ pub fn see_to(session: &Session) -> Option<Ending> {
     }
     match inside::wait(&session.directory, DEATH) {
         Inside::Alive => None,
-        Inside::Never | Inside::Dead => end(&session.directory, session.id.as_str()),
+        Inside::Never | Inside::Dead => end(&session.directory, session.id.as_str(), true),
     }
+}
+
+/// Why not all that a session did has come, if so: of one that is over, with a private git directory.
+pub fn open(session: &Session) -> Option<String> {
+    if !record::path(&session.directory).exists() {
+        return None;
+    }
+    let Some(ending) = json_file::read::<Ending>(&path(&session.directory)) else {
+        return Some("nobody has seen to it yet".to_owned());
+    };
+    if let Some((message, _)) = ending.failed {
+        return Some(message);
+    }
+    // What is in a ref of claudebox's own has come, and what was deleted has nothing to come.
+    let nothing = |why: &Why| matches!(why, Why::DeletedInside | Why::CheckedOut | Why::Tag);
+    let is_open =
+        |item: &&Item| matches!(item, Item::Held { kept: None, why, .. } if !nothing(why));
+    let held = ending.told.iter().flat_map(|told| &told.items).find(is_open)?;
+    Some(held.line(session.id.as_str()).text)
 }
 
 /// Once more where what held something may have been set aside: a repository that the agent put into
@@ -77,7 +97,7 @@ pub fn once_more(session: &Session, ending: Ending) -> Ending {
         return ending;
     }
     let before = ending.told.clone();
-    match end(&session.directory, session.id.as_str()) {
+    match end(&session.directory, session.id.as_str(), true) {
         Some(mut after) if after.failed.is_none() => {
             after.told = join(before, after.told);
             after
@@ -157,6 +177,10 @@ pub fn command(session: &Session, running: bool, out: &mut dyn Write) -> Result<
     let sync = Sync { directory: &session.directory, session: id, running, size: Size::default() };
     let told = sync.all()?.ok_or_else(|| not_private(id))?;
     let ending = Ending { told, failed: None };
+    if !running {
+        // It may clear what was held before.
+        let _ = json_file::write(&path(&session.directory), &ending);
+    }
     if ending.told.iter().all(|told| told.items.is_empty()) {
         let _ = writeln!(out, "nothing new");
     }

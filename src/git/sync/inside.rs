@@ -3,14 +3,20 @@
 //! half an answer for a whole one: what is missing in it would seem to be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
-use crate::git::boxed::{Access, Boxed};
+use crate::git::boxed::{Access, Boxed, INDEX};
 use crate::git::names::STASH;
 use crate::git::oid::Oid;
 use crate::git::outside::{UNFINISHED, digest};
 use crate::git::record::{Base, Head};
+use crate::nofollow::{self, DIRECTORY};
 
 /// The most refs that are looked at. Where some were left out they would seem to be deleted.
 const MOST_REFS: usize = 200_000;
@@ -54,13 +60,15 @@ const END: &str = "\0\0claudebox\0\0";
 ///
 /// # Errors
 /// When there can be no box, or git does not answer in time: a fifo in the place of a file.
-pub fn look(boxed: &Boxed<'_>, depth: Depth) -> Result<Inside> {
+pub fn look(boxed: &Boxed<'_>, private: &Path, depth: Depth) -> Result<Inside> {
     let what = "read the agent's repository";
-    let (script, access) = match depth {
-        Depth::Branches => (format!("{}{}", refs("refs/heads"), end()), Access::Read),
-        Depth::All => (all(), Access::Write),
+    let (script, access, index) = match depth {
+        Depth::Branches => {
+            (format!("{} || exit 3\n{}", refs("refs/heads"), end()), Access::Read, None)
+        }
+        Depth::All => (all(), Access::Write, index(private, what)?),
     };
-    let outcome = boxed.script(what, &script, access)?;
+    let outcome = boxed.script(what, &script, access, index)?;
     // The last part is there once everything before it is.
     let parts = split(&outcome.output);
     if !outcome.status.success() || parts.is_empty() {
@@ -94,35 +102,58 @@ fn end() -> &'static str {
 fn refs(below: &str) -> String {
     // No object is looked at: a ref that leads nowhere says so when it is fetched.
     let format = "%(objectname) %(symref) %(refname)";
-    format!("git for-each-ref --format='{format}' {below} || exit 3\n")
+    format!("git for-each-ref --format='{format}' {below}")
 }
 
-/// The index is copied, and the copy is what git reads: what is at work inside would find a lock.
-/// Copied by git, as a blob, since a box need not have another program. The commit is made in the name
-/// of nobody at a fixed time: of the same index it is the same commit.
+/// The agent's index, to be copied into the box: what is at work inside would find a lock there. Its
+/// bytes are not looked at here, and no link is followed.
+fn index(private: &Path, what: &str) -> Result<Option<OwnedFd>> {
+    let failed = |errno: Errno| Error::launcher(format!("cannot {what}: its index: {errno}"));
+    let no_file = || Error::launcher(format!("cannot {what}: its index is no file"));
+    let root = openat(CWD, private, OFlags::PATH | DIRECTORY, Mode::empty()).map_err(failed)?;
+    // What is no file could be waited for, or read without end.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match nofollow::beneath(&root, Path::new("index"), flags) {
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(no_file()),
+        other => other.map_err(failed)?,
+    };
+    match FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode) {
+        FileType::RegularFile => Ok(Some(file)),
+        _ => Err(no_file()),
+    }
+}
+
+/// As few calls as there can be. The commit of the index is made in the name of nobody at a fixed time:
+/// of the same index it is the same commit.
 fn all() -> String {
     let unfinished =
         UNFINISHED.map(|(name, _)| format!("test ! -e {name} || printf '%s\\n' {name}\n")).concat();
     format!(
-        "{refs}{end}\
+        "newline='\n'\n\
+         refs=$({refs}) || exit 3\n\
+         printf '%s\\n' \"$refs\"\n{end}\
          git symbolic-ref -q HEAD || :\n\
-         head=$(git rev-parse -q --verify 'HEAD^{{commit}}' 2>/dev/null) || head=\n\
+         found=$(printf '%s\\n' 'HEAD^{{commit}}' 'HEAD^{{tree}}' |\n\
+             git cat-file --batch-check='%(objectname)' 2>/dev/null) || found=\n\
+         head=${{found%\"$newline\"*}} of_head=${{found#*\"$newline\"}}\n\
+         case $head in *' '*) head=;; esac\n\
+         case $of_head in *' '*) of_head=;; esac\n\
          printf '\\n%s' \"$head\"\n{end}\
-         git log -g --no-decorate --no-mailmap --no-show-signature --no-color --no-notes \
-             --no-patch --encoding=UTF-8 --format='%H %gs' {STASH} -- 2>/dev/null || :\n{end}\
+         case $refs in *' {STASH}'*)\n\
+             git log -g --no-decorate --no-mailmap --no-show-signature --no-color --no-notes \
+                 --no-patch --encoding=UTF-8 --format='%H %gs' {STASH} -- 2>/dev/null || :;;\n\
+         esac\n{end}\
          {unfinished}{end}\
-         export GIT_INDEX_FILE=/tmp/index\n\
-         if test -e index || test -L index; then (\n\
-             export GIT_OBJECT_DIRECTORY=/tmp/objects\n\
-             blob=$(git hash-object -w --stdin <index) && git cat-file blob \"$blob\" >/tmp/index\n\
-         ) || exit 3; fi\n\
+         export GIT_INDEX_FILE={INDEX}\n\
          name=claudebox mail=claudebox@localhost\n\
          export GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE='@0 +0000'\n\
          export GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE='@0 +0000'\n\
          if tree=$(git write-tree); then\n\
-             commit=$(git commit-tree ${{head:+-p \"$head\"}} -m index \"$tree\") || exit 3\n\
-             printf '%s %s ' \"$commit\" \"$tree\"\n\
-             test -z \"$head\" || git rev-parse -q --verify \"$head^{{tree}}\" || :\n\
+             commit=$head\n\
+             test \"$tree\" = \"$of_head\" ||\n\
+                 commit=$(git commit-tree ${{head:+-p \"$head\"}} -m index \"$tree\") || exit 3\n\
+             printf '%s %s %s' \"$commit\" \"$tree\" \"$of_head\"\n\
          fi\n{end}\
          git ls-files --stage -z\n{end}",
         refs = refs("refs"),

@@ -213,11 +213,9 @@ impl<'a> Quarantine<'a> {
         known: &dyn Fn(&[u8]) -> bool,
     ) -> Result<BTreeMap<Oid, Vec<u8>>> {
         let mut trees: BTreeMap<&Oid, BTreeSet<Oid>> = BTreeMap::new();
-        let own = self.trees_of(tips)?;
-        let base = match base {
-            Some(base) => self.trees_of(&BTreeSet::from([base.clone()]))?.remove(base),
-            None => None,
-        };
+        let asked: BTreeSet<Oid> = tips.iter().chain(base).cloned().collect();
+        let own = self.trees_of(&asked)?;
+        let base = base.and_then(|base| own.get(base).cloned());
         let base = base.or_else(|| self.empty_tree()).ok_or_else(|| not_understood("a tree"))?;
         let mut all: BTreeSet<Oid> = own.values().cloned().collect();
         all.extend(self.new_trees(&["--glob=refs/come/*".into()])?);

@@ -2,12 +2,12 @@
 //! kernel has refused them already. It must never take the broker's time from what is allowed.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::task::spawn_local;
 
@@ -19,6 +19,8 @@ use crate::network::attempt::{self, Attempt, protocol};
 /// How many packets are looked at, and how long none is after that. What comes meanwhile waits in
 /// the socket, and is lost where there is no room: so many tell nobody anything.
 const MANY: usize = 64;
+/// The beginning of every connection is among them, also of what is allowed: a broker that was woken by
+/// each would be woken twice for it.
 const PAUSE: Duration = Duration::from_millis(100);
 /// As much of a packet as has an address and a port in it.
 const HEADERS: usize = 256;
@@ -30,26 +32,38 @@ pub(super) fn begin(state: &Rc<State>) {
     }
     // The runtime asks no more of a socket than that it can be waited for.
     match state.sockets.attempts().and_then(datagram::socket) {
-        Ok(socket) => drop(spawn_local(look(Rc::clone(state), socket))),
-        Err(err) => {
-            let words = format!("refused connections to addresses are not in the log: {err}");
-            state.notice("network", words);
+        Ok(socket) => drop(spawn_local(watch(Rc::clone(state), socket))),
+        Err(err) => complain(state, &err),
+    }
+}
+
+fn complain(state: &State, err: &io::Error) {
+    state.notice("network", format!("refused connections to addresses are not in the log: {err}"));
+}
+
+async fn watch(state: Rc<State>, mut socket: UdpSocket) {
+    loop {
+        // An error is the link's, which goes with the sandbox.
+        let _ = socket.readable().await;
+        look(&state, &socket);
+        // In the pause it wakes nobody, as long as the runtime does not know of it.
+        let pausing = socket.into_std();
+        tokio::time::sleep(PAUSE).await;
+        match pausing.and_then(UdpSocket::from_std) {
+            Ok(again) => socket = again,
+            Err(err) => return complain(&state, &err),
         }
     }
 }
 
-async fn look(state: Rc<State>, socket: UdpSocket) {
+/// Looks at what there is.
+fn look(state: &Rc<State>, socket: &UdpSocket) {
     let mut bytes = [0; HEADERS];
-    loop {
-        for _ in 0..MANY {
-            let read = || Ok(recv(&socket, &mut bytes, RecvFlags::DONTWAIT)?.0);
-            // An error is the link's, which goes with the sandbox.
-            let Ok(length) = socket.async_io(Interest::READABLE, read).await else { break };
-            if let Some(attempt) = attempt::read(&bytes[..length.min(HEADERS)]) {
-                tell(&state, attempt);
-            }
+    for _ in 0..MANY {
+        let Ok((length, _)) = recv(socket, &mut bytes, RecvFlags::DONTWAIT) else { return };
+        if let Some(attempt) = attempt::read(&bytes[..length.min(HEADERS)]) {
+            tell(state, attempt);
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

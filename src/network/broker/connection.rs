@@ -17,6 +17,7 @@ use super::dial::{self, Dialled, NoRoute, Route};
 use super::refuse::{self, shown};
 use super::relay::{self, End, Side};
 use super::state::{Granted, State};
+use super::upstream::tls::Secured;
 use crate::log::clock::now;
 use crate::log::event::{Connect, ConnectionId, Disconnect, Event, RuleSaid};
 use crate::network::hello::{ALERT, Hello, LONGEST, Seen};
@@ -53,6 +54,8 @@ pub(super) struct Open {
     traffic: Rc<Traffic>,
     address: Cell<Option<SocketAddr>>,
     error: RefCell<Option<String>>,
+    /// See [`Dialled::secured`].
+    secured: RefCell<Option<Secured>>,
 }
 
 impl Open {
@@ -76,6 +79,7 @@ impl Open {
             traffic,
             address: Cell::new(None),
             error: RefCell::new(None),
+            secured: RefCell::new(None),
         }
     }
 
@@ -145,9 +149,9 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
 }
 
-/// A connection that came to an address of the gateway by itself.
-pub(super) async fn direct(state: Rc<State>, inside: TcpStream) {
-    let Ok(at) = inside.local_addr() else { return };
+/// A connection that came to an address of the gateway by itself; to which, where that is known.
+pub(super) async fn direct(state: Rc<State>, inside: TcpStream, at: Option<SocketAddr>) {
+    let Ok(at) = at.map_or_else(|| inside.local_addr(), Ok) else { return };
     let (host, port) = (state.meant(at.ip()), at.port());
     let granted = match state.decide(&host, port) {
         Ok(granted) => granted,
@@ -184,7 +188,7 @@ async fn begin(state: &Rc<State>, inside: &TcpStream, wanted: Wanted) -> Option<
         }
     };
     let open = open(state, &wanted);
-    match dial::dial(state, &route, &wanted.host, wanted.port).await {
+    match dial::dial(state, &route, wanted.port).await {
         Ok(dialled) => through(open, inside, dialled, &hello).await,
         Err(why) => {
             open.failed(why);
@@ -222,6 +226,7 @@ pub(super) async fn through(
     said: &[u8],
 ) -> Option<(Open, TcpStream)> {
     open.leads_to(dialled.address);
+    open.secured.replace(dialled.secured);
     let early = open.early((&dialled.stream, said), (inside, &dialled.early)).await;
     if let Err(err) = early {
         open.failed(err.to_string());

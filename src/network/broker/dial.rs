@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::state::{Granted, State};
-use super::upstream;
+use super::upstream::{self, tls::Secured};
 use crate::network::guard::Never;
 use crate::network::rule::Host;
 
@@ -35,6 +35,8 @@ pub(super) struct Dialled {
     /// Whose it is: the server's, or the host's proxy's.
     pub(super) address: SocketAddr,
     pub(super) early: Vec<u8>,
+    /// Kept as long as the connection is, where it goes through a proxy by TLS.
+    pub(super) secured: Option<Secured>,
 }
 
 /// The way to a host.
@@ -42,8 +44,8 @@ pub(super) struct Dialled {
 pub(super) enum Route {
     /// One of these addresses.
     Direct(Vec<SocketAddr>),
-    /// The host's proxy, which is told the name.
-    Upstream,
+    /// The host's proxy, which is told the name, or one of the addresses that were judged.
+    Upstream(Vec<Host>),
 }
 
 /// Why there is none.
@@ -62,23 +64,24 @@ pub(super) async fn route(
     port: u16,
     granted: &Granted,
 ) -> Result<Route, NoRoute> {
-    let guard = state.outside.guard;
     let name = match host {
         Host::Address(address) => {
-            guard(*address, granted.private).map_err(|never| NoRoute::Guarded(*address, never))?;
+            judge(state, *address, granted.private)
+                .map_err(|never| NoRoute::Guarded(*address, never))?;
             return Ok(Route::Direct(vec![SocketAddr::new(*address, port)]));
         }
         Host::Name(name) => name,
     };
+    let upstream = state.upstream.as_ref().filter(|upstream| !upstream.excepts(name));
     // What the name leads to is the proxy's to find out, and to judge.
-    if state.upstream.as_ref().is_some_and(|upstream| !upstream.excepts(name)) {
-        return Ok(Route::Upstream);
+    if upstream.is_some_and(|upstream| upstream.scheme.looks_names_up()) {
+        return Ok(Route::Upstream(vec![host.clone()]));
     }
     let found = lookup(state, name.as_str().to_owned(), port).await.map_err(NoRoute::Failed)?;
     let mut refused = None;
     let mut addresses = Vec::new();
     for at in found {
-        match guard(at.ip(), granted.private) {
+        match judge(state, at.ip(), granted.private) {
             Ok(()) => addresses.push(at),
             Err(never) => refused = refused.or(Some((at.ip(), never))),
         }
@@ -86,8 +89,25 @@ pub(super) async fn route(
     match refused {
         Some((address, never)) if addresses.is_empty() => Err(NoRoute::Guarded(address, never)),
         None if addresses.is_empty() => Err(NoRoute::Failed("it has no address".to_owned())),
+        _ if upstream.is_some() => {
+            Ok(Route::Upstream(addresses.iter().map(|at| Host::Address(at.ip())).collect()))
+        }
         _ => Ok(Route::Direct(addresses)),
     }
+}
+
+/// Whether an address may be dialled.
+fn judge(state: &State, address: IpAddr, private: bool) -> Result<(), Never> {
+    (state.outside.guard)(address, private)?;
+    let now = Instant::now();
+    if state.others.find(&address, now).is_some() {
+        return Ok(());
+    }
+    if (state.outside.own)(address) {
+        return Err(Never::Own);
+    }
+    state.others.keep(address, (), now);
+    Ok(())
 }
 
 /// Looks a name up as the host does, unless that was done just now.
@@ -96,16 +116,17 @@ pub(super) async fn lookup(
     name: String,
     port: u16,
 ) -> Result<Vec<SocketAddr>, String> {
-    if let Some(found) = state.lookups.find(&name, port, Instant::now()) {
+    let target = (name, port);
+    if let Some(found) = state.lookups.find(&target, Instant::now()) {
         return Ok(found);
     }
     let look = state.outside.lookup.clone();
-    let asked = name.clone();
+    let asked = target.0.clone();
     let looked = spawn_blocking(move || look(&asked, port));
     match timeout(LOOKUP, looked).await {
         Ok(Ok(Ok(mut found))) => {
             found.truncate(ADDRESSES);
-            state.lookups.keep(name, port, &found, Instant::now());
+            state.lookups.keep(target, found.clone(), Instant::now());
             Ok(found)
         }
         Ok(Ok(Err(err))) => Err(format!("cannot look it up: {err}")),
@@ -118,19 +139,16 @@ pub(super) async fn lookup(
 ///
 /// # Errors
 /// Why nobody answers, in words.
-pub(super) async fn dial(
-    state: &Rc<State>,
-    route: &Route,
-    host: &Host,
-    port: u16,
-) -> Result<Dialled, String> {
+pub(super) async fn dial(state: &Rc<State>, route: &Route, port: u16) -> Result<Dialled, String> {
     match (route, &state.upstream) {
         (Route::Direct(addresses), _) => {
             let (stream, address) = first(addresses).await?;
-            Ok(Dialled { stream, address, early: Vec::new() })
+            Ok(Dialled { stream, address, early: Vec::new(), secured: None })
         }
-        (Route::Upstream, Some(upstream)) => upstream::dial(state, upstream, host, port).await,
-        (Route::Upstream, None) => Err("there is no proxy".to_owned()),
+        (Route::Upstream(targets), Some(upstream)) => {
+            upstream::dial(state, upstream, targets, port).await
+        }
+        (Route::Upstream(_), None) => Err("there is no proxy".to_owned()),
     }
 }
 

@@ -6,12 +6,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::spawn_local;
 
-use super::accept;
+use super::accept::{self, listener};
 use super::connection::{Open, reset};
-use super::state::{State, listener};
+use super::state::State;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::RuleSaid;
 use crate::network::plan::Publish;
@@ -89,8 +89,7 @@ fn on_host(publish: Publish) -> Result<(StdListener, u16)> {
 }
 
 fn spawn_publish(state: &Rc<State>, listener: StdListener, publish: Publish) {
-    let to_tokio = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
-    match to_tokio {
+    match accept::listener(listener.into()) {
         Ok(listener) => {
             let state = Rc::clone(state);
             spawn_local(accept::each(listener, move |outside| {

@@ -12,9 +12,9 @@ mod dial;
 mod inside;
 mod lead;
 mod limits;
-mod lookups;
 mod outside;
 mod proxy;
+mod recent;
 mod refuse;
 mod relay;
 mod state;
@@ -28,9 +28,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::{self, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::LocalSet;
 
 use self::state::State;
 use super::live::Live;
@@ -169,20 +168,20 @@ fn run(
     commands: UnboundedReceiver<Command>,
     ready: &SyncSender<Result<()>>,
 ) {
+    // Its tasks are this thread's: a set of such tasks within another runtime has a queue and a lock more.
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(LOOKUPS)
         .thread_keep_alive(KEPT)
         .thread_name("lookup")
-        .build()
+        .build_local(LocalOptions::default())
         .tried(|| "start the network's runtime");
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let tasks = LocalSet::new();
-    tasks.block_on(&runtime, async {
+    runtime.block_on(async {
         match begin(state) {
             Ok(state) => {
                 let _ = ready.send(Ok(()));
@@ -192,7 +191,6 @@ fn run(
             Err(error) => drop(ready.send(Err(error))),
         }
     });
-    drop(tasks);
     // A lookup may hang for as long as it likes.
     runtime.shutdown_background();
 }
@@ -200,6 +198,7 @@ fn run(
 fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
     limits::raise_open_files();
     let state = Rc::new(state());
+    upstream::begin(&state)?;
     state.open_rules(&state.rules.borrow().allow)?;
     stub::begin(&state)?;
     proxy::begin(&state)?;

@@ -18,6 +18,8 @@ pub struct Outside {
     pub lookup: Arc<Lookup>,
     /// Whether an address may be dialled; `true` where the rule allows private ones.
     pub guard: fn(IpAddr, bool) -> Result<(), Never>,
+    /// Whether an address is this machine's own.
+    pub own: fn(IpAddr) -> bool,
 }
 
 impl Outside {
@@ -26,10 +28,8 @@ impl Outside {
     pub fn host() -> Self {
         Self {
             lookup: Arc::new(|name, port| Ok((name, port).to_socket_addrs()?.collect())),
-            guard: |address, private| {
-                guard::judge(address, private)?;
-                if is_own(address) { Err(Never::Own) } else { Ok(()) }
-            },
+            guard: guard::judge,
+            own: is_own,
         }
     }
 }

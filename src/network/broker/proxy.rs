@@ -143,7 +143,7 @@ async fn reach(
             return answer(inside, &language.no("403 Forbidden", Code::NotAllowed, &text)).await;
         }
     };
-    let dialled = match dial::dial(state, &route, &wanted.host, wanted.port).await {
+    let dialled = match dial::dial(state, &route, wanted.port).await {
         Ok(dialled) => dialled,
         Err(why) => {
             let text = format!("{target}: {why}");

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,20 @@ use ipnet::{IpNet, Ipv4Net};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
-use super::accept;
+use super::accept::{self, listener};
 use super::connection::Traffic;
-use super::limits::{Limits, Places};
-use super::lookups::Lookups;
+use super::limits::{Limits, PLAIN, Places, SECURED};
 use super::outside::Outside;
+use super::recent::Recent;
 use super::relay::Buffers;
+use super::upstream::tls::Tls;
 use super::{Connected, Status};
 use crate::error::{Error, Result};
 use crate::log::clock::now;
 use crate::log::event::{self, ConnectionId, Event, Refused, RuleSaid};
 use crate::network::live::{Meets, meets};
 use crate::network::name::Name;
-use crate::network::plan::{Allow, Publish, Upstream};
+use crate::network::plan::{Allow, Publish, Scheme, Upstream};
 use crate::network::pool::Pool;
 use crate::network::refusals::{self, Refusals};
 use crate::network::rule::{Decision, HTTPS, Host, Rule, Rules, To};
@@ -46,8 +47,14 @@ pub(super) struct State {
     pub(super) proxy: Option<u16>,
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
+    /// Connections to the host's proxy by TLS; one may outlive what it was for.
+    pub(super) secured: Places,
+    pub(super) tls: Tls,
     pub(super) buffers: Buffers,
-    pub(super) lookups: Lookups,
+    /// Where names led to.
+    pub(super) lookups: Recent<(String, u16), Vec<SocketAddr>>,
+    /// Addresses that were another machine's.
+    pub(super) others: Recent<IpAddr, ()>,
     /// What is published, with the ports it got.
     pub(super) published: RefCell<Vec<Publish>>,
     limits: Limits,
@@ -98,7 +105,8 @@ impl State {
         sockets: Box<dyn Sockets>,
         note: Note,
     ) -> Self {
-        let limits = Limits::of_process();
+        let secured = plan.upstream.as_ref().is_some_and(|proxy| proxy.scheme == Scheme::Https);
+        let limits = Limits::of_process(if secured { SECURED } else { PLAIN });
         let gateway = sockets.gateway();
         let only = (gateway.way == Way::ProxyOnly).then_some(PROXY);
         Self {
@@ -111,8 +119,11 @@ impl State {
             proxy: plan.proxy.or(only),
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
+            secured: Places::new(limits.connections),
+            tls: Tls::default(),
             buffers: Buffers::default(),
-            lookups: Lookups::default(),
+            lookups: Recent::default(),
+            others: Recent::default(),
             published: RefCell::default(),
             limits,
             net: plan.pool,
@@ -222,7 +233,7 @@ impl State {
         }
         let listener = self.sockets.listen(at).and_then(listener).map_err(Unnamed::NoListener)?;
         self.listeners.borrow_mut().insert(at);
-        spawn_local(accept::direct(Rc::clone(self), listener));
+        spawn_local(accept::direct(Rc::clone(self), listener, at));
         Ok(())
     }
 
@@ -367,13 +378,6 @@ fn at_net(net: IpNet, port: u16) -> SocketAddr {
     };
     let one = net.prefix_len() == net.max_prefix_len();
     SocketAddr::new(if one { net.addr() } else { all }, port)
-}
-
-/// A socket that listens, for the runtime.
-pub(super) fn listener(fd: std::os::fd::OwnedFd) -> io::Result<TcpListener> {
-    let listener = StdListener::from(fd);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
 
 fn said(rule: &Rule) -> RuleSaid {

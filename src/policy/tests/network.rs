@@ -211,7 +211,7 @@ fn the_hosts_own_proxy_stays_outside() {
     insta::assert_snapshot!(shown(&case), @"
     pool           25.64.0.0/15                             [default]
     transparent    best-effort                              [default]
-    your proxy     proxy.corp:8080                          [$HTTPS_PROXY]
+    your proxy     http://proxy.corp:8080                   [$HTTPS_PROXY]
     ");
     let policy = case.policy().unwrap();
     assert!(!policy.environment.iter().any(|variable| variable.name == "HTTPS_PROXY"));

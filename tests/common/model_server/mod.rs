@@ -92,6 +92,11 @@ impl ModelServer {
         format!("http://{}", self.address)
     }
 
+    /// The port of this machine's loopback at which it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The login that it demands, or none.
     pub(crate) fn login(&self) -> &Login {
         &self.login

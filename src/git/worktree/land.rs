@@ -1,0 +1,309 @@
+//! `worktree merge`: a worktree's commits onto a branch of the user's. The merge is computed among
+//! objects (git-merge-tree(1)): no file is touched before it is known to be without conflict, and a
+//! branch that is not checked out moves without any. It must never leave a merge half done.
+
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::checkout::{self, Checkout, Dirt};
+use super::judge::{Hold, holds};
+use super::record::Landed;
+use super::snapshot::Snapshot;
+use super::{BRANCH, Known, Main, diff, replay, short};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result, Tried as _};
+use crate::git::call::PATIENT;
+use crate::git::commit::{self, Commit};
+use crate::git::names::HEADS;
+use crate::git::oid::Oid;
+use crate::git::outside::Outside;
+use crate::git::record::Head;
+use crate::visible::{visible, visible_path};
+
+/// As what the commits come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// As they are, with a merge commit where the branch has moved, too.
+    Merge,
+    /// As one commit.
+    Squash,
+    /// Each made anew on top of the branch.
+    Rebase,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// As what.
+    pub how: How,
+    /// Onto which branch, by its short name; the one that is checked out if absent.
+    pub into: Option<&'a str>,
+    /// The commits that are made are signed.
+    pub sign: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The branch, by its full name.
+    pub into: Bytes,
+    /// What it had.
+    pub old: Oid,
+    /// What it has.
+    pub new: Oid,
+    /// How many commits of the worktree's are in it now.
+    pub commits: usize,
+    /// The files that changed, relative to the repository.
+    pub files: Vec<Bytes>,
+    /// Those that programs of the host execute by themselves, ready for a terminal, with who does.
+    pub executed: Vec<(String, &'static str)>,
+    /// It is checked out in the main work tree, whose files changed with it.
+    pub checked_out: bool,
+    /// What of the worktree was not merged, or may not be all.
+    pub left: Vec<Hold>,
+}
+
+/// Merges.
+///
+/// # Errors
+/// Usage errors where it cannot be: conflicts, a branch that is not there or checked out elsewhere, a
+/// work tree that is not clean. Nothing has changed then.
+pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> {
+    if wanted.sign {
+        commit::may_sign(&main.survey.main.settings)?;
+    }
+    let _kept_out = keep_out(main, known)?;
+    let tip = known.commit()?;
+    let outside = main.repository().refs()?;
+    let (into, old) = target(main, known, wanted.into, &outside)?;
+    let own = short(&into);
+    let words = [tip.as_str(), "--not", old.as_str()];
+    let commits = main.count(words)?;
+    if commits == 0 {
+        let held = holds(main, known)?;
+        let error = Error::usage(format!("{own} has every commit of {} already", known.branch()));
+        return Err(match held.iter().find(|it| matches!(it, Hold::Uncommitted(_))) {
+            Some(files) => error
+                .hint(format!("{}: commit them in {}", files.words(), visible_path(&known.path)))
+                .hint(format!("or stage them here: claudebox worktree apply {}", known.name)),
+            None => error,
+        });
+    }
+    let checked_out = main.repository().head()? == Head::Branch(into.clone());
+    // Nobody works in the main work tree while its files change.
+    let checkout = if checked_out { Some(Checkout::begin(main, Dirt::None)?) } else { None };
+    let new = made(main, known, &old, &own, wanted)?;
+    let files = checkout::changed(main, &old, &new)?;
+    checkout::refuse_submodules(main, &files)?;
+    if let Some(checkout) = &checkout {
+        checkout.write(&old, &new, &files)?;
+    }
+    if let Err(error) = move_branch(main, &into, &old, &new, &known.name) {
+        if let Some(checkout) = &checkout {
+            checkout.write(&new, &old, &checkout::changed(main, &new, &old)?)?;
+        }
+        return Err(error);
+    }
+    if wanted.how != How::Merge {
+        let landed = Landed::Commit { tip: tip.clone(), commit: new.clone() };
+        diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
+    }
+    let mut left = holds(main, known)?;
+    left.retain(|hold| !matches!(hold, Hold::Locked));
+    let executed = checkout::executed(&files);
+    let files = files.into_iter().map(|change| change.path).collect();
+    Ok(Done { into, old, new, commits, files, executed, checked_out, left })
+}
+
+/// Keeps sessions out of a worktree, and refuses where one is in it.
+pub(super) fn keep_out(main: &Main<'_>, known: &Known) -> Result<std::fs::File> {
+    let found = main.sessions(known).into_iter().find(|found| found.state.lives());
+    if let Some(found) = found {
+        let id = &found.session.id;
+        return Err(Error::usage(format!("session {id} works in the worktree {}", known.name))
+            .hint("wait for its end: then all that it did is here")
+            .hint(format!(
+                "what it has committed so far: git merge refs/claudebox/{id}/heads/{}",
+                known.branch()
+            )));
+    }
+    main.all_sessions().keep_out(&known.path.as_path().into())
+}
+
+/// The branch, and what it has.
+fn target(
+    main: &Main<'_>,
+    known: &Known,
+    into: Option<&str>,
+    outside: &Outside,
+) -> Result<(Bytes, Oid)> {
+    let name: Bytes = match into {
+        Some(name) => {
+            format!("{HEADS}{}", name.strip_prefix(HEADS).unwrap_or(name)).as_str().into()
+        }
+        None => match main.repository().head()? {
+            Head::Branch(name) => name,
+            Head::Detached(_) => {
+                return Err(Error::usage(format!(
+                    "no branch is checked out in {}",
+                    visible_path(&main.root)
+                ))
+                .hint("name one: --into BRANCH"));
+            }
+        },
+    };
+    let shown = short(&name);
+    if name.0 == known.full().as_bytes() {
+        return Err(Error::usage(format!("{shown} is the worktree's own branch"))
+            .hint("name another: --into BRANCH"));
+    }
+    if outside.symbolic.contains(&name) {
+        return Err(Error::usage(format!("{shown} is a symbolic ref: name what it stands for")));
+    }
+    let Some(oid) = outside.now.refs.get(&name) else {
+        return Err(Error::usage(format!("there is no branch {shown}"))
+            .hint(format!("make it first: git branch {shown}")));
+    };
+    if outside.elsewhere.contains(&name) {
+        return Err(Error::usage(format!("another worktree has {shown} checked out"))
+            .hint(format!("merge there: git merge {}", known.branch())));
+    }
+    Ok((name, oid.clone()))
+}
+
+/// The commit that the branch gets.
+fn made(main: &Main<'_>, known: &Known, old: &Oid, into: &str, wanted: Wanted<'_>) -> Result<Oid> {
+    let tip = known.commit()?;
+    let forward = main.contains(old, tip)?;
+    let conflict = |paths: &[Bytes], at: Option<&Commit>| {
+        conflict(known, into, paths, at.map(Commit::subject))
+    };
+    let merged = || match merge(main, old, tip, None)? {
+        Merged::Clean(tree) => Ok(tree),
+        Merged::Conflict(paths) => Err(conflict(&paths, None)),
+    };
+    let parents = |more: Option<&Oid>| [Some(old), more].into_iter().flatten().cloned().collect();
+    let make = |tree, parents, message| {
+        let commit = Commit { tree, parents, author: None, encoding: None, message };
+        commit::make(&main.repository(), &commit, wanted.sign)
+    };
+    match wanted.how {
+        How::Merge | How::Rebase if forward && !wanted.sign => Ok(tip.clone()),
+        How::Merge => {
+            let message = format!("Merge branch '{}' into {into}\n", known.branch());
+            make(merged()?, parents(Some(tip)), message.into_bytes())
+        }
+        How::Squash => make(merged()?, parents(None), squashed(main, known, old)?),
+        How::Rebase => match replay::onto(main, old, tip, wanted.sign)? {
+            replay::Replayed::Clean(oid) => Ok(oid),
+            replay::Replayed::Conflict { paths, commit } => Err(conflict(&paths, Some(&commit))),
+        },
+    }
+}
+
+/// The message of the one commit: that of the only one, or all subjects.
+fn squashed(main: &Main<'_>, known: &Known, old: &Oid) -> Result<Vec<u8>> {
+    let commits = commit::read(&main.repository(), &replay::between(main, old, known.commit()?)?)?;
+    if let [only] = commits.as_slice() {
+        return Ok(only.message.clone());
+    }
+    let mut message = format!("{BRANCH}{} in one commit\n\n", known.name).into_bytes();
+    for commit in &commits {
+        message.extend_from_slice(b"* ");
+        message.extend_from_slice(commit.subject());
+        message.push(b'\n');
+    }
+    Ok(message)
+}
+
+fn conflict(known: &Known, into: &str, paths: &[Bytes], at: Option<&[u8]>) -> Error {
+    const MOST: usize = 10;
+    let mut names: Vec<String> = paths.iter().take(MOST).map(visible).collect();
+    if paths.len() > MOST {
+        names.push(format!("and {} more", paths.len() - MOST));
+    }
+    let branch = known.branch();
+    let at = at.map(|subject| format!(" at the commit \"{}\"", visible(subject)));
+    Error::usage(format!(
+        "{branch} and {into} conflict{}: {}; nothing has changed",
+        at.unwrap_or_default(),
+        names.join(", ")
+    ))
+    .hint(format!("by hand: git switch {into}; git merge {branch}"))
+    .hint(format!(
+        "or have it solved inside: claudebox run -w {} ..., where {into} is to be merged",
+        known.name
+    ))
+}
+
+/// What a merge comes to.
+#[derive(Debug)]
+pub enum Merged {
+    /// This tree.
+    Clean(Oid),
+    /// Conflicts in these files.
+    Conflict(Vec<Bytes>),
+}
+
+/// Merges two commits, and touches nothing. Attributes are those of the first, which is the user's; no
+/// driver of a configuration runs. `snapshot` has objects that are needed.
+///
+/// # Errors
+/// When git cannot.
+pub fn merge(
+    main: &Main<'_>,
+    ours: &Oid,
+    theirs: &Oid,
+    snapshot: Option<&Snapshot>,
+) -> Result<Merged> {
+    let what = "merge";
+    let mut call = main.repository().call_without_programs(what)?.limits(PATIENT);
+    if let Some(snapshot) = snapshot {
+        call = snapshot.with(call);
+    }
+    let outcome = call
+        .env("GIT_ATTR_SOURCE", ours.as_str())
+        .args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
+        .args([ours.as_str(), theirs.as_str()])
+        .outcome()?;
+    let mut fields = outcome.output.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    let tree = fields.next().and_then(Oid::parse);
+    match (outcome.status.code(), tree) {
+        (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
+        (Some(1), Some(_)) => Ok(Merged::Conflict(fields.map(Bytes::from).collect())),
+        // Of an option that it does not know.
+        (Some(129), _) => Err(outcome.refusal(what).hint("this needs git 2.38 or newer")),
+        _ => Err(outcome.refusal(what)),
+    }
+}
+
+/// The tree of a commit.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn tree(main: &Main<'_>, commit: &Oid) -> Result<Oid> {
+    let name = format!("{commit}^{{tree}}");
+    let found =
+        main.oid(main.call("read a commit").args(["rev-parse", "-q", "--verify", &name]))?;
+    found.ok_or_else(|| Error::launcher(format!("cannot read the commit {commit}")))
+}
+
+/// Moves a branch that still has what it had.
+fn move_branch(main: &Main<'_>, name: &Bytes, old: &Oid, new: &Oid, worktree: &str) -> Result<()> {
+    let lock = lock_of(main.git_dir())?;
+    let message = format!("claudebox: merge of {BRANCH}{worktree}");
+    main.call("move the branch")
+        .args(["update-ref", "--create-reflog", "-m", &message])
+        .arg(name.as_os_str())
+        .args([new.as_str(), old.as_str()])
+        .outlives_us(std::os::fd::AsFd::as_fd(&lock))?
+        .run()
+        .map(drop)
+}
+
+/// What a git that must not be ended half way is given to hold: nobody waits for it.
+pub(super) fn lock_of(git_dir: &Path) -> Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, git_dir, flags, Mode::empty()).tried(|| format!("open {}", visible_path(git_dir)))
+}
