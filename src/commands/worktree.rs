@@ -13,6 +13,7 @@ use crate::cli::{MergeArgs, WorktreeCommand};
 use crate::error::{self, Error, Result, Tried as _};
 use crate::git::oid::Oid;
 use crate::git::private::linked;
+use crate::git::record::Head;
 use crate::git::worktree::diff::{Difference, diff};
 use crate::git::worktree::judge::Hold;
 use crate::git::worktree::land::{How, Wanted, land};
@@ -146,7 +147,7 @@ fn write_table(all: &[Standing], out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn row(standing: &Standing) -> [String; 6] {
-    let Standing { known, base, from, ahead, behind, changed, session, not_here } = standing;
+    let Standing { known, head, base, from, ahead, behind, changed, session, not_here } = standing;
     let number = |count: &Option<usize>| count.map_or("?".to_owned(), |count| count.to_string());
     let base = base.as_ref().map_or("?", Oid::short);
     let from = match from {
@@ -173,7 +174,12 @@ fn row(standing: &Standing) -> [String; 6] {
     } else {
         "(gone, its branch is left)".to_owned()
     };
-    [known.name.clone(), from, format!("+{}{behind}", number(ahead)), files, session, path]
+    let name = match head {
+        Some(Head::Branch(other)) => format!("{} (on {})", known.name, short(other)),
+        Some(Head::Detached(_)) => format!("{} (on no branch)", known.name),
+        None => known.name.clone(),
+    };
+    [name, from, format!("+{}{behind}", number(ahead)), files, session, path]
 }
 
 /// One line of `worktree list --json`. Fields may be added; none may change its meaning.
@@ -183,6 +189,7 @@ struct Line<'a> {
     branch: String,
     path: Bytes,
     there: bool,
+    head: Option<&'a Head>,
     base: Option<&'a Oid>,
     from: Option<&'a Bytes>,
     commit: Option<&'a Oid>,
@@ -202,6 +209,7 @@ fn write_json(all: &[Standing], out: &mut dyn Write) -> io::Result<()> {
             branch: known.branch(),
             path: known.path.as_path().into(),
             there: known.there,
+            head: standing.head.as_ref(),
             base: standing.base.as_ref(),
             from: standing.from.as_ref(),
             commit: known.tip.as_ref(),

@@ -157,9 +157,9 @@ pub fn make_with(
             call = call.env(variable, OsStr::from_bytes(&value));
         }
     }
-    if let Some(encoding) = &commit.encoding {
-        call = call.config("i18n.commitEncoding", OsStr::from_bytes(encoding));
-    }
+    // What stands in the message stays, whatever the user writes in.
+    let encoding = commit.encoding.as_deref().unwrap_or(b"UTF-8");
+    call = call.config("i18n.commitEncoding", OsStr::from_bytes(encoding));
     for parent in &commit.parents {
         call = call.args(["-p", parent.as_str()]);
     }

@@ -3,12 +3,14 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::id::Id;
+use super::inside::{self, Inside};
 use super::record::{self, Mode, RECORD_VERSION, Record};
-use super::{Found, Locks, Session, Sessions, directory, ids_in, lock};
+use super::{Found, Locks, Session, Sessions, State, directory, ids_in, lock};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
@@ -84,15 +86,22 @@ impl Sessions<'_> {
         }
     }
 
-    /// Keeps sessions out of a project, and of what it holds or is held by, for as long as the file is
-    /// kept; or says which is there.
+    /// Keeps sessions out of a project for as long as the file is kept; or says which is in it, or in
+    /// what it holds or is held by. One whose supervisor was killed is there until all of it is dead.
     pub fn keep_out(self, project: &Bytes) -> Result<File> {
         directory::make_private(&self.dirs.state)?;
         let lock = self.lock_project(project)?;
         lock::note(&lock, "").tried(|| "note that no session may begin")?;
-        match self.near(Ground { project, places: &[] }, None) {
+        let dying = |found: &Found| {
+            let (ours, theirs) = (project.as_path(), found.record.project.as_path());
+            (theirs.starts_with(ours) || ours.starts_with(theirs))
+                && found.state == State::Crashed
+                && inside::wait(&found.session.directory, Duration::ZERO) == Inside::Alive
+        };
+        let near = self.near(Ground { project, places: &[] }, None).map(|(_, found)| found);
+        match near.or_else(|| self.all().into_iter().find(dying)) {
             None => Ok(lock),
-            Some((_, Found { session, record, .. })) => Err(Error::launcher(format!(
+            Some(Found { session, record, .. }) => Err(Error::launcher(format!(
                 "session {} is running in {}",
                 session.id,
                 visible(&record.project)
@@ -117,8 +126,10 @@ impl Sessions<'_> {
         let Some(Found { session, record, .. }) =
             Id::parse(holder).and_then(|id| self.look_at(&id))
         else {
-            return Error::launcher(format!("another session is starting in {project}"))
-                .hint("`claudebox ls` lists sessions");
+            return Error::launcher(format!(
+                "another session is starting in {project}, or another claudebox changes its files"
+            ))
+            .hint("`claudebox ls` lists sessions");
         };
         let id = session.id;
         let error = Error::launcher(format!("session {id} is already running in {project}"));

@@ -279,7 +279,9 @@ impl Running<'_> {
             }
             Request::Synced => {
                 let (answer, events) = git::synced(self.session, asked.fds);
-                events.into_iter().for_each(|event| self.execs.note(event));
+                for event in events {
+                    self.execs.note(event);
+                }
                 self.control.answer(id, &answer, &[]);
             }
         }

@@ -139,14 +139,14 @@ fn a_push_with_the_users_ssh_agent() {
             known.display(),
             key.display()
         );
-        let pushes = |options: &[&str]| {
+        let try_to = |options: &[&str]| {
             let mut all = vec!["--ro-bind".to_owned(), known.to_str().unwrap().to_owned()];
             all.extend(options.iter().map(|option| (*option).to_owned()));
             script(&place, &world, &["ssh.example:22"], &all, &text)
                 .env("SSH_AUTH_SOCK", &socket)
                 .run()
         };
-        let output = pushes(&["--allow-ssh-agent"]).code(0);
+        let output = try_to(&["--allow-ssh-agent"]).code(0);
         let said: Vec<&str> = output.stdout.lines().collect();
         let [pushed, "ssh-ed25519", gone] = said[..] else { panic!("{output:?}") };
         assert!(gone.contains("No such file") && !output.stdout.contains(&secret), "{output:?}");
@@ -157,7 +157,7 @@ fn a_push_with_the_users_ssh_agent() {
 
         // Control: without the agent nobody is let in.
         std::fs::remove_file(&reference).unwrap();
-        let refused = pushes(&[]);
+        let refused = try_to(&[]);
         assert!(refused.stderr.contains("Permission denied"), "{refused:?}");
         assert!(!reference.exists());
         drop(agent);

@@ -50,10 +50,8 @@ fn comes_back(kind: &str, prepare: impl Fn() -> Place, work: &str, state: &str) 
     let [inside, outside] = [&place, &other].map(|place| {
         let run = ["run", "--no-monitor", "--git", "private", "--", "sh", "-ec"];
         let script = format!("{work}\n{state}");
-        let run = match std::ptr::eq(place, &raw const other) {
-            true => place.command("sh").args(["-ec"]),
-            false => place.claudebox(run),
-        };
+        let is_outside = std::ptr::eq(place, &raw const other);
+        let run = if is_outside { place.command("sh").args(["-ec"]) } else { place.claudebox(run) };
         run.args([script]).directory(place.root().join("wt")).run().code(0)
     });
     assert_eq!(place.redact(&inside.stdout), other.redact(&outside.stdout), "{kind}, inside");

@@ -143,6 +143,64 @@ fn a_merge_driver_in_the_tree_is_a_conflict() {
     }
 }
 
+/// Where git is shared, an agent can write below `.git/worktrees`: a git directory with another
+/// configuration behind it.
+#[test]
+fn a_worktree_of_the_agents_own_making_is_none() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        let ran = all.place.root().join("ran");
+        all.agent("w", "echo x >x");
+        let path = all.path("w");
+        all.host(&format!(
+            "cp -r .git ../evil; git --git-dir ../evil config core.fsmonitor 'echo >{}; false'; cp -r .git/worktrees/w .git/worktrees/evil
+             echo $PWD/../evil >.git/worktrees/evil/commondir; rm -r .git/worktrees/w",
+            ran.display()
+        ));
+        let list = all.worktree("list").code(0).stdout;
+        assert!(list.contains("? changed"), "{list}");
+        for words in ["diff w", "apply w", "rm w"] {
+            all.worktree(words).code(2);
+        }
+        all.worktree("gc").code(0).says("w stays: git does not know what stands there");
+        assert!(!ran.exists() && path.join("x").exists());
+        // The control.
+        all.host(&format!(
+            "git --git-dir .git/worktrees/evil --work-tree {} status >/dev/null 2>&1 || :",
+            path.display()
+        ));
+        assert!(ran.exists());
+    }
+}
+
+/// A commit that brings a submodule, and a repository of another agent's where it belongs.
+#[test]
+fn a_submodule_is_not_merged_onto_a_repository_that_stands_there() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        let ran = all.place.root().join("ran");
+        all.agent("w", "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm sub");
+        all.host(&format!(
+            "git init -q sub; git -C sub -c user.name=a -c user.email=a commit -q --allow-empty -m a
+             git -C sub config core.fsmonitor 'echo >{}; false'; echo sub/ >>.git/info/exclude",
+            ran.display()
+        ));
+        for words in ["merge w", "merge w --squash --into other", "apply w"] {
+            let refused = all.worktree(words).code(2);
+            assert!(refused.stderr.contains("sub would be a new submodule"), "{}", refused.stderr);
+        }
+        assert!(!ran.exists());
+        // The control.
+        all.host("git merge -q claudebox/w; git status >/dev/null");
+        assert!(ran.exists());
+        all.host("git reset -q --hard HEAD~; rm -rf sub");
+        all.worktree("merge w").code(0);
+        assert_eq!(all.host("git ls-files sub; git status --porcelain"), "sub\n");
+    }
+}
+
 /// Names of files and branches, and what is in a file, reach a terminal as text.
 #[test]
 fn no_escape_sequence_of_an_agents_reaches_the_terminal() {

@@ -29,6 +29,12 @@ fn what_would_be_lost_stays_and_is_said() {
             all.agent(name, work);
         }
         all.host("git switch -q other; git merge -q claudebox/merged; git switch -q main");
+        let list = all.worktree("list").code(0).stdout;
+        assert!(
+            list.contains("branched (on topic) ") && list.contains("detached (on no branch)"),
+            "{list}"
+        );
+        all.worktree("merge branched").code(2).complains("git merge topic");
         let dry = all.worktree("gc --dry-run").code(0).stdout;
         let collected = all.worktree("gc").code(0).stdout;
         assert_eq!(dry.replace("would be removed", "removed"), collected);
@@ -108,6 +114,36 @@ fn while_a_session_works_in_it_no_force_helps() {
     }
 }
 
+/// Git keeps the repository of a submodule with the worktree that it is in.
+#[test]
+fn what_is_in_a_submodule_goes_with_no_worktree() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        all.host(
+            "git init -q -b main ../far; git -C ../far commit -q --allow-empty -m far
+             git -c protocol.file.allow=always submodule --quiet add $PWD/../far sub; git commit -qm sub",
+        );
+        all.agent("w", "true");
+        let path = all.path("w");
+        let work = "git -c protocol.file.allow=always submodule --quiet update --init; git -C sub commit -q --allow-empty -m work";
+        all.host(&format!(
+            "cd {}; {work}; git -C sub rev-parse HEAD >../head; git -C sub reset -q --hard HEAD~",
+            path.display()
+        ));
+        all.worktree("rm w").code(2).complains("its submodules have repositories of their own");
+        all.worktree("gc").code(0).says("w stays");
+        all.host(&format!(
+            "git -C {}/sub cat-file -e $(cat {}/../head)",
+            path.display(),
+            path.display()
+        ));
+        all.worktree("rm --force w").code(0);
+        assert!(!path.exists());
+        all.is_sound();
+    }
+}
+
 #[test]
 fn what_has_not_come_holds_its_worktree() {
     must_have_sandbox();
@@ -153,7 +189,6 @@ fn an_agents_tree_is_removed_and_nothing_beside_it() {
     }
 }
 
-/// `rm` looks at what stands there by names: a link in the place of the worktree is removed itself.
 #[test]
 fn the_user_may_have_taken_a_worktree_away_by_hand() {
     must_have_sandbox();

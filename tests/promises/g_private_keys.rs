@@ -13,14 +13,14 @@ use crate::script;
 /// Attacks by name. `$X` is a program that leaves `$M/NAME` where the host executes it, `$C` the file of
 /// the configuration.
 const KEYS: [(&str, &str); 19] = [
-    ("alias", r#"printf '[alias]\n\tst = !%s\n' $X >>$C"#),
-    ("pager", r#"printf '[core]\n\tpager = %s\n' $X >>$C"#),
-    ("pager-log", r#"printf '[pager]\n\tlog = %s\n' $X >>$C"#),
-    ("editor", r#"printf '[core]\n\teditor = %s\n' $X >>$C"#),
-    ("sequence-editor", r#"printf '[sequence]\n\teditor = %s\n' $X >>$C"#),
-    ("credential-helper", r#"printf '[credential]\n\thelper = %s\n' $X >>$C"#),
+    ("alias", r"printf '[alias]\n\tst = !%s\n' $X >>$C"),
+    ("pager", r"printf '[core]\n\tpager = %s\n' $X >>$C"),
+    ("pager-log", r"printf '[pager]\n\tlog = %s\n' $X >>$C"),
+    ("editor", r"printf '[core]\n\teditor = %s\n' $X >>$C"),
+    ("sequence-editor", r"printf '[sequence]\n\teditor = %s\n' $X >>$C"),
+    ("credential-helper", r"printf '[credential]\n\thelper = %s\n' $X >>$C"),
     ("credential-url", r#"printf '[credential "https://h.invalid"]\n\thelper = "!%s"\n' $X >>$C"#),
-    ("askpass", r#"printf '[core]\n\taskPass = %s\n' $X >>$C"#),
+    ("askpass", r"printf '[core]\n\taskPass = %s\n' $X >>$C"),
     (
         "gpg",
         r#"printf '[gpg]\n\tprogram = %s\n' $X >>$C; s='gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----'

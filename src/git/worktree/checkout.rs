@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
 use super::Main;
 use super::land::lock_of;
@@ -266,10 +265,8 @@ impl<'m, 'h> Checkout<'m, 'h> {
         if !self.main.survey.main.settings.iter().any(|it| it.section == b"filter") {
             return Ok(());
         }
-        let index = self.main.directory.join(format!(".index-{}", std::process::id()));
-        let found = self.filtered(new, changes, &index);
-        let _ = fs::remove_file(&index);
-        let found = found?.into_iter().find(|(_, filter)| configured(filter));
+        let found = self.filtered(new, changes)?;
+        let found = found.into_iter().find(|(_, filter)| configured(filter));
         match found {
             None => Ok(()),
             Some((path, filter)) => Err(Error::usage(format!(
@@ -283,17 +280,13 @@ impl<'m, 'h> Checkout<'m, 'h> {
     }
 
     /// The changed files with a filter, by the attributes of the new commit (gitattributes(5)).
-    fn filtered(
-        &self,
-        new: &Oid,
-        changes: &[Change],
-        index: &PathBuf,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        fs::create_dir_all(&self.main.directory)
-            .tried(|| format!("make {}", visible_path(&self.main.directory)))?;
+    fn filtered(&self, new: &Oid, changes: &[Change]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let apart = tempfile::tempdir_in(self.main.host.dirs.state.as_path());
+        let apart = apart.tried(|| "make room for an index")?;
+        let index = apart.path().join("index");
         let call = |what| {
             let call = self.main.repository().call_without_programs(what)?.limits(PATIENT);
-            Result::Ok(call.config("core.splitIndex", "false").env("GIT_INDEX_FILE", index))
+            Result::Ok(call.config("core.splitIndex", "false").env("GIT_INDEX_FILE", &index))
         };
         call("look for filters")?.args(["read-tree", new.as_str()]).run()?;
         let mut input = Vec::new();

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -49,16 +49,15 @@ pub struct Copied {
 /// When there are more than may be copied, or git cannot list them.
 pub fn wanted(main: &Main<'_>, include: &Include) -> Result<Vec<Bytes>> {
     // The very bytes that are trusted: the file may be another by now.
-    make_private(&main.directory)?;
-    let patterns = main.directory.join(format!(".include-{}", std::process::id()));
-    fs::write(&patterns, &include.text).tried(|| format!("write {}", visible_path(&patterns)))?;
+    make_private(&main.host.dirs.state)?;
+    let tried = || "write down what is to be copied";
+    let mut patterns = tempfile::NamedTempFile::new_in(&main.host.dirs.state).tried(tried)?;
+    patterns.write_all(include.text.as_bytes()).tried(tried)?;
     let call = main.repository().call_at_work("list the files that git ignores").limits(PATIENT);
     let listed = call
         .args(["ls-files", "--others", "--ignored", "-z", "--exclude-from"])
-        .arg(&patterns)
-        .run();
-    let _ = fs::remove_file(&patterns);
-    let listed = listed?;
+        .arg(patterns.path())
+        .run()?;
     // A repository in it is a directory in this list, and no file.
     let files: Vec<Bytes> = listed
         .split(|byte| *byte == 0)
@@ -199,6 +198,7 @@ fn last(path: &[u8]) -> &OsStr {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

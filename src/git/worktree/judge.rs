@@ -2,6 +2,8 @@
 //! commit, commits that no branch of the user's has. It must never take something for safe because
 //! it could not be looked at.
 
+use std::fs;
+
 use super::record::{Landed, Record};
 use super::snapshot::{Snapshot, Store};
 use super::{Known, Main};
@@ -30,6 +32,8 @@ pub enum Hold {
     Unmerged(usize),
     /// Its files, or its commits, could not be looked at: why, ready for a terminal.
     Unknown(String),
+    /// It has repositories of submodules, which go with it; what is in them is not looked at.
+    Submodules,
     /// The user has locked it (git-worktree(1)).
     Locked,
     /// Git does not know what stands there.
@@ -48,6 +52,9 @@ impl Hold {
             Self::Uncommitted(count) => format!("{count} file{} not committed", s(*count)),
             Self::Unmerged(count) => format!("{count} commit{} on no other branch", s(*count)),
             Self::Unknown(why) => format!("it could not be looked at: {why}"),
+            Self::Submodules => {
+                "its submodules have repositories of their own, which would go with it".to_owned()
+            }
             Self::Locked => "it is locked (git worktree lock)".to_owned(),
             Self::Strange => "git does not know what stands there".to_owned(),
         }
@@ -62,6 +69,9 @@ impl Hold {
             }
             Self::Uncommitted(_) => Some(format!("`claudebox worktree diff {name}` shows them")),
             Self::Unmerged(_) => Some(format!("`claudebox worktree merge {name}` merges them")),
+            Self::Submodules => Some(
+                "look at them there: git submodule foreach 'git status; git log -1'".to_owned(),
+            ),
             Self::Unknown(_) | Self::Locked | Self::Strange => None,
         }
     }
@@ -85,6 +95,9 @@ pub fn holds(main: &Main<'_>, known: &Known) -> Result<Vec<Hold>> {
     };
     if git_dir.join("locked").symlink_metadata().is_ok() {
         holds.push(Hold::Locked);
+    }
+    if fs::read_dir(git_dir.join("modules")).is_ok_and(|mut found| found.next().is_some()) {
+        holds.push(Hold::Submodules);
     }
     if !known.there || known.tip.is_none() {
         if known.there {

@@ -82,7 +82,12 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
     let commits = main.count(words)?;
     if commits == 0 {
         let held = holds(main, known)?;
-        let error = Error::usage(format!("{own} has every commit of {} already", known.branch()));
+        let mut error =
+            Error::usage(format!("{own} has every commit of {} already", known.branch()));
+        if let Some(Head::Branch(other)) = main.head(known).filter(|head| *head != itself(known)) {
+            let other = short(&other);
+            error = error.hint(format!("the worktree has {other} checked out: git merge {other}"));
+        }
         return Err(match held.iter().find(|it| matches!(it, Hold::Uncommitted(_))) {
             Some(files) => error
                 .hint(format!("{}: commit them in {}", files.words(), visible_path(&known.path)))
@@ -110,7 +115,7 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
         diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
     }
     let mut left = holds(main, known)?;
-    left.retain(|hold| !matches!(hold, Hold::Locked));
+    left.retain(|hold| !matches!(hold, Hold::Locked | Hold::Submodules));
     let executed = checkout::executed(&files);
     let files = files.into_iter().map(|change| change.path).collect();
     Ok(Done { into, old, new, commits, files, executed, checked_out, left })
@@ -129,6 +134,11 @@ pub(super) fn keep_out(main: &Main<'_>, known: &Known) -> Result<std::fs::File> 
             )));
     }
     main.all_sessions().keep_out(&known.path.as_path().into())
+}
+
+/// What a worktree has checked out, if its agent left it at that.
+fn itself(known: &Known) -> Head {
+    Head::Branch(known.full().as_str().into())
 }
 
 /// The branch, and what it has.

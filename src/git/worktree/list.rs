@@ -8,6 +8,7 @@ use super::{Known, Main, diff};
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::git::oid::Oid;
+use crate::git::record::Head;
 use crate::git::sync::ending;
 use crate::session::State;
 
@@ -16,6 +17,8 @@ use crate::session::State;
 pub struct Standing {
     /// The worktree.
     pub known: Known,
+    /// What it has checked out, where that is not its own branch.
+    pub head: Option<Head>,
     /// The commit that it began at.
     pub base: Option<Oid>,
     /// The branch that it began at, by its full name.
@@ -91,6 +94,7 @@ fn one(main: &Main<'_>, known: Known) -> Result<Standing> {
         ending::open(&found.session).map(|why| Hold::NotHere { session, why })
     });
     Ok(Standing {
+        head: main.head(&known).filter(|head| *head != Head::Branch(known.full().as_str().into())),
         not_here: not_here.take(1).next(),
         session: sessions
             .first()

@@ -37,10 +37,11 @@ use super::outside::{Outside, Repository};
 use super::private::refuse::instead;
 use super::private::repository::Repository as Survey;
 use super::private::survey;
+use super::record::Head;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
-use crate::host::Host;
+use crate::host::{Disk, Facts as _, FileKind, Host};
 use crate::lexical::clean;
 use crate::session::{Found, Sessions};
 use crate::visible::{visible, visible_path};
@@ -182,17 +183,33 @@ impl<'h> Main<'h> {
     }
 
     /// The git directories of its worktrees, by their names (gitrepository-layout(5), `worktrees/*/gitdir`).
+    /// One that does not lead back here is none: where git is shared, an agent can make such a directory,
+    /// with another configuration behind it.
     fn git_dirs(&self) -> BTreeMap<String, PathBuf> {
         let entries =
             fs::read_dir(self.git_dir().join("worktrees")).into_iter().flatten().flatten();
         let one = |entry: fs::DirEntry| {
             let git_dir = entry.path();
-            let said = fs::read(git_dir.join("gitdir")).ok()?;
-            let file = clean(&git_dir.join(OsStr::from_bytes(said.trim_ascii_end())));
+            let leads = |name: &str| {
+                let file = git_dir.join(name);
+                Disk.lstat(&file).filter(|found| found.kind == FileKind::File)?;
+                let text = Disk.read_head(&file, 4096)?;
+                Some(clean(&git_dir.join(OsStr::from_bytes(text.trim_ascii_end()))))
+            };
+            let real = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let back = real && leads("commondir")? == self.git_dir();
+            let file = leads("gitdir").filter(|_| back)?;
             let name = file.parent()?.strip_prefix(&self.directory).ok()?.to_str()?.to_owned();
             Some((name, git_dir))
         };
         entries.filter_map(one).collect()
+    }
+
+    /// What a worktree has checked out; `None` where that cannot be said.
+    pub fn head(&self, known: &Known) -> Option<Head> {
+        let git_dir = known.git_dir.as_deref()?;
+        let program = &self.survey.program;
+        Repository { program, git_dir, work_tree: &known.path }.head().ok()
     }
 
     /// The sessions that worked in a worktree, the latest first.

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use super::judge::{Hold, held, holds};
 use super::land::lock_of;
 use super::record::Record;
-use super::{Known, Main};
+use super::{Known, Main, snapshot};
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::PATIENT;
 use crate::git::oid::Oid;
@@ -85,6 +85,7 @@ fn attempt(main: &Main<'_>, known: &Known, force: bool, dry: bool) -> Result<Fat
     }
     let branch_stays = remove_branch(main, known)?;
     Record::remove(&main.directory, &known.name)?;
+    snapshot::forget(main, known);
     Ok(Fate::Gone { tip, lost, branch_stays })
 }
 

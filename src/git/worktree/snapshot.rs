@@ -60,7 +60,7 @@ impl Snapshot {
         let git_dir = git_dir.ok_or_else(|| not_there(known))?;
         let above = main.directory.join(DIRECTORY);
         make_private(&above)?;
-        let locked = above.join(format!("{}.lock", known.name));
+        let locked = lock_path(main, known);
         let lock = lock::take(&locked).tried(|| format!("lock {}", visible_path(&locked)))?;
         let directory = above.join(&known.name);
         let tried = || format!("look at {shown}");
@@ -179,6 +179,16 @@ impl Drop for Snapshot {
         // What stays is removed before the next.
         let _ = remove(&self.directory);
     }
+}
+
+/// Takes away what looks at a worktree that is gone now have left.
+pub(super) fn forget(main: &Main<'_>, known: &Known) {
+    // Where it stays it is in nobody's way.
+    let _ = fs::remove_file(lock_path(main, known));
+}
+
+fn lock_path(main: &Main<'_>, known: &Known) -> PathBuf {
+    main.directory.join(DIRECTORY).join(format!("{}.lock", known.name))
 }
 
 /// The error for a worktree that is none any more.

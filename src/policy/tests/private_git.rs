@@ -103,11 +103,18 @@ fn what_is_built_is_in_the_plan() {
         main.objects.iter().map(|(_, inside)| inside.as_path().display().to_string()).collect();
     assert_eq!(inside, ["/run/claudebox-git/0/objects", "/run/claudebox-git/1/objects"]);
     let config = String::from_utf8(main.config.0.clone()).unwrap();
-    assert!(config.contains("a@b.example") && !config.to_lowercase().contains("hookspath"));
+    assert!(config.contains("a@b.example") && config.contains("hookspath = \"tools\""));
+    assert_eq!(main.inside, "/home/u/p/.git".into());
+    assert_eq!(module.inside, "/home/u/p/.git/modules/a/sub".into());
     assert_eq!(module.object_format, "sha256");
     assert_eq!(module.objects[0].1, "/run/claudebox-git/2/objects".into());
     let config = String::from_utf8(module.config.0.clone()).unwrap();
     assert!(config.contains("worktree = \"../../../../a/sub\""), "{config}");
+
+    // The hook that adds a trailer is in the git directory, so git has to look for hooks there.
+    let trailer = case(repository()).with(|case| case.settings.git_trailer = Some(at(4, true)));
+    let main = trailer.policy().unwrap().private_git.unwrap().repositories.remove(0);
+    assert!(!String::from_utf8(main.config.0).unwrap().contains("hookspath"));
 }
 
 #[test]
