@@ -174,7 +174,10 @@ impl Sandbox {
             self.kill();
         }
         if self.child.wait()?.signal().is_some() {
-            for orphan in process::children()? {
+            // It is in bwrap's group. A git of ours, which leads its own, finishes what it is at: killed
+            // while it changes refs, it would leave its locks in the user's repository.
+            let leads = |pid: &nix::unistd::Pid| nix::unistd::getpgid(Some(*pid)) == Ok(*pid);
+            for orphan in process::children()?.into_iter().filter(|pid| !leads(pid)) {
                 let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
                 let _ = nix::sys::wait::waitpid(orphan, None);
             }
