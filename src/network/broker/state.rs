@@ -3,10 +3,11 @@
 //! to a resolver before somebody listens there.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
 use super::accept::{self, listener};
+use super::attempts;
 use super::connection::Traffic;
 use super::limits::{Limits, PLAIN, Places, SECURED};
 use super::outside::Outside;
@@ -68,6 +70,8 @@ pub(super) struct State {
     telling: Cell<bool>,
     complained: Cell<Option<Instant>>,
     note: Note,
+    /// Where attempts at what nobody here answers are to be seen.
+    pub(super) attempts: OnceCell<OwnedFd>,
 }
 
 /// What a rule grants.
@@ -135,6 +139,7 @@ impl State {
             telling: Cell::new(false),
             complained: Cell::new(None),
             note,
+            attempts: OnceCell::new(),
         }
     }
 
@@ -356,7 +361,8 @@ impl State {
     }
 
     /// The last words.
-    pub(super) fn end(&self) {
+    pub(super) fn end(self: &Rc<Self>) {
+        attempts::look(self);
         self.tell_counted();
     }
 }
