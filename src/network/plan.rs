@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::rule::Rules;
-use crate::bytes::Bytes;
 use crate::profile::schema::Demand;
 
 /// Which network there is inside.
@@ -59,8 +58,6 @@ pub struct Publish {
 pub enum Scheme {
     /// CONNECT, with the name.
     Http,
-    /// The same within TLS.
-    Https,
     /// SOCKS 5; names are looked up here, and it is told addresses.
     Socks5,
     /// SOCKS 5; it is told the name.
@@ -69,13 +66,12 @@ pub enum Scheme {
 
 impl Scheme {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Socks5, Self::Socks5h];
+    pub const ALL: [Self; 3] = [Self::Http, Self::Socks5, Self::Socks5h];
 
     /// As a URL begins.
     pub fn word(self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::Https => "https",
             Self::Socks5 => "socks5",
             Self::Socks5h => "socks5h",
         }
@@ -100,21 +96,18 @@ pub struct Upstream {
     pub credentials: Option<String>,
     /// Hosts that are dialled directly (`NO_PROXY`), lower case; a leading dot means: and below.
     pub except: Vec<String>,
-    /// The file with the authorities that vouch for one of `https`; `None` for the machine's.
-    pub authorities: Option<Bytes>,
 }
 
 /// Without the credentials.
 impl fmt::Debug for Upstream {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, credentials, except, authorities } = self;
+        let Self { scheme, host, port, credentials, except } = self;
         to.debug_struct("Upstream")
             .field("scheme", scheme)
             .field("host", host)
             .field("port", port)
             .field("credentials", &credentials.as_ref().map(|_| "..."))
             .field("except", except)
-            .field("authorities", authorities)
             .finish()
     }
 }

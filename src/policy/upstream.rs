@@ -22,9 +22,6 @@ pub(super) fn is_about_proxies(name: &OsStr) -> bool {
 /// requests, and not one of them.
 const FOR_CONNECT: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// Those that name a file with certificate authorities, as OpenSSL and Nix have it.
-const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE"];
-
 /// The proxy, and the variable that names it. An error is what to tell the user: hosts are dialled
 /// directly then.
 pub(super) fn of(
@@ -38,21 +35,28 @@ pub(super) fn of(
     };
     let text = text.to_str().unwrap_or_default();
     let Some(mut upstream) = parse(text) else {
-        return Err(format!(
-            "{variable} of your environment: it is no address like http://proxy:8080 (or https, \
-             socks5, socks5h), so hosts are reached without a proxy"
-        ));
+        let why = if is_by_tls(text) {
+            "a proxy that is itself spoken to by TLS is none for claudebox, so hosts are reached without \
+             it (docs/network.md, \"Your own proxy\")"
+        } else {
+            "it is no address like http://proxy:8080 (or socks5, socks5h), so hosts are reached without \
+             a proxy"
+        };
+        return Err(format!("{variable} of your environment: {why}"));
     };
     let past = value("no_proxy").or_else(|| value("NO_PROXY"));
     let past = past.and_then(|past| past.to_str()).unwrap_or_default();
     let names = past.split([',', ' ']).map(|name| name.trim().to_ascii_lowercase());
     upstream.except = names.filter(|name| !name.is_empty()).collect();
-    upstream.authorities = AUTHORITIES.into_iter().find_map(value).map(|path| (&**path).into());
     Ok(Some((upstream, variable)))
 }
 
-/// `http://user:password@host:port/`; without a scheme it is one of HTTP, as for curl(1). SOCKS 4 is not
-/// spoken.
+fn is_by_tls(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+}
+
+/// `http://user:password@host:port/`; without a scheme it is one of HTTP, as for curl(1). SOCKS 4 and TLS
+/// are not spoken.
 fn parse(text: &str) -> Option<Upstream> {
     let (scheme, rest) = match text.split_once("://") {
         Some((word, rest)) => {
@@ -82,10 +86,8 @@ fn parse(text: &str) -> Option<Upstream> {
         return None;
     }
     // What curl(1) takes where no port is written.
-    let usual = if scheme == Scheme::Https { 443 } else { 1080 };
-    let port = port.map_or(Ok(usual), str::parse).ok().filter(|port| *port != 0)?;
-    let host = host.to_owned();
-    Some(Upstream { scheme, host, port, credentials, except: Vec::new(), authorities: None })
+    let port = port.map_or(Ok(1080), str::parse).ok().filter(|port| *port != 0)?;
+    Some(Upstream { scheme, host: host.to_owned(), port, credentials, except: Vec::new() })
 }
 
 /// RFC 3986, 2.1. A line break would end the header that the credentials are sent in; it cannot come
@@ -118,8 +120,7 @@ mod tests {
     fn the_address_is_taken_apart() {
         let of = |scheme, host: &str, port, credentials: Option<&str>| {
             let (host, credentials) = (host.to_owned(), credentials.map(str::to_owned));
-            let (except, authorities) = (Vec::new(), None);
-            Some(Upstream { scheme, host, port, credentials, except, authorities })
+            Some(Upstream { scheme, host, port, credentials, except: Vec::new() })
         };
         let upstream = |host, port, credentials| of(Scheme::Http, host, port, credentials);
         assert_eq!(parse("http://proxy.corp:8080/"), upstream("proxy.corp", 8080, None));
@@ -130,11 +131,11 @@ mod tests {
             parse("http://a%40b:p%3Aw@d@proxy:8080"),
             upstream("proxy", 8080, Some("a@b:p:w@d"))
         );
-        assert_eq!(parse("https://proxy"), of(Scheme::Https, "proxy", 443, None));
         assert_eq!(parse("SOCKS5://proxy"), of(Scheme::Socks5, "proxy", 1080, None));
         assert_eq!(parse("socks5h://a:b@proxy:9"), of(Scheme::Socks5h, "proxy", 9, Some("a:b")));
         for wrong in [
             "",
+            "https://proxy:8080",
             "socks4://proxy:1080",
             "socks://proxy:1080",
             "http://:80",
@@ -156,9 +157,9 @@ mod tests {
         assert_eq!((upstream.host.as_str(), variable), ("b", "https_proxy"));
         assert_eq!(upstream.except, ["x.corp", ".y"]);
         assert_eq!(found(&[("HTTP_PROXY", "a:1"), ("HTTPS_PROXY", "")]), Ok(None));
-        let all = [("ALL_PROXY", "a:1"), ("SSL_CERT_FILE", ""), ("NIX_SSL_CERT_FILE", "/c")];
-        let (upstream, variable) = found(&all).unwrap().unwrap();
-        assert_eq!((upstream.authorities, variable), (Some("/c".into()), "ALL_PROXY"));
+        assert_eq!(found(&[("ALL_PROXY", "a:1")]).unwrap().unwrap().1, "ALL_PROXY");
+        let by_tls = found(&[("HTTPS_PROXY", "https://me:s3cret@proxy")]).unwrap_err();
+        assert!(by_tls.contains("by TLS") && !by_tls.contains("s3cret"), "{by_tls}");
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::seccomp::Instruction;
 
-/// linux/if_packet.h, since Linux 4.20; libc does not have it.
+/// `linux/if_packet.h`, since Linux 4.20; libc does not have it.
 const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// A socket that gets each packet that comes in at an interface, from its network header on,

@@ -1,14 +1,10 @@
 //! A host that has to use a proxy itself.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::io::{Read, Write as _};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use claudebox::network::plan::{Scheme, Upstream};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::harness::*;
 
@@ -38,8 +34,11 @@ fn proxy(says: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
     })
 }
 
-/// The same in SOCKS 5, which wants a password: what it was asked, and the login.
-fn socks(says: &'static [u8]) -> (SocketAddr, JoinHandle<(Vec<u8>, Vec<u8>)>) {
+/// What a proxy of SOCKS was asked, and the login.
+type Asked = (Vec<u8>, Vec<u8>);
+
+/// The same in SOCKS 5, which wants a password.
+fn socks(says: &'static [u8]) -> (SocketAddr, JoinHandle<Asked>) {
     server(move |mut stream| {
         assert_eq!(exactly(&mut stream, 4), [5, 2, 0, 2]);
         stream.write_all(&[5, 2]).unwrap();
@@ -63,7 +62,6 @@ fn setup(at: SocketAddr) -> Setup {
         port: 3128,
         credentials: Some("user:secret".to_owned()),
         except: vec![".corp".to_owned()],
-        authorities: None,
     });
     // The proxy's own address is the host's word.
     setup.guarded = true;
@@ -106,7 +104,6 @@ fn what_the_proxy_is_not_for_is_dialled_and_guarded() {
         for scheme in Scheme::ALL {
             let server = Forbidden::new();
             let mut setup = setup(server.at()).host("b.corp", server.at());
-            let _file = trusts(&mut setup, &authority());
             speaks(&mut setup, scheme);
             let running = setup.start();
             ends((address("b.corp"), 8080), b"hello");
@@ -171,126 +168,5 @@ fn a_proxy_of_socks_that_refuses_is_told_of() {
         ends((address("a.test"), 8080), b"hello");
         let error = running.disconnect().error.unwrap();
         assert_eq!(error, "the host's proxy: it answers 2 (not allowed by its rules)");
-    });
-}
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "Authority of a test");
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// TLS of a server with this name.
-fn secured(
-    stream: TcpStream,
-    name: &str,
-    by: &Authority,
-) -> StreamOwned<ServerConnection, TcpStream> {
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, by).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.into()], key)
-        .unwrap();
-    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
-}
-
-/// With the file of an authority's certificate.
-fn trusts(setup: &mut Setup, authority: &Authority) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(authority.pem().as_bytes()).unwrap();
-    let upstream = setup.plan.upstream.as_mut().unwrap();
-    upstream.scheme = Scheme::Https;
-    upstream.authorities = Some(file.path().into());
-    file
-}
-
-const LARGE: usize = 3_000_000;
-
-#[test]
-fn a_proxy_of_https_is_told_within_tls() {
-    isolated("upstream::a_proxy_of_https_is_told_within_tls", || {
-        let authority = Arc::new(authority());
-        let by = Arc::clone(&authority);
-        let (at, asked) = server(move |stream| {
-            let mut stream = secured(stream, "proxy.corp", &by);
-            let head = head(&mut stream);
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nearly").unwrap();
-            let mut rest = Vec::new();
-            stream.read_to_end(&mut rest).unwrap();
-            stream.write_all(&rest).unwrap();
-            stream.conn.send_close_notify();
-            stream.flush().unwrap();
-            head
-        });
-        let mut setup = setup(at);
-        let _file = trusts(&mut setup, &authority);
-        let running = setup.start();
-        let words = vec![b'x'; LARGE];
-        assert_eq!(talk(open("a.test", 8080), &words), [&b"early"[..], &words].concat());
-        let asked = asked.join().unwrap();
-        assert!(asked.starts_with("CONNECT a.test:8080 HTTP/1.1\r\n"), "{asked}");
-        assert!(asked.contains("\r\nProxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"), "{asked}");
-        let disconnect = running.disconnect();
-        let large = u64::try_from(LARGE).unwrap();
-        assert_eq!((disconnect.sent, disconnect.received), (large, large + 5));
-        assert_eq!(disconnect.error, None);
-    });
-}
-
-/// Whoever has another's certificate, or one of an authority that the host does not know, hears nothing.
-#[test]
-fn a_proxy_of_https_that_nobody_vouches_for_is_told_nothing() {
-    isolated("upstream::a_proxy_of_https_that_nobody_vouches_for_is_told_nothing", || {
-        let known = authority();
-        for (name, by) in [("other.corp", Arc::new(known)), ("proxy.corp", Arc::new(authority()))] {
-            let vouching = Arc::clone(&by);
-            let (at, heard) = server(move |stream| {
-                let mut stream = secured(stream, name, &vouching);
-                let mut heard = Vec::new();
-                let failed = stream.read_to_end(&mut heard).is_err();
-                (failed, heard)
-            });
-            let mut setup = setup(at);
-            let trusted = if name == "other.corp" { by } else { Arc::new(authority()) };
-            let _file = trusts(&mut setup, &trusted);
-            let running = setup.start();
-            ends((address("a.test"), 8080), b"hello");
-            let error = running.disconnect().error.unwrap();
-            assert!(error.starts_with("the host's proxy: no TLS with it: "), "{error}");
-            assert_eq!(heard.join().unwrap(), (true, vec![]));
-        }
-    });
-}
-
-/// The connection to the proxy ends with what it was for, also where the proxy does not hang up.
-#[test]
-fn a_connection_by_tls_ends_with_its_program() {
-    isolated("upstream::a_connection_by_tls_ends_with_its_program", || {
-        let authority = Arc::new(authority());
-        let by = Arc::clone(&authority);
-        let (at, ended) = server(move |stream| {
-            let mut stream = secured(stream, "proxy.corp", &by);
-            head(&mut stream);
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nx").unwrap();
-            // It says on and on, and never looks whether anybody is there.
-            while stream.write_all(&[b'x'; 4096]).and_then(|()| stream.flush()).is_ok() {}
-        });
-        let mut setup = setup(at);
-        let _file = trusts(&mut setup, &authority);
-        let running = setup.start();
-        let mut stream = open("a.test", 8080);
-        exactly(&mut stream, 1);
-        drop(stream);
-        running.disconnect();
-        ended.join().unwrap();
     });
 }

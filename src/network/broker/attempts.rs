@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
-use tokio::net::UdpSocket;
 use tokio::task::spawn_local;
 
 use super::state::State;
@@ -30,9 +29,12 @@ pub(super) fn begin(state: &Rc<State>) {
     if !state.is_transparent() {
         return;
     }
-    // The runtime asks no more of a socket than that it can be waited for.
-    match state.sockets.attempts().and_then(datagram::socket) {
-        Ok(socket) => drop(spawn_local(watch(Rc::clone(state), socket))),
+    match state.sockets.attempts() {
+        Ok(socket) => {
+            // It begins once.
+            let _ = state.attempts.set(socket);
+            spawn_local(watch(Rc::clone(state)));
+        }
         Err(err) => complain(state, &err),
     }
 }
@@ -41,23 +43,29 @@ fn complain(state: &State, err: &io::Error) {
     state.notice("network", format!("refused connections to addresses are not in the log: {err}"));
 }
 
-async fn watch(state: Rc<State>, mut socket: UdpSocket) {
+async fn watch(state: Rc<State>) {
     loop {
-        // An error is the link's, which goes with the sandbox.
-        let _ = socket.readable().await;
-        look(&state, &socket);
-        // In the pause it wakes nobody, as long as the runtime does not know of it.
-        let pausing = socket.into_std();
-        tokio::time::sleep(PAUSE).await;
-        match pausing.and_then(UdpSocket::from_std) {
-            Ok(again) => socket = again,
-            Err(err) => return complain(&state, &err),
+        if let Err(err) = wait(&state).await {
+            return complain(&state, &err);
         }
+        look(&state);
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
+/// Until there is something to look at. In the pause nothing wakes the runtime, which knows only of a
+/// second descriptor of the socket, and only now.
+async fn wait(state: &State) -> io::Result<()> {
+    let Some(socket) = state.attempts.get() else { return Ok(()) };
+    // The runtime asks no more of a socket than that it can be waited for. An error of the socket is the
+    // link's, which goes with the sandbox.
+    drop(datagram::socket(socket.try_clone()?)?.readable().await);
+    Ok(())
+}
+
 /// Looks at what there is.
-fn look(state: &Rc<State>, socket: &UdpSocket) {
+pub(super) fn look(state: &Rc<State>) {
+    let Some(socket) = state.attempts.get() else { return };
     let mut bytes = [0; HEADERS];
     for _ in 0..MANY {
         let Ok((length, _)) = recv(socket, &mut bytes, RecvFlags::DONTWAIT) else { return };

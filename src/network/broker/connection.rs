@@ -17,7 +17,6 @@ use super::dial::{self, Dialled, NoRoute, Route};
 use super::refuse::{self, shown};
 use super::relay::{self, End, Side};
 use super::state::{Granted, State};
-use super::upstream::tls::Secured;
 use crate::log::clock::now;
 use crate::log::event::{Connect, ConnectionId, Disconnect, Event, RuleSaid};
 use crate::network::hello::{ALERT, Hello, LONGEST, Seen};
@@ -54,8 +53,6 @@ pub(super) struct Open {
     traffic: Rc<Traffic>,
     address: Cell<Option<SocketAddr>>,
     error: RefCell<Option<String>>,
-    /// See [`Dialled::secured`].
-    secured: RefCell<Option<Secured>>,
 }
 
 impl Open {
@@ -79,7 +76,6 @@ impl Open {
             traffic,
             address: Cell::new(None),
             error: RefCell::new(None),
-            secured: RefCell::new(None),
         }
     }
 
@@ -226,7 +222,6 @@ pub(super) async fn through(
     said: &[u8],
 ) -> Option<(Open, TcpStream)> {
     open.leads_to(dialled.address);
-    open.secured.replace(dialled.secured);
     let early = open.early((&dialled.stream, said), (inside, &dialled.early)).await;
     if let Err(err) = early {
         open.failed(err.to_string());

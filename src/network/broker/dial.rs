@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::state::{Granted, State};
-use super::upstream::{self, tls::Secured};
+use super::upstream;
 use crate::network::guard::Never;
 use crate::network::rule::Host;
 
@@ -35,8 +35,6 @@ pub(super) struct Dialled {
     /// Whose it is: the server's, or the host's proxy's.
     pub(super) address: SocketAddr,
     pub(super) early: Vec<u8>,
-    /// Kept as long as the connection is, where it goes through a proxy by TLS.
-    pub(super) secured: Option<Secured>,
 }
 
 /// The way to a host.
@@ -143,7 +141,7 @@ pub(super) async fn dial(state: &Rc<State>, route: &Route, port: u16) -> Result<
     match (route, &state.upstream) {
         (Route::Direct(addresses), _) => {
             let (stream, address) = first(addresses).await?;
-            Ok(Dialled { stream, address, early: Vec::new(), secured: None })
+            Ok(Dialled { stream, address, early: Vec::new() })
         }
         (Route::Upstream(targets), Some(upstream)) => {
             upstream::dial(state, upstream, targets, port).await

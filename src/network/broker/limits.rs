@@ -11,9 +11,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const NAMES: usize = 2048;
 /// Connections, all kinds together.
 const CONNECTIONS: usize = 1024;
-/// Descriptors of a connection: its two ends, and as many where it goes to a proxy by TLS.
-pub(super) const PLAIN: usize = 2;
-pub(super) const SECURED: usize = 4;
 /// Descriptors that the rest of the supervisor needs.
 const OTHERS: usize = 256;
 
@@ -26,18 +23,18 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// With so many descriptors, of which a connection has `each` and a listener one.
-    pub(super) fn of(files: usize, each: usize) -> Self {
+    /// With so many descriptors: a connection has two of them, a listener one.
+    pub(super) fn of(files: usize) -> Self {
         let ours = files.saturating_sub(OTHERS);
-        let connections = CONNECTIONS.min(ours / (2 * each));
-        let listeners = (ours - each * connections).min(2 * NAMES);
+        let connections = CONNECTIONS.min(ours / 4);
+        let listeners = (ours - 2 * connections).min(2 * NAMES);
         Self { names: NAMES.min(listeners), listeners, connections }
     }
 
     /// With as many as this process may have.
-    pub(super) fn of_process(each: usize) -> Self {
+    pub(super) fn of_process() -> Self {
         let files = getrlimit(Resource::Nofile).current;
-        Self::of(files.and_then(|files| files.try_into().ok()).unwrap_or(usize::MAX), each)
+        Self::of(files.and_then(|files| files.try_into().ok()).unwrap_or(usize::MAX))
     }
 }
 
@@ -86,17 +83,14 @@ mod tests {
 
     #[test]
     fn what_there_may_be_fits_into_the_descriptors() {
-        for each in [PLAIN, SECURED] {
-            for files in [0, 100, 256, 300, 1024, 4096, 20_000, 1 << 20, usize::MAX] {
-                let limits = Limits::of(files, each);
-                let most = each * limits.connections + limits.listeners;
-                assert!(most <= files.saturating_sub(OTHERS), "{files}: {limits:?}");
-                assert!(limits.names <= limits.listeners);
-            }
-            assert_eq!(Limits::of(1 << 20, each).connections, CONNECTIONS);
+        for files in [0, 100, 256, 300, 1024, 4096, 20_000, 1 << 20, usize::MAX] {
+            let limits = Limits::of(files);
+            let most = 2 * limits.connections + limits.listeners;
+            assert!(most <= files.saturating_sub(OTHERS), "{files}: {limits:?}");
+            assert!(limits.names <= limits.listeners);
         }
-        let few = Limits { names: 384, listeners: 384, connections: 192 };
-        assert_eq!(Limits::of(1024, PLAIN), few);
+        assert_eq!(Limits::of(1024), Limits { names: 384, listeners: 384, connections: 192 });
+        assert_eq!(Limits::of(1 << 20).connections, CONNECTIONS);
     }
 
     #[test]

@@ -198,7 +198,6 @@ fn run(
 fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
     limits::raise_open_files();
     let state = Rc::new(state());
-    upstream::begin(&state)?;
     state.open_rules(&state.rules.borrow().allow)?;
     stub::begin(&state)?;
     proxy::begin(&state)?;

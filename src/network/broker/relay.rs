@@ -4,16 +4,16 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::task::coop::consume_budget;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -43,7 +43,23 @@ impl Default for Buffers {
 /// Bytes that wait for their receiver.
 struct Kept<'a> {
     bytes: Box<[u8]>,
+    /// How many of them were written.
+    written: usize,
     of: &'a Buffers,
+}
+
+impl Kept<'_> {
+    /// Writes what the socket takes now; whether that was all.
+    fn write(&mut self, to: &TcpStream) -> io::Result<bool> {
+        while self.written < self.bytes.len() {
+            match to.try_write(&self.bytes[self.written..]) {
+                Ok(written) => self.written += written,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Buffers {
@@ -71,7 +87,7 @@ impl Buffers {
 
     fn keep(&self, bytes: &[u8]) -> Kept<'_> {
         self.kept.set(self.kept.get() + bytes.len());
-        Kept { bytes: bytes.into(), of: self }
+        Kept { bytes: bytes.into(), written: 0, of: self }
     }
 }
 
@@ -104,7 +120,8 @@ pub(super) struct End<'a> {
     pub(super) count: &'a Cell<u64>,
 }
 
-/// Carries until both directions have ended.
+/// Carries until both directions have ended. Both are polled by hand: an idle connection is to cost
+/// little memory, and futures that wait for a socket have much to remember.
 ///
 /// # Errors
 /// What failed, and on which side.
@@ -113,68 +130,107 @@ pub(super) async fn both(
     inside: End<'_>,
     outside: End<'_>,
 ) -> Result<(), (Side, io::Error)> {
-    let ended = Cell::new(false);
-    let mut out = pin!(one(buffers, inside, outside, &ended));
-    let mut back = pin!(one(buffers, outside, inside, &ended));
-    tokio::select! {
-        done = &mut out => {
-            done?;
-            rest(back, outside.count).await
+    let mut out = Direction { from: inside, to: outside, kept: None, ended: false };
+    let mut back = Direction { from: outside, to: inside, kept: None, ended: false };
+    let mut half: Option<Half> = None;
+    let mut out_first = false;
+    poll_fn(|cx| {
+        // By turns: the first could take all of the task's budget, time and again.
+        out_first = !out_first;
+        if out_first {
+            out.poll(buffers, back.ended, cx)?;
+            back.poll(buffers, out.ended, cx)?;
+        } else {
+            back.poll(buffers, out.ended, cx)?;
+            out.poll(buffers, back.ended, cx)?;
         }
-        done = &mut back => {
-            done?;
-            rest(out, inside.count).await
-        }
-    }
+        let left = match (out.ended, back.ended) {
+            (true, true) => return Poll::Ready(Ok(())),
+            (false, false) => return Poll::Pending,
+            (true, false) => &back,
+            (false, true) => &out,
+        };
+        half.get_or_insert_with(|| Half::new(left.from.count.get()))
+            .poll(left.from.count.get(), cx)
+            .map(Ok)
+    })
+    .await
 }
 
 /// The second direction: given up when nothing moves for long.
-async fn rest<F: Future<Output = Result<(), (Side, io::Error)>>>(
-    mut direction: Pin<&mut F>,
-    count: &Cell<u64>,
-) -> Result<(), (Side, io::Error)> {
-    loop {
-        let before = count.get();
-        match timeout(HALF, direction.as_mut()).await {
-            Ok(done) => return done,
-            Err(_) if count.get() == before => return Ok(()),
-            Err(_) => {}
+struct Half {
+    /// What had been carried when the time began to count.
+    before: u64,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Half {
+    fn new(before: u64) -> Self {
+        Self { before, until: Box::pin(sleep(HALF)) }
+    }
+
+    fn poll(&mut self, now: u64, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.until.as_mut().poll(cx));
+            if now == self.before {
+                return Poll::Ready(());
+            }
+            self.before = now;
+            self.until.as_mut().reset(Instant::now() + HALF);
         }
     }
 }
 
-/// One direction, until its source has ended; then its target is told, unless the other direction has
-/// `ended` too: then both are about to be closed.
-async fn one(
-    buffers: &Buffers,
-    from: End<'_>,
-    to: End<'_>,
-    ended: &Cell<bool>,
-) -> Result<(), (Side, io::Error)> {
-    loop {
-        from.stream.readable().await.map_err(|err| (from.side, err))?;
-        let moved = buffers.read(from.stream, CHUNK, |bytes| {
-            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            from.count.set(from.count.get().saturating_add(count));
-            (bytes.is_empty(), pass(buffers, bytes, to.stream))
-        });
-        match moved.map_err(|err| (from.side, err))? {
-            None => {}
-            Some((true, _)) => {
-                if !ended.replace(true) {
-                    // Fails where the other end is gone, which its own direction sees.
-                    let _ = shutdown(to.stream, Shutdown::Write);
+/// One direction.
+struct Direction<'a> {
+    from: End<'a>,
+    to: End<'a>,
+    kept: Option<Kept<'a>>,
+    ended: bool,
+}
+
+impl<'a> Direction<'a> {
+    /// Carries what there is. When its source has ended its target is told, unless the `other` direction
+    /// has ended too: then both are about to be closed.
+    fn poll(
+        &mut self,
+        buffers: &'a Buffers,
+        other: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<(), (Side, io::Error)> {
+        let (from, to) = (self.from, self.to);
+        let of_source = |err| (from.side, err);
+        let of_target = |err| (to.side, err);
+        // To wait takes of the task's budget: two ends that are fast enough leave others their turn.
+        while !self.ended {
+            if let Some(kept) = &mut self.kept {
+                let Poll::Ready(ready) = to.stream.poll_write_ready(cx) else { return Ok(()) };
+                ready.map_err(of_target)?;
+                if kept.write(to.stream).map_err(of_target)? {
+                    self.kept = None;
                 }
-                return Ok(());
+                continue;
             }
-            Some((false, passed)) => {
-                if let Some(kept) = passed.map_err(|err| (to.side, err))? {
-                    all(to.stream, &kept.bytes).await.map_err(|err| (to.side, err))?;
+            let Poll::Ready(ready) = from.stream.poll_read_ready(cx) else { return Ok(()) };
+            ready.map_err(of_source)?;
+            let moved = buffers.read(from.stream, CHUNK, |bytes| {
+                let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                from.count.set(from.count.get().saturating_add(count));
+                (bytes.is_empty(), pass(buffers, bytes, to.stream))
+            });
+            match moved.map_err(of_source)? {
+                None => {}
+                Some((true, _)) => {
+                    self.ended = true;
+                    if !other {
+                        // Fails where the other end is gone, which its own direction sees.
+                        let _ = shutdown(to.stream, Shutdown::Write);
+                    }
                 }
+                Some((false, passed)) => self.kept = passed.map_err(of_target)?,
             }
         }
-        // Two ends that are fast enough would leave no turn to anybody else.
-        consume_budget().await;
+        Ok(())
     }
 }
 

@@ -3,10 +3,11 @@
 //! to a resolver before somebody listens there.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,19 +16,19 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
 use super::accept::{self, listener};
+use super::attempts;
 use super::connection::Traffic;
-use super::limits::{Limits, PLAIN, Places, SECURED};
+use super::limits::{Limits, Places};
 use super::outside::Outside;
 use super::recent::Recent;
 use super::relay::Buffers;
-use super::upstream::tls::Tls;
 use super::{Connected, Status};
 use crate::error::{Error, Result};
 use crate::log::clock::now;
 use crate::log::event::{self, ConnectionId, Event, Refused, RuleSaid};
 use crate::network::live::{Meets, meets};
 use crate::network::name::Name;
-use crate::network::plan::{Allow, Publish, Scheme, Upstream};
+use crate::network::plan::{Allow, Publish, Upstream};
 use crate::network::pool::Pool;
 use crate::network::refusals::{self, Refusals};
 use crate::network::rule::{Decision, HTTPS, Host, Rule, Rules, To};
@@ -47,9 +48,6 @@ pub(super) struct State {
     pub(super) proxy: Option<u16>,
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
-    /// Connections to the host's proxy by TLS; one may outlive what it was for.
-    pub(super) secured: Places,
-    pub(super) tls: Tls,
     pub(super) buffers: Buffers,
     /// Where names led to.
     pub(super) lookups: Recent<(String, u16), Vec<SocketAddr>>,
@@ -68,6 +66,8 @@ pub(super) struct State {
     telling: Cell<bool>,
     complained: Cell<Option<Instant>>,
     note: Note,
+    /// Where attempts at what nobody here answers are to be seen.
+    pub(super) attempts: OnceCell<OwnedFd>,
 }
 
 /// What a rule grants.
@@ -105,8 +105,7 @@ impl State {
         sockets: Box<dyn Sockets>,
         note: Note,
     ) -> Self {
-        let secured = plan.upstream.as_ref().is_some_and(|proxy| proxy.scheme == Scheme::Https);
-        let limits = Limits::of_process(if secured { SECURED } else { PLAIN });
+        let limits = Limits::of_process();
         let gateway = sockets.gateway();
         let only = (gateway.way == Way::ProxyOnly).then_some(PROXY);
         Self {
@@ -119,8 +118,6 @@ impl State {
             proxy: plan.proxy.or(only),
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
-            secured: Places::new(limits.connections),
-            tls: Tls::default(),
             buffers: Buffers::default(),
             lookups: Recent::default(),
             others: Recent::default(),
@@ -135,6 +132,7 @@ impl State {
             telling: Cell::new(false),
             complained: Cell::new(None),
             note,
+            attempts: OnceCell::new(),
         }
     }
 
@@ -356,7 +354,8 @@ impl State {
     }
 
     /// The last words.
-    pub(super) fn end(&self) {
+    pub(super) fn end(self: &Rc<Self>) {
+        attempts::look(self);
         self.tell_counted();
     }
 }

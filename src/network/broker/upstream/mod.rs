@@ -1,11 +1,10 @@
 //! The proxy that the host itself has to use: by HTTP or SOCKS 5 it is told the target, which was
 //! allowed by then. It is the host's own word, so that no rule and no guard speaks of its address. It
-//! must never show its password, nor be told anything before it is known to be the right one.
+//! must never show its password.
 #![forbid(unsafe_code)]
 
 mod http;
 mod socks;
-pub(super) mod tls;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use tokio::time::timeout;
 use super::dial::{self, Dialled};
 use super::relay::{self, Buffers};
 use super::state::State;
-use crate::error::{Error, Result};
 use crate::network::plan::{Scheme, Upstream};
 use crate::network::rule::Host;
 
@@ -27,21 +25,6 @@ const LONGEST: usize = 16 * 1024;
 
 /// What an answer says, and how long it is, if it is all there; what is wrong with it, in words.
 type Heard<T> = Option<Result<(T, usize), String>>;
-
-/// Makes ready what a proxy needs, if there is one.
-///
-/// # Errors
-/// When it could never be known to be the right one.
-pub(super) fn begin(state: &State) -> Result<()> {
-    let Some(upstream) = &state.upstream else { return Ok(()) };
-    if upstream.scheme != Scheme::Https {
-        return Ok(());
-    }
-    state.tls.begin(upstream).map_err(|why| {
-        Error::launcher(format!("cannot go through the host's proxy by TLS: {why}"))
-            .hint("SSL_CERT_FILE names a file with the certificates of authorities")
-    })
-}
 
 /// Connects through the proxy, to the first of these that it reaches.
 ///
@@ -79,17 +62,10 @@ async fn through(
 ) -> Result<Dialled, String> {
     let found = dial::lookup(state, upstream.host.clone(), upstream.port).await?;
     let (stream, address) = dial::first(&found).await?;
-    let (stream, secured) = match upstream.scheme {
-        Scheme::Https => {
-            let (stream, secured) = tls::secure(state, upstream, stream).await?;
-            (stream, Some(secured))
-        }
-        Scheme::Http | Scheme::Socks5 | Scheme::Socks5h => (stream, None),
-    };
     let mut talk = Talk { buffers: &state.buffers, stream: &stream, heard: Vec::new() };
     let credentials = upstream.credentials.as_deref();
     match upstream.scheme {
-        Scheme::Http | Scheme::Https => {
+        Scheme::Http => {
             talk.say(http::request(credentials, host, port).as_bytes()).await?;
             talk.hear(http::established).await?;
         }
@@ -104,7 +80,7 @@ async fn through(
         }
     }
     let early = talk.heard;
-    Ok(Dialled { stream, address, early, secured })
+    Ok(Dialled { stream, address, early })
 }
 
 /// What is said to the proxy, and what it answers.
