@@ -3,7 +3,8 @@
 
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::commit_of;
-use super::land::{Merged, keep_out, merge, tree};
+use super::land::keep_out;
+use super::merge::{Merged, merge, tree};
 use super::record::Landed;
 use super::snapshot::{Snapshot, Store};
 use super::{Known, Main, diff};

@@ -10,8 +10,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::Main;
-use super::land::lock_of;
+use super::{Main, lock_of};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::PATIENT;

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::list::live_tip;
+use super::live::live_tip;
 use super::record::Record;
 use super::snapshot::{Snapshot, Store};
 use super::{Known, Main, short};

@@ -179,10 +179,10 @@ fn is_staged_and_committed(main: &Main<'_>, known: &Known, snapshot: &Snapshot) 
         && snapshot.tree == tree
         && snapshot.repositories.is_empty();
     let (true, Some(head)) = (same, main.repository().commit()?) else { return Ok(false) };
-    let ours = super::land::tree(main, &head)?;
-    match super::land::merge(main, &head, &commit_of(main, snapshot)?, Some(snapshot))? {
-        super::land::Merged::Clean(tree) => Ok(tree == ours),
-        super::land::Merged::Conflict(_) => Ok(false),
+    let ours = super::merge::tree(main, &head)?;
+    match super::merge::merge(main, &head, &commit_of(main, snapshot)?, Some(snapshot))? {
+        super::merge::Merged::Clean(tree) => Ok(tree == ours),
+        super::merge::Merged::Conflict(_) => Ok(false),
     }
 }
 

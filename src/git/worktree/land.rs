@@ -2,18 +2,13 @@
 //! objects (git-merge-tree(1)): no file is touched before it is known to be without conflict, and a
 //! branch that is not checked out moves without any. It must never leave a merge half done.
 
-use std::path::Path;
-
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::{Hold, holds};
+use super::merge::{Merged, merge};
 use super::record::Landed;
-use super::snapshot::Snapshot;
-use super::{BRANCH, Known, Main, diff, replay, short};
+use super::{BRANCH, Known, Main, diff, lock_of, replay, short};
 use crate::bytes::Bytes;
-use crate::error::{Error, Result, Tried as _};
-use crate::git::call::PATIENT;
+use crate::error::{Error, Result};
 use crate::git::commit::{self, Commit};
 use crate::git::names::HEADS;
 use crate::git::oid::Oid;
@@ -247,58 +242,6 @@ fn conflict(known: &Known, into: &str, paths: &[Bytes], at: Option<&[u8]>) -> Er
     ))
 }
 
-/// What a merge comes to.
-#[derive(Debug)]
-pub enum Merged {
-    /// This tree.
-    Clean(Oid),
-    /// Conflicts in these files.
-    Conflict(Vec<Bytes>),
-}
-
-/// Merges two commits, and touches nothing. Attributes are those of the first, which is the user's; no
-/// driver of a configuration runs. `snapshot` has objects that are needed.
-///
-/// # Errors
-/// When git cannot.
-pub fn merge(
-    main: &Main<'_>,
-    ours: &Oid,
-    theirs: &Oid,
-    snapshot: Option<&Snapshot>,
-) -> Result<Merged> {
-    let what = "merge";
-    let mut call = main.repository().call_without_programs(what)?.limits(PATIENT);
-    if let Some(snapshot) = snapshot {
-        call = snapshot.with(call);
-    }
-    let outcome = call
-        .env("GIT_ATTR_SOURCE", ours.as_str())
-        .args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
-        .args([ours.as_str(), theirs.as_str()])
-        .outcome()?;
-    let mut fields = outcome.output.split(|byte| *byte == 0).filter(|field| !field.is_empty());
-    let tree = fields.next().and_then(Oid::parse);
-    match (outcome.status.code(), tree) {
-        (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
-        (Some(1), Some(_)) => Ok(Merged::Conflict(fields.map(Bytes::from).collect())),
-        // Of an option that it does not know.
-        (Some(129), _) => Err(outcome.refusal(what).hint("this needs git 2.38 or newer")),
-        _ => Err(outcome.refusal(what)),
-    }
-}
-
-/// The tree of a commit.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn tree(main: &Main<'_>, commit: &Oid) -> Result<Oid> {
-    let name = format!("{commit}^{{tree}}");
-    let found =
-        main.oid(main.call("read a commit").args(["rev-parse", "-q", "--verify", &name]))?;
-    found.ok_or_else(|| Error::launcher(format!("cannot read the commit {commit}")))
-}
-
 /// Moves a branch that still has what it had.
 fn move_branch(main: &Main<'_>, name: &Bytes, old: &Oid, new: &Oid, worktree: &str) -> Result<()> {
     let lock = lock_of(main.git_dir())?;
@@ -310,10 +253,4 @@ fn move_branch(main: &Main<'_>, name: &Bytes, old: &Oid, new: &Oid, worktree: &s
         .outlives_us(std::os::fd::AsFd::as_fd(&lock))?
         .run()
         .map(drop)
-}
-
-/// What a git that must not be ended half way is given to hold: nobody waits for it.
-pub(super) fn lock_of(git_dir: &Path) -> Result<std::os::fd::OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, git_dir, flags, Mode::empty()).tried(|| format!("open {}", visible_path(git_dir)))
 }

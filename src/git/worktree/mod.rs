@@ -16,7 +16,9 @@ pub mod include;
 pub mod judge;
 pub mod land;
 pub mod list;
+pub mod live;
 pub mod make;
+pub mod merge;
 pub mod record;
 pub mod remove;
 pub mod replay;
@@ -28,6 +30,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use sha2::{Digest as _, Sha256};
 
 use super::call::Call;
@@ -39,7 +42,7 @@ use super::private::repository::Repository as Survey;
 use super::private::survey;
 use super::record::Head;
 use crate::bytes::Bytes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
 use crate::host::{Disk, Facts as _, FileKind, Host};
 use crate::lexical::clean;
@@ -286,4 +289,10 @@ fn directory(root: &Path, host: &Host) -> PathBuf {
 /// A branch as a person calls it.
 pub fn short(name: &Bytes) -> String {
     visible(names::behind(name, HEADS).unwrap_or(&name.0))
+}
+
+/// What a git that must not be ended half way is given to hold: nobody waits for it.
+fn lock_of(git_dir: &Path) -> Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, git_dir, flags, Mode::empty()).tried(|| format!("open {}", visible_path(git_dir)))
 }

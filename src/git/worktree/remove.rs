@@ -9,9 +9,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::judge::{Hold, held, holds};
-use super::land::lock_of;
 use super::record::Record;
-use super::{Known, Main, snapshot};
+use super::{Known, Main, lock_of, snapshot};
 use crate::error::{Error, Result, Tried as _};
 use crate::git::call::PATIENT;
 use crate::git::oid::Oid;

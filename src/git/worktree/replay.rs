@@ -2,7 +2,7 @@
 //! alone. It must never leave anything but objects behind: which branch gets them is for its caller.
 
 use super::Main;
-use super::land::{Merged, merge, tree};
+use super::merge::{Merged, merge, tree};
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::git::commit::{self, Commit};
