@@ -61,8 +61,9 @@ fn expected(stage: Stage, victim: Victim, signal: Signal) -> Option<&'static [i3
     let killed = signal == Signal::SIGKILL;
     let sandbox: &[i32] = match stage {
         Stage::Running => &[137],
-        // The inner stage may just have said that it is ready.
-        Stage::Confining => &[125, 137],
+        // The inner stage may have said that it is ready before the supervisor, which copies the git
+        // directory meanwhile, looks.
+        Stage::Cloned | Stage::Confining => &[125, 137],
         _ => &[125],
     };
     let by_signal: &[i32] = match signal {
