@@ -74,13 +74,13 @@ impl Launcher {
     }
 }
 
-/// The host's network, which bwrap and most peers give too. What the allow-list costs is measured by
-/// itself ([`crate::network`]).
-const NETWORK: [&str; 2] = ["--network", "host"];
+/// The host's network and the project's own git directory, which bwrap and the peers give too. What the
+/// allow-list and a private git directory cost is measured by itself ([`crate::network`], [`crate::git`]).
+const AS_OTHERS: [&str; 4] = ["--network", "host", "--git", "shared"];
 
-/// claudebox as it ships, but for its network.
+/// claudebox as it ships, but for its network and git.
 pub(crate) fn claudebox(place: &Place) -> Launcher {
-    claudebox_with("claudebox", place, &NETWORK)
+    claudebox_with("claudebox", place, &AS_OTHERS)
 }
 
 /// claudebox with the log, but argv taken as the caller showed it; see [`crate::unverified`].
@@ -92,7 +92,7 @@ pub(crate) fn claudebox_unverified(place: &Place) -> Result<Launcher, String> {
 
 /// claudebox without the log.
 pub(crate) fn claudebox_without_log(place: &Place) -> Launcher {
-    let options = [&NETWORK[..], &["--no-exec-log"]].concat();
+    let options = [&AS_OTHERS[..], &["--no-exec-log"]].concat();
     claudebox_with("claudebox `--no-exec-log`", place, &options)
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn claudebox_with(name: &str, place: &Place, options: &[&str]) -> Lau
 /// Descriptors, which only the supervisor can open, are given as the paths they are opened on.
 pub(crate) fn bwrap(place: &Place) -> Result<Launcher, String> {
     let explained =
-        place.claudebox(["explain", "--bwrap"]).args(NETWORK).args(["--", "true"]).run();
+        place.claudebox(["explain", "--bwrap"]).args(AS_OTHERS).args(["--", "true"]).run();
     // A continued line begins an empty word with shlex; with a shell it does not.
     let line = succeeded(explained)?.stdout.replace("\\\n", "");
     let words = shlex::bytes::split(line.trim().as_bytes()).ok_or("explain: not shell syntax")?;

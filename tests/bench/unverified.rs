@@ -1,4 +1,4 @@
-//! `ratios unverified CLAUDEBOX COMMAND...`: what `claudebox run --no-monitor --network host -- COMMAND...` does, but
+//! `ratios unverified CLAUDEBOX COMMAND...`: what `claudebox run --no-monitor --network host --git shared -- COMMAND...` does, but
 //! that argv is not confirmed. claudebox itself has no such switch, so this program is its front end
 //! and supervisor for the one row of the table that shows what confirming costs.
 
@@ -11,7 +11,7 @@ use claudebox::front;
 use claudebox::host::Host;
 use claudebox::policy::invocation::Invocation;
 use claudebox::profile::config::Config;
-use claudebox::profile::schema::NetworkMode;
+use claudebox::profile::schema::{Git, NetworkMode};
 
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(supervise(words).unwrap_or_else(|error| {
@@ -29,6 +29,7 @@ fn supervise(mut words: impl Iterator<Item = OsString>) -> Result<u8> {
     let mut invocation = Invocation::of_run(&args, &config)?;
     invocation.monitor = false;
     invocation.network = Some(NetworkMode::Host);
+    invocation.git = Some(Git::Shared);
     let (policy, mut plan) = claudebox::plan(&invocation, &config, &host)?;
     plan.verify = false;
     front::run(&policy, &plan, &invocation, &host)
