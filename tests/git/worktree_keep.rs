@@ -23,7 +23,8 @@ fn what_would_be_lost_stays_and_is_said() {
             ("staged", "echo n >>f; git add f"),
             ("committed", COMMIT),
             ("detached", "git checkout -q --detach; echo x >>f; git commit -qam lost"),
-            ("merged", COMMIT),
+            // Of a second commit with the same words in the same second nobody could tell which it is.
+            ("merged", "echo m >m; git add m; git commit -qm merged"),
             ("branched", "git checkout -q -b topic; echo y >>g; git commit -qam topic"),
         ] {
             all.agent(name, work);
