@@ -48,8 +48,8 @@ pub(super) struct Unread {
 }
 
 impl Unread {
-    /// Whether it could be made for this program. Only of what ships is it known how it is written; to
-    /// read all of that took longer than all else before the start.
+    /// Whether it could be made for this program. Only of what ships is it known how it is written;
+    /// all of it would have to be parsed at each start otherwise.
     pub(super) fn may_name(&self, program: Option<&OsStr>) -> bool {
         self.kind != LayerKind::BuiltIn
             || program.is_some_and(|program| builtin::quotes(&self.bytes, program))

@@ -16,8 +16,8 @@ struct Mapping {
 }
 
 /// Takes all text of files out of this process's view; what is executed again comes back from the page
-/// cache, a few pages at a time. Settling profiles and policies takes ten times the code that watching a
-/// session does.
+/// cache, a few pages at a time. Most of what a start executes is not
+/// needed again to watch a session.
 ///
 /// # Errors
 /// When the process's mappings cannot be read.

@@ -17,6 +17,17 @@ pub(crate) const ID: &str = "4k7xq2ab";
 pub(crate) const FILES: &str = "printf 'one\\n' >f1; printf 'two\\n' >f2; mkdir e; printf 'a\\n' >e/a\n\
     git add .; git commit -qm base; git branch side; git tag v1\n";
 
+/// What a script on the host says, in the project.
+pub(crate) fn host(place: &Place, script: &str) -> String {
+    place.command("sh").args(["-c", &format!("set -e\n{script}")]).run().code(0).stdout
+}
+
+/// A session in the project, in which a script runs.
+pub(crate) fn inside(place: &Place, script: &str) -> Run {
+    let script = format!("set -e\n{script}");
+    place.claudebox(["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &script])
+}
+
 /// The host, and a session.
 pub(crate) struct Repository {
     pub(crate) place: Place,

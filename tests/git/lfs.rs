@@ -5,10 +5,7 @@ use std::fs;
 
 use crate::common::place::Place;
 use crate::common::{must_have, must_have_sandbox, user::User, user::users};
-
-fn host(place: &Place, script: &str) -> String {
-    place.command("sh").args(["-c", &format!("set -e\n{script}")]).run().code(0).stdout
-}
+use crate::fixture::host;
 
 fn prepared(user: User, script: &str) -> Place {
     must_have_sandbox();

@@ -7,10 +7,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::common::place::Place;
-use crate::common::run::Run;
 use crate::common::user::{User, users};
 use crate::common::{DEADLINE, must_have_sandbox, times};
-use crate::fixture::FILES;
+use crate::fixture::{FILES, host, inside};
 
 /// Three hundred branches of a remote and as many annotated tags, on commits that nothing else leads to,
 /// and branches of the user's own.
@@ -19,15 +18,6 @@ const MANY: &str = "tree=$(git rev-parse HEAD^{tree}); i=0; while test $i -lt 30
     t=$(printf 'object %s\\ntype commit\\ntag t%s\\ntagger T <t@example.invalid> 1 +0000\\n\\nt\\n' $c $i | git mktag); \
     echo \"create refs/tags/t$i $t\"; done | git update-ref --stdin; git branch own $(git commit-tree -m own $tree)\n\
     git stash list >/dev/null; echo s >>f1; git stash push -q -m mine; git pack-refs --all\n";
-
-fn host(place: &Place, script: &str) -> String {
-    place.command("sh").args(["-c", &format!("set -e\n{script}")]).run().code(0).stdout
-}
-
-fn inside(place: &Place, script: &str) -> Run {
-    let script = format!("set -e\n{script}");
-    place.claudebox(["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &script])
-}
 
 fn prepared(user: User, script: &str) -> Place {
     let place = Place::new(user);

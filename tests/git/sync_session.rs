@@ -6,22 +6,12 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::common::place::Place;
-use crate::common::run::Run;
 use crate::common::user::{User, users};
 use crate::common::{DEADLINE, must_have_sandbox};
-use crate::fixture::FILES;
+use crate::fixture::{FILES, host, inside};
 
 /// A name for the author of commits that are made inside.
 const NAMED: &str = "git config user.name Someone; git config user.email someone@example.invalid\n";
-
-fn host(place: &Place, script: &str) -> String {
-    place.command("sh").args(["-c", &format!("set -e\n{script}")]).run().code(0).stdout
-}
-
-fn inside(place: &Place, script: &str) -> Run {
-    let script = format!("set -e\n{script}");
-    place.claudebox(["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &script])
-}
 
 fn prepared(user: User, script: &str) -> Place {
     let place = Place::new(user);

@@ -92,7 +92,7 @@ fn marks(place: &Place) -> PathBuf {
 }
 
 /// Where what an attack has executed is: in the project, since only that can be seen inside.
-fn program(place: &Place, name: &str, marks: &Path) -> PathBuf {
+pub(crate) fn program(place: &Place, name: &str, marks: &Path) -> PathBuf {
     let mark = marks.join(name);
     let text = format!("#!/bin/sh\n: > '{}'\nexit 0\n", mark.display());
     let path = place.project_file(format!("evil-{name}.sh"), text);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::place::Place;
 use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::g_private::program;
 use crate::script;
 
 /// Attacks by name. `$X` is a program that leaves `$M/NAME` where the host executes it, `$C` the file of
@@ -131,15 +132,6 @@ fn marked(marks: &Path) -> Vec<String> {
         names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-fn program(place: &Place, name: &str, marks: &Path) -> PathBuf {
-    let mark = marks.join(name);
-    let text = format!("#!/bin/sh\n: > '{}'\nexit 0\n", mark.display());
-    let path = place.project_file(format!("evil-{name}.sh"), text);
-    let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-    fs::set_permissions(&path, open).unwrap();
-    path
 }
 
 /// A project whose submodule is at another commit on another branch.
