@@ -3,13 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
@@ -18,19 +15,6 @@ use super::state::State;
 
 /// After a failure: what was missing may be back by then.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A socket that listens, for the runtime.
-///
-/// # Errors
-/// When the runtime cannot wait for it.
-pub(super) fn listener(fd: OwnedFd) -> io::Result<TcpListener> {
-    let listener = StdListener::from(fd);
-    listener.set_nonblocking(true)?;
-    // Small writes go out at once; who wants it otherwise does it on his own side. Connections have it
-    // from their listener, which saves a system call for each.
-    sockopt::set_tcp_nodelay(&listener, true)?;
-    TcpListener::from_std(listener)
-}
 
 /// Takes connections as long as the broker lives.
 pub(super) async fn each<F: Future<Output = ()> + 'static>(
@@ -49,18 +33,4 @@ pub(super) async fn each<F: Future<Output = ()> + 'static>(
 pub(super) async fn direct(state: Rc<State>, listener: TcpListener, at: SocketAddr) {
     let at = (!at.ip().is_unspecified()).then_some(at);
     each(listener, |stream| connection::direct(Rc::clone(&state), stream, at)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_sends_small_writes_at_once() {
-        let listener = StdListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        let listener = self::listener(listener.into()).unwrap();
-        let _stream = TcpStream::connect(at).await.unwrap();
-        assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
-    }
 }

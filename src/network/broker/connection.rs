@@ -3,22 +3,19 @@
 //! that the log does not have.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::dial::{self, Dialled, NoRoute, Route};
+use super::connect::Dialled;
+use super::dial::{self, NoRoute, Route};
+use super::open::{Open, reset};
 use super::refuse::{self, shown};
-use super::relay::{self, End, Side};
 use super::state::{Granted, State};
-use crate::log::clock::now;
-use crate::log::event::{Connect, ConnectionId, Disconnect, Event, RuleSaid};
 use crate::network::hello::{ALERT, Hello, LONGEST, Seen};
 use crate::network::name::Name;
 use crate::network::rule::Host;
@@ -34,115 +31,6 @@ pub(super) struct Wanted {
     pub(super) granted: Granted,
     /// See [`Connect::via`].
     pub(super) via: &'static str,
-}
-
-/// What went over a connection.
-#[derive(Debug)]
-pub(super) struct Traffic {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) sent: Cell<u64>,
-    pub(super) received: Cell<u64>,
-}
-
-/// A connection that the log knows of. Its end is told when this is dropped, whatever the reason.
-pub(super) struct Open {
-    state: Rc<State>,
-    id: ConnectionId,
-    since: Instant,
-    traffic: Rc<Traffic>,
-    address: Cell<Option<SocketAddr>>,
-    error: RefCell<Option<String>>,
-}
-
-impl Open {
-    /// Tells that it is let through.
-    pub(super) fn new(
-        state: &Rc<State>,
-        (host, port): (String, u16),
-        rule: RuleSaid,
-        via: &str,
-        tls: bool,
-    ) -> Self {
-        let traffic = Traffic { host, port, sent: Cell::new(0), received: Cell::new(0) };
-        let traffic = Rc::new(traffic);
-        let id = state.number(&traffic);
-        let (host, via) = (traffic.host.clone(), via.to_owned());
-        state.note(Event::Connect(Connect { t: now(), id, host, port, rule, via, tls }));
-        Self {
-            state: Rc::clone(state),
-            id,
-            since: Instant::now(),
-            traffic,
-            address: Cell::new(None),
-            error: RefCell::new(None),
-        }
-    }
-
-    /// Says why it failed.
-    pub(super) fn failed(&self, why: String) {
-        self.error.replace(Some(why));
-    }
-
-    /// Says where it leads.
-    pub(super) fn leads_to(&self, address: SocketAddr) {
-        self.address.set(Some(address));
-    }
-
-    /// Carries bytes to its end. What came early on either side is on its way already.
-    pub(super) async fn carry(&self, inside: &TcpStream, outside: &TcpStream) {
-        let (sent, received) = (&self.traffic.sent, &self.traffic.received);
-        let inside = End { stream: inside, side: Side::Inside, count: sent };
-        let outside = End { stream: outside, side: Side::Outside, count: received };
-        match relay::both(&self.state.buffers, inside, outside).await {
-            Ok(()) => {}
-            Err((Side::Outside, err)) => {
-                self.failed(err.to_string());
-                reset(inside.stream);
-            }
-            // A program that does not wait for the rest is no failure.
-            Err((Side::Inside, _)) => reset(outside.stream),
-        }
-    }
-
-    /// Sends what came early: to the server, and to the program.
-    pub(super) async fn early(
-        &self,
-        (outside, out): (&TcpStream, &[u8]),
-        (inside, back): (&TcpStream, &[u8]),
-    ) -> io::Result<()> {
-        relay::all(outside, out).await?;
-        self.traffic.sent.set(self.traffic.sent.get() + length(out));
-        relay::all(inside, back).await?;
-        self.traffic.received.set(self.traffic.received.get() + length(back));
-        Ok(())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.state.forget(self.id);
-        let spent = self.since.elapsed().as_micros();
-        self.state.note(Event::Disconnect(Disconnect {
-            t: now(),
-            id: self.id,
-            address: self.address.get().map(|address| address.to_string()),
-            sent: self.traffic.sent.get(),
-            received: self.traffic.received.get(),
-            dur_us: u64::try_from(spent).unwrap_or(u64::MAX),
-            error: self.error.take(),
-        }));
-    }
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// Ends a connection at once, as the kernel does where nobody listens.
-pub(super) fn reset(stream: &TcpStream) {
-    // Where it cannot be, the end is a quiet one.
-    let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
 }
 
 /// A connection that came to an address of the gateway by itself; to which, where that is known.

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::spawn_local;
 
-use super::accept::{self, listener};
-use super::connection::{Open, reset};
+use super::accept;
+use super::listener::listener;
+use super::open::{Open, reset};
 use super::state::State;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::event::RuleSaid;
@@ -88,8 +89,8 @@ fn on_host(publish: Publish) -> Result<(StdListener, u16)> {
     Ok((listener, port))
 }
 
-fn spawn_publish(state: &Rc<State>, listener: StdListener, publish: Publish) {
-    match accept::listener(listener.into()) {
+fn spawn_publish(state: &Rc<State>, bound: StdListener, publish: Publish) {
+    match listener(bound.into()) {
         Ok(listener) => {
             let state = Rc::clone(state);
             spawn_local(accept::each(listener, move |outside| {

@@ -6,12 +6,16 @@
 
 mod accept;
 mod attempts;
+mod connect;
 mod connection;
 mod datagram;
 mod dial;
 mod inside;
 mod lead;
 mod limits;
+mod listener;
+mod lookup;
+mod open;
 mod outside;
 mod proxy;
 mod recent;
@@ -19,8 +23,10 @@ mod refuse;
 mod relay;
 mod state;
 mod stub;
+mod traffic;
 mod upstream;
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,8 +34,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{self, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
 
 use self::state::State;
 use super::live::Live;
@@ -99,7 +107,7 @@ impl Broker {
         let last_word = Arc::clone(&note);
         let run = move || {
             let note = Box::new(move |event| note(event));
-            let state = move || State::new(outside, &plan, sockets, note);
+            let state = move || State::new(outside, &plan, sockets, note, serve_direct);
             // Its sockets go with it: nothing answers any more. A person shall know why.
             if catch_unwind(AssertUnwindSafe(|| run(state, commands, &ready))).is_err() {
                 let text =
@@ -186,7 +194,8 @@ fn run(
             Ok(state) => {
                 let _ = ready.send(Ok(()));
                 serve(&state, commands).await;
-                state.end();
+                attempts::look(&state);
+                state.tell_counted();
             }
             Err(error) => drop(ready.send(Err(error))),
         }
@@ -205,6 +214,11 @@ fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
     attempts::begin(&state);
     inside::begin(&state);
     Ok(state)
+}
+
+/// See [`accept::direct`].
+fn serve_direct(state: Rc<State>, listener: TcpListener, at: SocketAddr) {
+    spawn_local(accept::direct(state, listener, at));
 }
 
 async fn serve(state: &Rc<State>, mut commands: UnboundedReceiver<Command>) {

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use super::connection::{self, Open, Wanted, reset};
+use super::connection::{self, Wanted};
 use super::dial;
+use super::open::{Open, reset};
 use super::state::State;
 use super::{accept, refuse, relay};
 use crate::error::{Result, Tried as _};

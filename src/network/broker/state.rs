@@ -15,18 +15,16 @@ use ipnet::{IpNet, Ipv4Net};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
-use super::accept::{self, listener};
-use super::attempts;
-use super::connection::Traffic;
 use super::limits::{Limits, Places};
+use super::listener::listener;
 use super::outside::Outside;
 use super::recent::Recent;
 use super::relay::Buffers;
-use super::{Connected, Status};
+use super::traffic::Traffic;
 use crate::error::{Error, Result};
 use crate::log::clock::now;
 use crate::log::event::{self, ConnectionId, Event, Refused, RuleSaid};
-use crate::network::live::{Meets, meets};
+use crate::network::live::{Connected, Meets, Status, meets};
 use crate::network::name::Name;
 use crate::network::plan::{Allow, Publish, Upstream};
 use crate::network::pool::Pool;
@@ -35,6 +33,8 @@ use crate::network::rule::{Decision, HTTPS, Host, Rule, Rules, To};
 use crate::network::sockets::{Gateway, Sockets, Way};
 
 type Note = Box<dyn Fn(Event) + Send>;
+/// Takes what comes to a listener at this address, as long as the broker lives.
+type Serve = fn(Rc<State>, TcpListener, SocketAddr);
 
 /// See the top of this file.
 pub(super) struct State {
@@ -66,6 +66,7 @@ pub(super) struct State {
     telling: Cell<bool>,
     complained: Cell<Option<Instant>>,
     note: Note,
+    serve: Serve,
     /// Where attempts at what nobody here answers are to be seen.
     pub(super) attempts: OnceCell<OwnedFd>,
 }
@@ -104,6 +105,7 @@ impl State {
         plan: &Allow,
         sockets: Box<dyn Sockets>,
         note: Note,
+        serve: Serve,
     ) -> Self {
         let limits = Limits::of_process();
         let gateway = sockets.gateway();
@@ -132,6 +134,7 @@ impl State {
             telling: Cell::new(false),
             complained: Cell::new(None),
             note,
+            serve,
             attempts: OnceCell::new(),
         }
     }
@@ -231,7 +234,7 @@ impl State {
         }
         let listener = self.sockets.listen(at).and_then(listener).map_err(Unnamed::NoListener)?;
         self.listeners.borrow_mut().insert(at);
-        spawn_local(accept::direct(Rc::clone(self), listener, at));
+        (self.serve)(Rc::clone(self), listener, at);
         Ok(())
     }
 
@@ -346,17 +349,12 @@ impl State {
         }
     }
 
-    fn tell_counted(&self) {
+    /// Tells of what was counted since it was told last.
+    pub(super) fn tell_counted(&self) {
         let due = self.refusals.borrow_mut().due(Instant::now());
         for refused in due {
             self.note(Event::Refused(Refused { t: now(), ..refused }));
         }
-    }
-
-    /// The last words.
-    pub(super) fn end(self: &Rc<Self>) {
-        attempts::look(self);
-        self.tell_counted();
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::dial::{self, Dialled};
+use super::connect::{self, Dialled};
+use super::lookup::lookup;
 use super::relay::{self, Buffers};
 use super::state::State;
 use crate::network::plan::{Scheme, Upstream};
@@ -60,8 +61,8 @@ async fn through(
     host: &Host,
     port: u16,
 ) -> Result<Dialled, String> {
-    let found = dial::lookup(state, upstream.host.clone(), upstream.port).await?;
-    let (stream, address) = dial::first(&found).await?;
+    let found = lookup(state, upstream.host.clone(), upstream.port).await?;
+    let (stream, address) = connect::first(&found).await?;
     let mut talk = Talk { buffers: &state.buffers, stream: &stream, heard: Vec::new() };
     let credentials = upstream.credentials.as_deref();
     match upstream.scheme {
