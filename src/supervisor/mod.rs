@@ -147,7 +147,7 @@ fn observed(
         host_files: &mut host_files,
         network: broker.as_ref().map(|broker| broker as &dyn Live),
     };
-    let verdict = running.serve();
+    let (verdict, mut sandbox) = running.serve();
     execs.stop();
     // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
     // the kernel has to take down is the gateway process's affair.
@@ -165,6 +165,9 @@ fn observed(
     for words in mirror.map(Kept::end).unwrap_or_default() {
         execs.note(events::notice("state-not-returned", words));
     }
+    // Meanwhile it has ended.
+    let _ = sandbox.reap(serve::DEATH);
+    drop(sandbox);
     let execs = match execs.finish(|count| events::end(&verdict, count)) {
         Ok(summary) => summary.execs,
         Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
