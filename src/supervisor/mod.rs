@@ -165,10 +165,11 @@ fn observed(
     for words in mirror.map(Kept::end).unwrap_or_default() {
         execs.note(events::notice("state-not-returned", words));
     }
-    // Meanwhile it has ended.
+    let finished = execs.finish(|count| events::end(&verdict, count));
+    // It has ended meanwhile.
     let _ = sandbox.reap(serve::DEATH);
     drop(sandbox);
-    let execs = match execs.finish(|count| events::end(&verdict, count)) {
+    let execs = match finished {
         Ok(summary) => summary.execs,
         Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
         // The first error says more than one that came of it.
