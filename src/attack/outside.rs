@@ -29,8 +29,8 @@ use crate::network::gateway::LESSER;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::paths::Variables;
 use crate::profile::config::Config;
+use crate::profile::origin::Settled;
 use crate::profile::schema::{ExecLog, HostFiles};
-use crate::profile::settings::Settled;
 use crate::sandbox::inner;
 use crate::visible::visible_path;
 
