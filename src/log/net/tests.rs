@@ -360,6 +360,12 @@ fn totals_add_up() {
     assert_eq!((totals.listening.len(), totals.listening[0].published), (1, Some(3001)));
     totals.passing("b.example", 443, 5, 6);
     assert_eq!((totals.reached[1].sent, totals.reached[1].received), (5, 6));
-    totals.event(Event::End(End { t: 9, execs: 0, code: 0, reason: "agent-exited".into() }));
+    totals.event(Event::End(End {
+        t: 9,
+        execs: 0,
+        code: 0,
+        reason: "agent-exited".into(),
+        dur_us: None,
+    }));
     assert_eq!(totals.reached[1].open, 0);
 }

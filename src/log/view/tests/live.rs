@@ -111,3 +111,46 @@ fn memory_is_bounded_by_no_log() {
     }
     assert!(view.take().matches('\n').count() > 5_000);
 }
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    for _ in 0..2 {
+        let t = session.t;
+        let host = "evil.example".into();
+        session.events.push(Event::Refused(Refused { t, host, times: 1, ..Refused::default() }));
+    }
+    session.helper("/usr/bin/git", &["git", "status"], 0);
+    session.exec(Some(1), "/usr/bin/sleep", &["sleep", "99"]);
+    for event in std::mem::take(&mut session.events) {
+        view.event(event);
+    }
+    view.take();
+    // Two threads of the supervisor, each with its own look at the clock.
+    view.pass(session.t - SET_BACK);
+    assert_eq!(view.take(), "");
+    view.pass(session.t - 86_400_000_000);
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    for waited in ["sleep 99", "+1   git", "evil.example"] {
+        assert!(shown.contains(waited), "{waited}: {shown}");
+    }
+    assert_eq!(view.deadline(), None);
+}
+
+#[test]
+fn how_long_it_was_is_told_by_a_clock_that_nobody_sets() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    session.end();
+    for event in session.events {
+        view.event(match event {
+            Event::End(end) => {
+                Event::End(End { t: end.t + 86_400_000_000, dur_us: Some(3_000_000), ..end })
+            }
+            other => other,
+        });
+    }
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert!(shown.contains(" after 3.0s,"), "{shown}");
+}
