@@ -115,6 +115,11 @@ fn promise_e_with_a_full_disk_nothing_starts() {
         let output = output.complains("No space left on device");
         // Half a session is not left behind.
         assert_eq!(output.stdout.lines().count(), 2, "{output:#?}");
+
+        // Control: room is all that was missing.
+        let script = "claudebox run --no-monitor -- touch ran; echo code $?";
+        on_a_small_disk(&place, "4m", script).code(0).says("code 0");
+        assert!(place.project().join("ran").exists());
     }
 }
 
@@ -142,6 +147,24 @@ fn promise_e_a_log_that_is_removed_ends_the_session() {
                 output.says("there is no log").says("verify 3");
             }
         }
+    }
+}
+
+/// The control: as with a full disk, it is the demand for a log that ended the sessions above.
+#[test]
+fn promise_e_without_its_log_a_best_effort_session_goes_on() {
+    super::common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file(".config/claudebox/profiles/default.toml", "exec-log = \"best-effort\"\n");
+        let script =
+            "claudebox run --no-monitor -- sh -c 'touch up; while [ ! -e go ]; do sleep 0.05; done
+                 /bin/true; sleep 1; exit 7' & run=$!
+             while [ ! -e up ]; do sleep 0.05; done
+             rm \"$HOME\"/.local/state/claudebox/sessions/*/events.jsonl; touch go
+             wait $run; echo code $?";
+        let script = with_program(&place, script);
+        place.command("sh").args(["-c", &script]).run().says("code 7");
     }
 }
 
