@@ -154,3 +154,31 @@ fn how_long_it_was_is_told_by_a_clock_that_nobody_sets() {
     let shown = anstream::adapter::strip_str(&view.take()).to_string();
     assert!(shown.contains(" after 3.0s,"), "{shown}");
 }
+
+/// Each started by the one before, and all of them waiting for it, until the first ends.
+#[test]
+fn no_chain_of_commands_is_too_deep() {
+    for tree in [false, true] {
+        let mut view = View::new(Options { tree, ..options() });
+        let mut session = Session::new();
+        let mut parent = 1;
+        let mut all = Vec::new();
+        for _ in 0..5_000 {
+            let argv = vec!["x".into()];
+            let exec = Exec { path: "/usr/bin/x".into(), argv, ..Exec::default() };
+            parent = session.put(Exec { parent: Some(parent), ..exec });
+            // Too fast for anything to be shown as running.
+            session.t -= 100;
+            all.push(parent);
+        }
+        for id in all.into_iter().rev() {
+            session.exit(id, 1);
+        }
+        session.end();
+        for event in session.events {
+            view.event(event);
+        }
+        let shown = view.take();
+        assert!(shown.contains("5001 commands, 5000 failed"), "{shown}");
+    }
+}
