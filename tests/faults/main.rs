@@ -7,6 +7,7 @@
 mod clock;
 #[path = "../common/mod.rs"]
 mod common;
+mod full;
 mod many;
 #[path = "../promises/outside.rs"]
 mod outside;

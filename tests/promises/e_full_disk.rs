@@ -1,43 +1,22 @@
 //! Promise E where the log cannot be written: its disk is full, or somebody removed it. Nothing may
 //! run unseen, so the session ends, says why, and leaves word of it.
 
-use std::ffi::OsString;
 use std::fs;
 
+use super::common::disk::{self, with_program};
 use super::common::place::Place;
 use super::common::run::Output;
-use super::common::user::{User, users};
+use super::common::user::users;
 use super::outside::Marker;
 
-/// Runs a script of the place's user while claudebox's state directory is a file system of its own
-/// with this much room. `claudebox` in the script is the program under test.
+/// Runs a script while claudebox's state directory is a file system of its own with this much room.
 fn on_a_small_disk(place: &Place, size: &str, script: &str) -> Output {
     let state = place.state();
     fs::create_dir_all(&state).unwrap();
     for directory in [".local", ".local/state", ".local/state/claudebox"] {
         place.user().own(&place.home().join(directory));
     }
-    // A mount namespace needs a privilege, which an ordinary caller has in a user namespace.
-    let (unshare, uid, gid): (&[&str], _, _) = match place.user() {
-        User::Unprivileged { uid, gid } => (&["--mount"], uid, gid),
-        User::Caller if nix::unistd::Uid::effective().is_root() => (&["--mount"], 0, 0),
-        User::Caller => (&["--mount", "--user", "--map-root-user"], 0, 0),
-    };
-    let (uid, gid) = (uid.to_string(), gid.to_string());
-    let mount = "mount -t tmpfs -o size=$1,mode=700,uid=$2,gid=$3 tmpfs \"$0\" && shift 3 && \
-                 exec \"$@\"";
-    let script = with_program(place, script);
-    let mut words: Vec<OsString> = unshare.iter().map(Into::into).collect();
-    words.extend(["sh", "-c", mount].map(Into::into));
-    words.push(state.into());
-    words.extend([size, &uid, &gid].map(Into::into));
-    if let User::Unprivileged { .. } = place.user() {
-        words.extend(
-            ["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(Into::into),
-        );
-    }
-    words.extend(["sh", "-c", &script].map(Into::into));
-    place.command_as_caller("unshare").args(words).run()
+    disk::on_a_small_disk(place, &state, &format!("size={size}"), script)
 }
 
 /// Executes without end, beside a process that would outlive it.
@@ -166,8 +145,4 @@ fn promise_e_without_its_log_a_best_effort_session_goes_on() {
         let script = with_program(&place, script);
         place.command("sh").args(["-c", &script]).run().says("code 7");
     }
-}
-
-fn with_program(place: &Place, script: &str) -> String {
-    format!("claudebox() {{ '{}' \"$@\"; }}\n{script}", place.executable().display())
 }
