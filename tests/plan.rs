@@ -18,8 +18,9 @@ use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::mount::{Access, Class, Mount};
 use claudebox::policy::project;
 use claudebox::policy::{Policy, resolve};
+use claudebox::profile::origin::{LayerKind, Origin, Settled};
 use claudebox::profile::schema::{Git, NetworkMode};
-use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
+use claudebox::profile::settings::{NetworkSettings, Settings};
 use claudebox::sandbox::compile;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 

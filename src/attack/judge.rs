@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::act::Answer;
-use super::list::{Attempt, Holds};
+use super::attempt::{Attempt, Holds};
 
 /// What can be seen from outside.
 pub(super) trait Outside {

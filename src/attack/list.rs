@@ -4,42 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use super::act::{Act, Call, ORDERS};
+use super::attempt::{Attempt, Holds, List};
 use super::network;
+use super::scene::Scene;
 use crate::bytes::Bytes;
-use crate::network::plan::Network;
-
-/// What the judge has laid out, and what the profile promises.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scene {
-    /// The scratch project, in a directory that holds nothing else.
-    pub(super) project: PathBuf,
-    /// The user's home.
-    pub(super) home: PathBuf,
-    /// A file in it that is the judge's own.
-    pub(super) secret: PathBuf,
-    /// A name that nothing on this machine has.
-    pub(super) name: String,
-    /// Where the judge listens on the host's loopback.
-    pub(super) endpoint: String,
-    /// What may be reached.
-    pub(super) network: Network,
-    /// Abstract sockets of the host are out of reach, also in its network namespace.
-    pub(super) scoped: bool,
-    /// Every exec is to be logged.
-    pub(super) logged: bool,
-    /// Programs inside may make user namespaces.
-    pub(super) nested: bool,
-    /// What is new and the host would execute is set aside.
-    pub(super) set_aside: bool,
-    /// The git directory inside is a private copy.
-    pub(super) private_git: bool,
-    /// `assert.must-not-read`
-    pub(super) must_not_read: Vec<PathBuf>,
-    /// `assert.must-write`
-    pub(super) must_write: Vec<PathBuf>,
-    /// `assert.must-not-reach`
-    pub(super) must_not_reach: Vec<String>,
-}
 
 /// The variable of the caller's environment that must not arrive.
 pub(super) const VARIABLE: &str = "CLAUDEBOX_ATTACK_SECRET";
@@ -47,51 +15,9 @@ pub(super) const VARIABLE: &str = "CLAUDEBOX_ATTACK_SECRET";
 /// Files of a project that programs of the host execute.
 const EXECUTED: [&str; 3] = [".envrc", ".mcp.json", "mise.toml"];
 
-/// One thing that is tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Attempt {
-    /// The letter of the promise (`docs/threat-model.md`), or `assert`.
-    pub(super) promise: &'static str,
-    /// In words.
-    pub(super) what: String,
-    pub(super) act: Act,
-    pub(super) holds: Holds,
-}
-
-impl Attempt {
-    /// The file that must not be on the host, of a name that nothing else has.
-    pub(super) fn planted(&self) -> Option<&Path> {
-        match &self.holds {
-            Holds::NotThere(path) => Some(path),
-            _ => None,
-        }
-    }
-}
-
-/// When the sandbox has held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// The attacker was refused.
-    Refused,
-    /// The same, and the log says so of this host.
-    Told(String),
-    /// This is not on the host afterwards, whatever the attacker says.
-    NotThere(PathBuf),
-    /// The attacker was not refused, and it was the host's own file.
-    SameFile(PathBuf),
-    /// The attacker was not refused.
-    Done,
-    /// This `sleep` is in the log.
-    Logged(u32),
-    /// This `sleep` is dead.
-    Dead(u32),
-    /// The profile does not promise it.
-    NotPromised(&'static str),
-}
-
 /// Everything that is tried in a scene, in order.
 pub(super) fn attempts(scene: &Scene) -> Vec<Attempt> {
-    let mut list = List(Vec::new());
+    let mut list = List::default();
     list.writes(scene);
     list.home(scene);
     list.execs(scene);
@@ -104,19 +30,7 @@ pub(super) fn attempts(scene: &Scene) -> Vec<Attempt> {
     list.0
 }
 
-pub(super) struct List(Vec<Attempt>);
-
 impl List {
-    pub(super) fn add(
-        &mut self,
-        promise: &'static str,
-        what: impl Into<String>,
-        act: Act,
-        holds: Holds,
-    ) {
-        self.0.push(Attempt { promise, what: what.into(), act, holds });
-    }
-
     /// A new file at a place where the host must not get one.
     fn plant(&mut self, promise: &'static str, what: &str, path: PathBuf) {
         self.add(promise, what, Act::Create(bytes(&path)), Holds::NotThere(path));
@@ -271,7 +185,7 @@ pub(super) fn remains(scene: &Scene) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::network::plan::Allow;
+    use crate::network::plan::{Allow, Network};
     use crate::network::rule::Rules;
     use crate::network::{parse, pool};
     use crate::profile::schema::Demand;

@@ -5,12 +5,14 @@
 //! the host if the sandbox did not hold.
 
 mod act;
+mod attempt;
 mod inside;
 mod judge;
 mod list;
 mod network;
 mod outside;
 mod report;
+mod scene;
 
 pub use inside::act;
 pub use outside::attack;

@@ -4,7 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::act::Act;
-use super::list::{Holds, List, Scene};
+use super::attempt::{Holds, List};
+use super::scene::Scene;
 use crate::network::name::Name;
 use crate::network::plan::{Allow, Network};
 use crate::network::pool;

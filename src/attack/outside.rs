@@ -15,9 +15,11 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::act::{Act, Answer, CODE, ORDERS};
+use super::attempt::Attempt;
 use super::judge::{Outside, judge};
-use super::list::{self, Attempt, Scene, VARIABLE};
+use super::list::{self, VARIABLE};
 use super::report::{self, Line};
+use super::scene::Scene;
 use crate::doctor::failure;
 use crate::error::{Result, Tried as _};
 use crate::host::Host;
@@ -27,8 +29,8 @@ use crate::network::gateway::LESSER;
 use crate::policy::invocation::{Invocation, ProfileChoice};
 use crate::policy::paths::Variables;
 use crate::profile::config::Config;
+use crate::profile::origin::Settled;
 use crate::profile::schema::{ExecLog, HostFiles};
-use crate::profile::settings::Settled;
 use crate::sandbox::inner;
 use crate::visible::visible_path;
 

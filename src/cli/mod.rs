@@ -11,11 +11,15 @@ use clap::{Args, Parser, Subcommand};
 
 pub mod meant;
 pub mod options;
+mod quick;
 
 use crate::error::exit;
 use crate::visible::visible;
 
 pub use options::RunOptions;
+
+/// The word of the inner stage.
+const INNER: &str = "__inner";
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
 /// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.
@@ -23,7 +27,7 @@ pub use options::RunOptions;
 /// # Errors
 /// The exit code: 0 for help and version, 2 for a line that cannot be read.
 pub fn parse(args: &[OsString], is_agent: impl Fn(&OsStr) -> bool) -> Result<Cli, u8> {
-    Cli::try_parse_from(args).map_err(|error| {
+    quick::read(args).map_or_else(|| Cli::try_parse_from(args), Ok).map_err(|error| {
         let error = printable(error, args);
         // A closed standard error is not a failure of the command line.
         let _ = error.print();
@@ -121,7 +125,7 @@ pub enum Command {
     /// Print the JSON schema of a profile.
     Schema,
     /// The inner stage, started by bwrap.
-    #[command(name = "__inner", hide = true)]
+    #[command(name = INNER, hide = true)]
     Inner {
         /// The socket to the supervisor.
         socket: i32,

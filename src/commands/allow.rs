@@ -8,7 +8,6 @@ use crate::network::parse::{self, Mistake};
 use crate::network::rule::To;
 use crate::network::suffix;
 use crate::profile::edit;
-use crate::profile::groups::Groups;
 use crate::profile::library::Library;
 use crate::session::Found;
 use crate::supervisor::{self, Allowed};
@@ -34,7 +33,7 @@ pub(super) fn wanted(words: &[String], library: &Library) -> Result<(Wanted, Vec
     let rules = match parse::group(&text).map_err(wrong)? {
         None => vec![text.clone()],
         Some(name) => {
-            let groups = Groups::of(library)?;
+            let groups = library.named_groups()?;
             let rules = groups.rules(name).ok_or_else(|| {
                 Error::usage(format!("there is no group `@{name}`")).hint(groups.near(name))
             })?;

@@ -12,7 +12,7 @@ use crate::bytes::Bytes;
 use crate::cli::{MergeArgs, WorktreeCommand};
 use crate::error::{self, Error, Result, Tried as _};
 use crate::git::oid::Oid;
-use crate::git::private::linked;
+use crate::git::private::find_linked;
 use crate::git::record::Head;
 use crate::git::worktree::diff::{Difference, diff};
 use crate::git::worktree::judge::Hold;
@@ -66,7 +66,7 @@ fn main_of_here(host: &Host) -> Result<PathBuf> {
             "{} is not inside a git repository",
             visible_path(&here.root)
         ))),
-        GitEntry::Pointer { target } => linked::find(&here.root, target, host.uid, &Disk)
+        GitEntry::Pointer { target } => find_linked::find(&here.root, target, host.uid, &Disk)
             .and_then(|linked| {
                 let named = linked.common.file_name().is_some_and(|name| name == ".git");
                 linked.common.parent().filter(|_| named).map(Path::to_owned)

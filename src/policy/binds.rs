@@ -11,7 +11,7 @@ use super::paths::place;
 use super::system::OWN_PROGRAM;
 use crate::error::{Error, Result};
 use crate::lexical::clean;
-use crate::profile::settings::{LayerKind, Origin, Settled};
+use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;
 
 /// `files.read-write`, then `files.read-only`, which wins where both name a path.

@@ -14,7 +14,7 @@ use super::paths::place;
 use super::program::Need;
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind};
-use crate::profile::settings::Settled;
+use crate::profile::origin::Settled;
 use crate::visible::{visible, visible_path};
 
 /// More than the list of any closure, in bytes: some ten thousand paths.

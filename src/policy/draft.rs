@@ -17,8 +17,9 @@ use crate::error::{Error, Result};
 use crate::hex::hexadecimal;
 use crate::host::{Facts, Host};
 use crate::plan::{Mirror, Prepare};
+use crate::profile::origin::{Origin, Settled};
 use crate::profile::schema::Nix;
-use crate::profile::settings::{Origin, Settings, Settled};
+use crate::profile::settings::Settings;
 use crate::visible::visible_path;
 
 /// See the module.

@@ -14,7 +14,7 @@ use super::upstream;
 use crate::error::{Error, Result};
 use crate::host::{FileKind, Host};
 use crate::lexical::clean;
-use crate::profile::settings::{LayerKind, Origin};
+use crate::profile::origin::{LayerKind, Origin};
 use crate::visible::visible;
 
 /// A variable inside.

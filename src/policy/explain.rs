@@ -19,8 +19,8 @@ use super::paths::place;
 use crate::bytes::Bytes;
 use crate::plan::limits;
 use crate::plan::{Arg, Demand, FdSource, Mirror, Plan, Prepare};
+use crate::profile::origin::{Origin, Settled};
 use crate::profile::schema::{ExecLog, Git, HostFiles};
-use crate::profile::settings::{Origin, Settled};
 use crate::visible::{is_invisible, visible, visible_path};
 
 /// The policy for a person.

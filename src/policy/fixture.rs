@@ -7,7 +7,8 @@ use super::{Policy, explain, project, resolve};
 use crate::error::Result;
 use crate::host::fake::FakeDisk;
 use crate::host::{Bwrap, Cgroups, Dirs, Host};
-use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
+use crate::profile::origin::{LayerKind, Origin, Settled};
+use crate::profile::settings::Settings;
 use crate::sandbox::compile;
 
 /// A value of line `line` of a user's profile.

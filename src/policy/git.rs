@@ -13,7 +13,7 @@ use super::private_git;
 use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
-use crate::git::private::linked;
+use crate::git::private::find_linked;
 use crate::host::FileKind;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
@@ -62,7 +62,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
     })?;
     match (&draft.project.git, git) {
         (GitEntry::Pointer { target }, Git::Private) => {
-            let linked = linked::find(root, target, draft.host.uid, draft.facts)
+            let linked = find_linked::find(root, target, draft.host.uid, draft.facts)
                 .ok_or_else(|| pointer_refused(root, target))?;
             draft.git_dir = Some(linked.git_dir.clone());
             return private_git::mounts(draft, Some(&linked), trailer.is_some()).map(Some);

@@ -15,7 +15,7 @@ use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::plan::Prepare;
-use crate::profile::settings::{LayerKind, Settled};
+use crate::profile::origin::{LayerKind, Settled};
 use crate::visible::visible_path;
 
 /// Puts everything into its final order.

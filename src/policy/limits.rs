@@ -17,8 +17,9 @@ use crate::plan::limits::{
     Rlimits,
 };
 use crate::profile::amounts::Limit as Amount;
+use crate::profile::origin::{Origin, Settled};
 use crate::profile::schema::Demand;
-use crate::profile::settings::{LimitSettings, Origin, Settings, Settled};
+use crate::profile::settings::{LimitSettings, Settings};
 
 /// Since this kernel `RLIMIT_NPROC` counts the processes of a user namespace; before, all that the
 /// user runs.

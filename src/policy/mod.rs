@@ -48,8 +48,9 @@ use crate::network::plan::Network;
 use crate::network::pool;
 use crate::plan::git::PrivateGit;
 use crate::plan::{Landlock, Mirror, Prepare};
+use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix};
-use crate::profile::settings::{LayerKind, Origin, Settings, Settled};
+use crate::profile::settings::Settings;
 use crate::visible::visible;
 
 use draft::Draft;

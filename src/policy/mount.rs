@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::paths::is_below;
 use crate::bytes::Bytes;
 use crate::host::{Facts, FileKind};
-use crate::profile::settings::Origin;
+use crate::profile::origin::Origin;
 
 /// One operation. The names are bwrap's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use crate::network::plan::{Allow, Network, Publish};
 use crate::network::rule::{Rule, Rules, To};
 use crate::network::{pool, suffix};
 use crate::profile::groups::Groups;
+use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::profile::schema::{Demand, NetworkMode};
-use crate::profile::settings::{LayerKind, Origin, Settled};
 use crate::visible::visible;
 
 /// The port of the compatibility proxy; what squid made the custom.

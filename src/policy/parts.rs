@@ -11,7 +11,7 @@ use super::nix;
 use super::paths::{is_below, place};
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind};
-use crate::profile::settings::{Origin, Settled};
+use crate::profile::origin::{Origin, Settled};
 use crate::visible::visible_path;
 
 /// A path of `files.system` that this machine has.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::note;
 use crate::error::{Error, Result};
 use crate::lexical::clean;
-use crate::profile::settings::{Origin, Settled};
+use crate::profile::origin::{Origin, Settled};
 use crate::visible::{visible, visible_path};
 
 /// Whether `path` is `root` or below it. Both must be absolute and clean: then bytes decide, and
@@ -142,7 +142,7 @@ pub fn place(origin: &Origin) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::settings::LayerKind;
+    use crate::profile::origin::LayerKind;
     use proptest::prelude::*;
 
     fn settled(value: &str) -> Settled<String> {

@@ -15,7 +15,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::lexical::clean;
 use crate::network::name::Name;
-use crate::profile::settings::Origin;
+use crate::profile::origin::Origin;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const NSSWITCH_CONF: &str = "/etc/nsswitch.conf";

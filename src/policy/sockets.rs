@@ -11,7 +11,7 @@ use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::lexical::clean;
 use crate::plan::Prepare;
-use crate::profile::settings::{LayerKind, Origin, Settled};
+use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::visible::visible_path;
 
 /// A socket that can be turned on.

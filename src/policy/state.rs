@@ -14,7 +14,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::plan::Prepare;
-use crate::profile::settings::Settled;
+use crate::profile::origin::Settled;
 use crate::visible::visible_path;
 
 /// What is emptied, then `state`, then what in it is not shared, then single files.

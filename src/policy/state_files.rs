@@ -10,7 +10,7 @@ use super::home;
 use super::paths::{below_home, place};
 use crate::error::Result;
 use crate::plan::{Mirror, Prepare};
-use crate::profile::settings::Settled;
+use crate::profile::origin::Settled;
 use crate::profile::state_copy;
 use crate::visible::visible_path;
 

@@ -11,8 +11,8 @@ use super::nix;
 use super::parts::{Part, Parts};
 use crate::error::Result;
 use crate::lexical::clean;
+use crate::profile::origin::Settled;
 use crate::profile::schema::Nix;
-use crate::profile::settings::Settled;
 use crate::visible::visible_path;
 
 /// Where this program is, inside. A mount point cannot be renamed or removed, so nothing can be put

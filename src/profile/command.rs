@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::extends::{self, did_you_mean};
-use super::groups::Groups;
+use super::extends;
 use super::library::{Found, Library};
 use super::merge::{Layer, merge};
+use super::mistake::did_you_mean;
+use super::origin::LayerKind;
 use super::schema::Profile;
-use super::settings::{LayerKind, Settings};
+use super::settings::Settings;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::{visible, visible_path};
 
@@ -78,12 +79,12 @@ pub fn check(library: &Library, cwd: &Path, names: &[PathBuf], out: &mut dyn Wri
 }
 
 fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
-    let groups = Groups::of(library)?;
+    let groups = library.named_groups()?;
     if is_groups(library, name)? {
         return Ok(());
     }
     let layers = layers(library, cwd, name)?;
-    layers.iter().try_for_each(|layer| groups.check(layer))?;
+    layers.iter().try_for_each(|layer| groups.check(&layer.source, &layer.profile))?;
     let settings = merge(layers);
     if settings.system.is_empty() {
         return Err(Error::usage(format!(

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::edit;
 use super::library::Library;
+use super::origin::LayerKind;
 use super::schema::Profile;
-use super::settings::LayerKind;
 use super::source::Source;
 use super::values;
 use crate::error::{Error, Result, Tried as _};

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::library::MAX_SIZE;
-use super::settings::LayerKind;
+use super::origin::LayerKind;
 use super::source::Source;
 use crate::error::{Error, Result, Tried as _};
 use crate::nofollow;

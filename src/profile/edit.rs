@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 use toml_edit::{Array, DocumentMut, Item, Table, TomlError, Value};
 
 use super::library::{self, Library};
+use super::origin::LayerKind;
 use super::schema::Profile;
-use super::settings::LayerKind;
 use super::source::Source;
 use super::values;
 use crate::error::{Error, Result, Tried as _};

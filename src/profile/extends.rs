@@ -9,8 +9,8 @@ use super::directory::Directory;
 use super::library::{Found, Library};
 use super::merge::Layer;
 use super::mistake;
+use super::origin::LayerKind;
 use super::schema::Profile;
-use super::settings::LayerKind;
 use super::source::Source;
 use super::values;
 use crate::error::{Error, Result};
@@ -154,7 +154,8 @@ impl<'a> Extends<'a> {
             return Ok(source.error(span, &format!("there is no file {}", place.shown())));
         };
         let error = source.error(span, &format!("there is no profile `{}`", visible(name)));
-        Ok(error.hint(did_you_mean(name, self.library.names()?.iter().map(String::as_str))))
+        Ok(error
+            .hint(mistake::did_you_mean(name, self.library.names()?.iter().map(String::as_str))))
     }
 
     fn resolve(
@@ -225,14 +226,6 @@ fn check(source: &Source, profile: &Profile) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A hint for a name that does not exist.
-pub(super) fn did_you_mean<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
-    match mistake::nearest(name, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::extends::did_you_mean;
-use super::library::Library;
-use super::merge::Layer;
-use super::settings::Settled;
+use super::mistake::did_you_mean;
+use super::origin::Settled;
+use super::schema;
 use super::source::Source;
 use super::values::{AllowRule, GroupName};
 use crate::error::Result;
@@ -31,18 +30,11 @@ struct File {
 pub struct Groups(BTreeMap<String, Vec<Settled<String>>>);
 
 impl Groups {
-    /// All groups of this machine and user. Files of one name add up.
+    /// The groups of these files, weakest first. Files of one name add up.
     ///
     /// # Errors
-    /// When a file cannot be read, or has a mistake.
-    pub fn of(library: &Library) -> Result<Self> {
-        let sources: Vec<Source> =
-            library.groups()?.into_iter().map(|(source, _)| source).collect();
-        Self::read(&sources)
-    }
-
-    /// The groups of these files, weakest first.
-    pub(crate) fn read(sources: &[Source]) -> Result<Self> {
+    /// When one has a mistake.
+    pub fn read(sources: &[Source]) -> Result<Self> {
         let mut groups = Self::default();
         let mut references = Vec::new();
         for source in sources {
@@ -63,13 +55,13 @@ impl Groups {
     }
 
     /// Looks that a layer names no group that there is not.
-    pub(super) fn check(&self, layer: &Layer) -> Result<()> {
-        let Some(network) = &layer.profile.network else { return Ok(()) };
+    pub(super) fn check(&self, source: &Source, profile: &schema::Profile) -> Result<()> {
+        let Some(network) = &profile.network else { return Ok(()) };
         for rule in network.allow.iter().flatten() {
-            self.check_one(&layer.source, rule.get_ref().as_str(), rule)?;
+            self.check_one(source, rule.get_ref().as_str(), rule)?;
         }
         for rule in network.deny.iter().flatten() {
-            self.check_one(&layer.source, rule.get_ref().as_str(), rule)?;
+            self.check_one(source, rule.get_ref().as_str(), rule)?;
         }
         Ok(())
     }
@@ -127,7 +119,7 @@ mod tests {
 
     use super::super::ProfileChoice;
     use super::super::fixture::Fixture;
-    use super::super::settings::LayerKind;
+    use super::super::origin::LayerKind;
     use super::*;
 
     fn groups(files: &[&str]) -> Result<Groups> {
@@ -203,7 +195,7 @@ mod tests {
     /// What ships can be read, and stands for hosts that anybody may look up.
     #[test]
     fn the_built_in_groups_are_right() {
-        let groups = Groups::of(&Fixture::new().library).unwrap();
+        let groups = Fixture::new().library.named_groups().unwrap();
         for name in groups.names() {
             for rule in groups.rules(name).unwrap() {
                 let parsed = crate::network::parse::allow(&rule.value, "").unwrap();

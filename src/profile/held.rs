@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::amounts::{Limit, Memory};
+use super::origin::{Origin, Settled};
 use super::said::{listed, processors, quoted, word};
-use super::settings::{LimitSettings, NetworkSettings, Origin, Settings, Settled};
+use super::settings::{LimitSettings, NetworkSettings, Settings};
 use crate::network::plan::Publish;
 
 /// One value that holds.
@@ -206,8 +207,8 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::merge::{Layer, merge};
+    use super::super::origin::LayerKind;
     use super::super::said::said;
-    use super::super::settings::LayerKind;
     use super::super::source::Source;
     use super::*;
 

@@ -5,7 +5,8 @@ use proptest::sample::{select, subsequence};
 
 use super::amounts::Limit;
 use super::fixture::Fixture;
-use super::settings::{Settings, Settled};
+use super::origin::Settled;
+use super::settings::Settings;
 use crate::cases::cases;
 use crate::profile::ProfileChoice;
 use crate::visible::visible;

@@ -7,7 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::settings::LayerKind;
+use super::groups::Groups;
+use super::origin::LayerKind;
 use super::source::Source;
 use super::{builtin, values};
 use crate::error::{Error, Result, Tried as _};
@@ -100,6 +101,15 @@ impl Library {
             }
         }
         Ok(files)
+    }
+
+    /// All groups of this machine and user.
+    ///
+    /// # Errors
+    /// When a file of them cannot be read, or has a mistake.
+    pub fn named_groups(&self) -> Result<Groups> {
+        let sources: Vec<Source> = self.groups()?.into_iter().map(|(source, _)| source).collect();
+        Groups::read(&sources)
     }
 
     /// The files of groups that there are, weakest first, and where they are.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::origin::{LayerKind, Settled};
 use super::schema::{Agent, Assert, Environment, Files, Limits, Network, Profile, Sockets};
-use super::settings::{LayerKind, NetworkSettings, Settings, Settled};
+use super::settings::{NetworkSettings, Settings};
 use super::source::Source;
 use super::values::{EntryName, HiddenPath, HomePath, JsonKey, Pool, PublishedPort, VariableName};
 

@@ -68,3 +68,11 @@ fn table_of<T: JsonSchema>(key: &str) -> Option<String> {
     };
     tables.iter().find(|(_, table)| has_key(table).is_some()).map(|(name, _)| name.clone())
 }
+
+/// A hint for a name that does not exist.
+pub(super) fn did_you_mean<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}

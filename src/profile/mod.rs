@@ -22,6 +22,7 @@ mod laws;
 pub mod library;
 pub mod merge;
 mod mistake;
+pub mod origin;
 pub mod project;
 mod raised;
 pub mod said;

@@ -8,7 +8,8 @@ use toml::Spanned;
 
 use super::amounts::{Limit, Memory};
 use super::merge::Layer;
-use super::settings::{Settings, Settled};
+use super::origin::Settled;
+use super::settings::Settings;
 use super::values::Size;
 use crate::error::Result;
 

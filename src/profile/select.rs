@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::command::is_file;
 use super::config::Config;
-use super::extends::{self, did_you_mean};
-use super::groups::Groups;
+use super::extends;
 use super::library::Library;
 use super::merge::{Layer, merge};
 use super::mistake;
+use super::mistake::did_you_mean;
+use super::origin::LayerKind;
 use super::project;
 use super::schema::Profile;
-use super::settings::{LayerKind, Settings};
+use super::settings::Settings;
 use super::trust::Trust;
 use super::values;
 use crate::error::{Error, Result};
@@ -68,8 +69,8 @@ pub fn settle_from(
         layers.extend(project::layers(library, &Trust::of(host), project, &layers, host.memory)?);
     }
     layers.extend(defaults.layer());
-    let groups = Groups::of(library)?;
-    layers.iter().try_for_each(|layer| groups.check(layer))?;
+    let groups = library.named_groups()?;
+    layers.iter().try_for_each(|layer| groups.check(&layer.source, &layer.profile))?;
     let mut settings = merge(layers);
     settings.network.groups = groups;
     if argv_is_command {
@@ -269,8 +270,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::super::fixture::Fixture;
+    use super::super::origin::LayerKind;
     use super::super::schema::NetworkMode;
-    use super::super::settings::LayerKind;
     use super::ProfileChoice::{Agent, Default, ForCommand, Named};
 
     const BREW: &str = "extends = [\"base\"]\n[agent]\ncommand = [\"brewer\", \"--yes\"]\n\

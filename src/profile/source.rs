@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::settings::{LayerKind, Origin};
+use super::origin::{LayerKind, Origin};
 use crate::error::{Error, Result};
 use crate::visible::visible;
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::settings::Settled;
+use super::origin::Settled;
 
 /// The content to start with; `None` where there is nothing to write. `host` is the host's file,
 /// `copy` the agent's from its last session (which the agent wrote: it must have been read without
@@ -35,7 +35,7 @@ fn object(text: &[u8]) -> Option<Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{LayerKind, Origin};
+    use super::super::origin::{LayerKind, Origin};
     use super::*;
 
     fn content(host: Option<&str>, copy: Option<&str>) -> Option<Value> {

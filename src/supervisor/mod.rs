@@ -149,7 +149,7 @@ fn observed(
         host_files: &mut host_files,
         network: broker.as_ref().map(|broker| broker as &dyn Live),
     };
-    let verdict = running.serve();
+    let (verdict, mut sandbox) = running.serve();
     execs.stop();
     // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
     // the kernel has to take down is the gateway process's affair.
@@ -167,7 +167,11 @@ fn observed(
     for words in mirror.map(Kept::end).unwrap_or_default() {
         execs.note(events::notice("state-not-returned", words));
     }
-    let execs = match execs.finish(|count| events::end(&verdict, count, Some(began))) {
+    let finished = execs.finish(|count| events::end(&verdict, count, Some(began)));
+    // It has ended meanwhile.
+    let _ = sandbox.reap(serve::DEATH);
+    drop(sandbox);
+    let execs = match finished {
         Ok(summary) => summary.execs,
         Err(cause) if verdict.is_log_failed() => return Err(log_failed(&cause, session)),
         // The first error says more than one that came of it.

@@ -32,7 +32,7 @@ use crate::visible::visible;
 /// How long an agent that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to end what was killed.
-const DEATH: Duration = Duration::from_secs(10);
+pub(super) const DEATH: Duration = Duration::from_secs(10);
 
 /// A session with a running agent.
 pub(super) struct Running<'a> {
@@ -79,17 +79,20 @@ enum Wake {
 }
 
 impl Running<'_> {
-    /// Serves to the end. When it returns, nothing lives inside.
-    pub(super) fn serve(mut self) -> Verdict {
+    /// Serves to the end. When it returns, nothing lives inside; bwrap, which follows, is still to be
+    /// reaped.
+    pub(super) fn serve(mut self) -> (Verdict, Sandbox) {
         let verdict = self.until_the_end();
         self.execs.hurry();
         if verdict.leaves_it_running() {
             self.sandbox.kill();
         }
-        // The init exits by itself when the agent has; bwrap follows it.
-        let _ = self.sandbox.reap(DEATH);
-        let _ = ends_within(self.init.pidfd.as_fd(), DEATH);
-        verdict
+        // It exits by itself when the agent has; where it does not, bwrap's death is its own.
+        if !ends_within(self.init.pidfd.as_fd(), DEATH).unwrap_or(false) {
+            self.sandbox.kill();
+            let _ = ends_within(self.init.pidfd.as_fd(), DEATH);
+        }
+        (verdict, self.sandbox)
     }
 
     fn until_the_end(&mut self) -> Verdict {

@@ -10,8 +10,9 @@ use claudebox::host::{Dirs, Disk, Host};
 use claudebox::plan::{Arg, Plan};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::{Policy, project, resolve};
+use claudebox::profile::origin::{LayerKind, Origin, Settled};
 use claudebox::profile::schema::NetworkMode;
-use claudebox::profile::settings::{LayerKind, NetworkSettings, Origin, Settings, Settled};
+use claudebox::profile::settings::{NetworkSettings, Settings};
 use claudebox::sandbox::compile;
 
 use crate::common::place::Place;

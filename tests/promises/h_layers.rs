@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use claudebox::plan::{Arg, Demand, Plan};
 use claudebox::policy::Policy;
+use claudebox::profile::origin::{LayerKind, Origin, Settled};
 use claudebox::profile::schema::NetworkMode;
-use claudebox::profile::settings::{LayerKind, Origin, Settled};
 
 use crate::built::Built;
 use crate::common::place::Place;

@@ -35,6 +35,7 @@ pub(super) struct Wanted {
 
 /// A connection that came to an address of the gateway by itself; to which, where that is known.
 pub(super) async fn direct(state: Rc<State>, inside: TcpStream, at: Option<SocketAddr>) {
+    state.busy_poll.expect_more();
     let Ok(at) = at.map_or_else(|| inside.local_addr(), Ok) else { return };
     let (host, port) = (state.meant(at.ip()), at.port());
     let granted = match state.decide(&host, port) {

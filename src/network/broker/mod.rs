@@ -6,6 +6,7 @@
 
 mod accept;
 mod attempts;
+mod busy_poll;
 mod connect;
 mod connection;
 mod datagram;
@@ -213,6 +214,8 @@ fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
     lead::begin(&state)?;
     attempts::begin(&state);
     inside::begin(&state);
+    let awake = Rc::clone(&state);
+    spawn_local(async move { awake.busy_poll.stay_awake().await });
     Ok(state)
 }
 

@@ -63,10 +63,14 @@ impl Open {
 
     /// Carries bytes to its end. What came early on either side is on its way already.
     pub(super) async fn carry(&self, inside: &TcpStream, outside: &TcpStream) {
+        self.state.busy_poll.expect_more();
         let (sent, received) = (&self.traffic.sent, &self.traffic.received);
         let inside = End { stream: inside, side: Side::Inside, count: sent };
         let outside = End { stream: outside, side: Side::Outside, count: received };
-        match relay::both(&self.state.buffers, inside, outside).await {
+        let carried = relay::both(&self.state.buffers, inside, outside).await;
+        // Who is done with one often opens another.
+        self.state.busy_poll.expect_more();
+        match carried {
             Ok(()) => {}
             Err((Side::Outside, err)) => {
                 self.failed(err.to_string());

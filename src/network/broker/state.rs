@@ -15,6 +15,7 @@ use ipnet::{IpNet, Ipv4Net};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
+use super::busy_poll::BusyPoll;
 use super::limits::{Limits, Places};
 use super::listener::listener;
 use super::outside::Outside;
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
     pub(super) buffers: Buffers,
+    pub(super) busy_poll: BusyPoll,
     /// Where names led to.
     pub(super) lookups: Recent<(String, u16), Vec<SocketAddr>>,
     /// Addresses that were another machine's.
@@ -121,6 +123,7 @@ impl State {
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
             buffers: Buffers::default(),
+            busy_poll: BusyPoll::default(),
             lookups: Recent::default(),
             others: Recent::default(),
             published: RefCell::default(),

@@ -72,6 +72,8 @@ async fn datagrams(state: Rc<State>, socket: UdpSocket) {
         };
         if let Some(reply) = answer(&state, &bytes[..length]) {
             let _ = datagram::answer(&socket, &envelope, &reply);
+            // Who asked for a name is about to connect.
+            state.busy_poll.expect_more();
         }
     }
 }

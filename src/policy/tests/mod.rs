@@ -17,7 +17,7 @@ use super::fixture::*;
 use super::invocation::BindArgument;
 use super::*;
 use crate::error::Kind;
-use crate::profile::settings::LayerKind;
+use crate::profile::origin::LayerKind;
 use crate::sandbox::compile;
 
 #[test]
