@@ -69,7 +69,7 @@ fn command(writer: &mut Writer, id: u64, argv: &[&str], status: Option<u8>) {
 
 fn end(writer: &mut Writer, execs: u64) {
     let t = BEGIN + execs * 1000;
-    let end = End { t, execs, code: 0, reason: "agent-exited".into() };
+    let end = End { t, execs, code: 0, reason: "agent-exited".into(), dur_us: None };
     writer.write(&Event::End(end)).unwrap();
     writer.flush().unwrap();
 }

@@ -62,7 +62,7 @@ mod tests {
             Start { v: FORMAT_VERSION, session: session.id.to_string(), ..Start::default() };
         writer.write(&Event::Start(start)).unwrap();
         if ended {
-            let end = End { t: 0, execs: 0, code: 0, reason: "agent-exited".into() };
+            let end = End { t: 0, execs: 0, code: 0, reason: "agent-exited".into(), dur_us: None };
             writer.write(&Event::End(end)).unwrap();
         }
         writer.flush().unwrap();

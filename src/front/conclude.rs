@@ -46,7 +46,9 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
     if !session.directory.exists() {
         let directory = visible_path(&session.directory);
         let gone = format!("session {id} was ended: its directory {directory} was removed");
-        return Err(Error::launcher(gone).hint("its log was there, and nothing may run unseen"));
+        return Err(Error::launcher(gone)
+            .hint("its log was there, and nothing may run unseen")
+            .hint("what it left for programs of the host to execute was not looked at: see what is new"));
     }
     Err(Error::launcher(format!("session {id} ended without a word: its supervisor was killed"))
         .hint(format!("everything inside ended with it; `claudebox log {id}` shows what ran")))

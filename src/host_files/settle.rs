@@ -128,6 +128,9 @@ pub fn conclude(
     person: Option<&mut dyn Person>,
     out: &mut dyn Write,
 ) -> Result<Settled> {
+    if is_gone(&session.directory) {
+        return forget(session, out);
+    }
     let path = lock_path(session);
     let lock = lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     let Some(_lock) = lock else { return Ok(Settled::Busy) };
@@ -156,6 +159,26 @@ pub fn conclude(
     };
     if !found.is_empty() {
         Conclusion { session, record: &record, found }.all(person, out)?;
+    }
+    close(session)
+}
+
+fn is_gone(directory: &Path) -> bool {
+    let found = fs::symlink_metadata(directory);
+    found.is_err_and(|err| err.kind() == io::ErrorKind::NotFound)
+}
+
+/// The record was removed with the session's directory. That is said once, and not by each command.
+fn forget(session: &Session, out: &mut dyn Write) -> Result<Settled> {
+    if session.pending_path().exists() {
+        let (id, directory) = (&session.id, visible_path(&session.directory));
+        tell::line(
+            out,
+            &format!(
+                "what session {id} left behind for the host to execute was not looked at: \
+                 {directory} was removed"
+            ),
+        );
     }
     close(session)
 }

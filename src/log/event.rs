@@ -451,7 +451,7 @@ pub struct Segment {
 }
 
 /// See [`Event::End`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// When.
     pub t: Micros,
@@ -461,4 +461,8 @@ pub struct End {
     pub code: u8,
     /// Why the session ended: `agent-exited`, `agent-signaled`, `not-executed`, `terminated`, ...
     pub reason: String,
+    /// Microseconds since the supervisor began, by the monotonic clock; absent where the agent was
+    /// never started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dur_us: Option<u64>,
 }

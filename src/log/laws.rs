@@ -32,7 +32,7 @@ pub(super) fn log(recorded: bool) -> TempDir {
         let argv = vec!["ls".into(), "-l".into()];
         writer.write(&Event::Exec(Box::new(Exec { id, argv, ..Exec::default() }))).unwrap();
     }
-    let end = End { t: 0, execs: 10, code: 0, reason: "agent-exited".into() };
+    let end = End { t: 0, execs: 10, code: 0, reason: "agent-exited".into(), dur_us: None };
     writer.write(&Event::End(end)).unwrap();
     writer.flush().unwrap();
     let (events, head) = writer.head();

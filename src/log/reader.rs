@@ -47,7 +47,12 @@ impl Reader {
         let mut wanted = count;
         let mut number = segment::list(directory)?.last().copied().unwrap_or(0);
         loop {
-            let (found, offset) = tail(&mut segment::open(directory, number)?, wanted)?;
+            let mut file = match segment::open(directory, number) {
+                // A gap, of which `verify` tells: what can be read in order is read from its beginning.
+                Err(err) if err.kind() == io::ErrorKind::NotFound => return Self::open(directory),
+                opened => opened?,
+            };
+            let (found, offset) = tail(&mut file, wanted)?;
             if found >= wanted || number == 0 {
                 return Self::at(directory, number, offset);
             }
@@ -91,7 +96,9 @@ impl Reader {
     }
 
     fn following(&self) -> io::Result<Option<Self>> {
-        match Self::at(&self.directory, self.number + 1, 0) {
+        // Behind the last number that a name can have there is nothing: not the first again.
+        let Some(number) = self.number.checked_add(1) else { return Ok(None) };
+        match Self::at(&self.directory, number, 0) {
             Ok(next) => Ok(Some(next)),
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(err) => Err(err),
@@ -146,6 +153,7 @@ mod tests {
     use crate::log::sink::Sink as _;
     use crate::log::writer::{Limits, Writer};
     use proptest::prelude::*;
+    use std::fs;
     use std::io::Write as _;
 
     fn notice(text: &str) -> Event {
@@ -241,5 +249,19 @@ mod tests {
             prop_assert_eq!(text[offset..].matches('\n').count(), found);
             prop_assert!(offset == 0 || text.as_bytes()[offset - 1] == b'\n');
         }
+    }
+
+    #[test]
+    fn the_last_number_that_there_is_has_no_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path(), "s", Limits::default()).unwrap();
+        writer.write(&notice("0")).unwrap();
+        writer.flush().unwrap();
+        fs::copy(segment::path(dir.path(), 0), segment::path(dir.path(), u32::MAX)).unwrap();
+        let mut reader = Reader::open_tail(dir.path(), 1).unwrap();
+        assert!(!reader.is_at_start());
+        assert_eq!(texts(&mut reader), ["0"]);
+        // More than is in it leads to where there is nothing, and from there to the beginning.
+        assert!(Reader::open_tail(dir.path(), 5).unwrap().is_at_start());
     }
 }

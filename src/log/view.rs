@@ -23,6 +23,9 @@ use crate::visible::visible;
 
 const WARNING: Style = AnsiColor::Yellow.on_default();
 const ALARM: Style = AnsiColor::Red.on_default().bold();
+/// So much earlier than the event before, in microseconds, means that the clock was set back; less is
+/// two threads of the supervisor, each with its own look at it.
+const SET_BACK: Micros = 1_000_000;
 
 /// What is asked of the view.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub struct View {
     fold: Fold,
     net: net::fold::Fold,
     began: Option<Micros>,
+    /// When it was last, by whatever said so.
+    latest: Micros,
     project: Bytes,
     /// The log is not seen from its beginning.
     partial: bool,
@@ -69,6 +74,7 @@ impl View {
             fold: Fold::default(),
             net,
             began: None,
+            latest: 0,
             project: Bytes::default(),
             partial: false,
             damaged: 0,
@@ -133,8 +139,12 @@ impl View {
         }
     }
 
-    /// Time has passed.
+    /// Time has passed. If the clock was set back, all that waits is shown: it would wait for as long
+    /// again, and a day without a word of what is refused is what an attacker would like.
     pub fn pass(&mut self, now: Micros) {
+        let set_back = now.saturating_add(SET_BACK) < self.latest;
+        self.latest = now;
+        let now = if set_back { Micros::MAX } else { now };
         self.tree.pass(now);
         self.show();
         let mut shown = Vec::new();
@@ -255,8 +265,9 @@ impl View {
         if end.reason != "agent-exited" {
             let _ = write!(words, " ({})", visible(&end.reason));
         }
-        if let Some(began) = self.began {
-            let _ = write!(words, " after {}", text::duration(end.t.saturating_sub(began)));
+        let by_the_clock = self.began.map(|began| end.t.saturating_sub(began));
+        if let Some(length) = end.dur_us.or(by_the_clock) {
+            let _ = write!(words, " after {}", text::duration(length));
         }
         let _ = write!(words, ", {} commands", end.execs);
         if !self.partial {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn end() -> Event {
-        Event::End(End { t: 0, execs: 0, code: 0, reason: "agent-exited".into() })
+        Event::End(End { t: 0, execs: 0, code: 0, reason: "agent-exited".into(), dur_us: None })
     }
 
     fn lines(directory: &Path, number: u32) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! that start at once in the same place, or in places that hold one another, one at most begins.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -44,11 +44,15 @@ pub struct Draft {
 }
 
 impl Draft {
-    fn into_record(self, session: &Session) -> Record {
+    /// `before`: the session before it in the project.
+    fn into_record(self, session: &Session, before: Option<&Record>) -> Record {
+        let created = now();
+        let rank = before.map_or(0, |before| before.rank().saturating_add(1));
         Record {
             v: RECORD_VERSION,
             id: session.id.clone(),
-            created: now(),
+            created,
+            rank: rank.max(created),
             project: self.project,
             places: self.places,
             cwd: self.cwd,
@@ -68,9 +72,11 @@ impl Sessions<'_> {
         directory::make_private(&self.dirs.state.join("sessions"))?;
         directory::make_private(&self.dirs.runtime)?;
         let project = self.lock_project(&draft.project)?;
+        let before = lock::noted(&self.project_lock(&draft.project));
+        let before = Id::parse(&before).and_then(|id| self.record(&id));
         let session = self.make_place()?;
         // In this order: of two that start at once, one at least sees the other.
-        let filled = fill(&session, draft);
+        let filled = fill(&session, draft, before.as_ref());
         match filled.and_then(|(lock, record)| self.keep_apart(&record).map(|()| lock)) {
             Ok(lock) => {
                 let noted = lock::note(&project, session.id.as_str());
@@ -162,10 +168,14 @@ impl Sessions<'_> {
         near.find(|(_, other)| other.session.is_alive())
     }
 
+    /// The lock of a project, which notes its latest session.
+    fn project_lock(self, project: &Bytes) -> PathBuf {
+        self.dirs.state.join("locks").join(hexadecimal(&Sha256::digest(&project.0)[..8]))
+    }
+
     fn lock_project(self, project: &Bytes) -> Result<File> {
-        let directory = self.dirs.state.join("locks");
-        directory::make_private(&directory)?;
-        let path = directory.join(hexadecimal(&Sha256::digest(&project.0)[..8]));
+        directory::make_private(&self.dirs.state.join("locks"))?;
+        let path = self.project_lock(project);
         match lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))? {
             Some(file) => Ok(file),
             None => Err(self.second_session(project, &lock::noted(&path))),
@@ -245,11 +255,11 @@ fn too_near(meeting: Meeting, other: &Found) -> Error {
 }
 
 /// Puts into a session's new directory what it begins with; answers with its lock, and its record.
-fn fill(session: &Session, draft: Draft) -> Result<(File, Record)> {
+fn fill(session: &Session, draft: Draft, before: Option<&Record>) -> Result<(File, Record)> {
     let path = session.lock_path();
     let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     directory::make_private(&session.runtime)?;
-    let record = draft.into_record(session);
+    let record = draft.into_record(session, before);
     let path = session.status_path();
     record::reserve(&path, record.mode == Mode::Tmux)
         .tried(|| format!("reserve room for {}", visible_path(&path)))?;
@@ -289,6 +299,24 @@ mod tests {
         assert_ne!(other.id, first.id);
         drop(locks);
         sessions.create(draft("/p")).unwrap();
+    }
+
+    /// A clock that was wrong by years once must not hide all that comes after.
+    #[test]
+    fn the_latest_session_is_the_first_whatever_the_clock_says() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let create = || sessions.create(draft("/p")).unwrap().0;
+        let before = create();
+        let mut record = sessions.record(&before.id).unwrap();
+        record.created = now() + 1_000_000_000_000;
+        json_file::write(&before.record_path(), &record).unwrap();
+        let (second, third) = (create(), create());
+        let found = sessions.all();
+        let ids: Vec<&Id> = found.iter().map(|found| &found.session.id).collect();
+        assert_eq!(ids, [&third.id, &second.id, &before.id]);
+        assert!(found[0].record.created <= now(), "when it began is what the clock said");
     }
 
     #[test]

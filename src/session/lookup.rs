@@ -91,6 +91,7 @@ mod tests {
                 v: RECORD_VERSION,
                 id,
                 created: 0,
+                rank: 0,
                 project: project.into(),
                 places: Vec::new(),
                 cwd: project.into(),

@@ -218,7 +218,7 @@ impl<'a> Sessions<'a> {
     /// Every session that has a record, the latest first.
     pub fn all(self) -> Vec<Found> {
         let mut found: Vec<Found> = self.ids().iter().filter_map(|id| self.look_at(id)).collect();
-        found.sort_by_key(|found| std::cmp::Reverse(found.record.created));
+        found.sort_by_key(|found| std::cmp::Reverse(found.record.rank()));
         found
     }
 

@@ -28,6 +28,10 @@ pub struct Record {
     pub id: Id,
     /// When it began.
     pub created: Micros,
+    /// Where it stands among others: as `created`, but behind the session before it in its project even
+    /// if the clock was set back meanwhile.
+    #[serde(default)]
+    pub rank: Micros,
     /// The project directory.
     pub project: Bytes,
     /// What else of the host the user lets it write: files and directories, canonical.
@@ -45,6 +49,13 @@ pub struct Record {
     pub mode: Mode,
     /// The directory of its sockets.
     pub runtime: Bytes,
+}
+
+impl Record {
+    /// What sessions are ordered by; one of an earlier version has no rank.
+    pub fn rank(&self) -> Micros {
+        self.rank.max(self.created)
+    }
 }
 
 /// Where the agent shows itself.

@@ -248,7 +248,7 @@ fn end_unstarted(error: Error, sandbox: Sandbox, execs: Execs) -> Error {
     drop(sandbox);
     let verdict = Verdict::not_started(error);
     // The error that ended the start says more than one of the log's could.
-    let _ = execs.finish(|count| events::end(&verdict, count));
+    let _ = execs.finish(|count| events::end(&verdict, count, None));
     verdict.error.unwrap_or_else(|| Error::launcher("the session could not be started"))
 }
 

@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,11 +14,15 @@ use super::control::{self, Allowed, Answer, Request};
 use crate::error::{Error, Result, Tried as _};
 use crate::git::sync::report::Told;
 use crate::network::live;
+use crate::ready::ready_by;
 use crate::sandbox::inner::handshake::Status;
 use crate::sys::channel::{Channel, Received};
 use crate::sys::fds;
 use crate::sys::process::give_up_terminal;
 use crate::sys::signals;
+
+/// How long a command waits for an answer: that of a supervisor at work takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens a shell in the sandbox of the running session whose sockets are in `runtime`, on the
 /// terminal of standard input, and answers with the shell's exit code. To be started by a new
@@ -92,9 +97,22 @@ fn ask(runtime: &Path, request: &Request) -> Result<Received<Answer>> {
 
 fn ask_with(runtime: &Path, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Received<Answer>> {
     let supervisor = reach(runtime)?;
-    let asked = supervisor.send(request, fds).and_then(|()| supervisor.receive());
-    let answer = asked.tried(|| "ask the session")?;
+    let tried = || "ask the session";
+    supervisor.send(request, fds).tried(tried)?;
+    // A supervisor that somebody stopped would keep who asks for ever.
+    let mut answer = [PollFd::new(&supervisor, PollFlags::IN)];
+    if !ready_by(&mut answer, Instant::now() + PATIENCE).tried(tried)? {
+        return Err(silent());
+    }
+    let answer = supervisor.receive().tried(tried)?;
     answer.ok_or_else(|| Error::launcher("the session ended before it answered"))
+}
+
+fn silent() -> Error {
+    let seconds = PATIENCE.as_secs();
+    Error::launcher(format!("the session has not answered within {seconds} seconds"))
+        .hint("its supervisor may be stopped (`ps -o stat` shows `T`): `kill -CONT` lets it go on")
+        .hint("when it goes on it still does what it was asked for")
 }
 
 /// An answer that is no, or that belongs to another question.

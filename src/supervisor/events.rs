@@ -2,6 +2,8 @@
 //! them tells.
 #![forbid(unsafe_code)]
 
+use std::time::Instant;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes::Bytes;
@@ -99,8 +101,10 @@ pub(super) fn start(plan: &Plan, session: &str) -> Start {
     }
 }
 
-pub(super) fn end(verdict: &Verdict, execs: u64) -> End {
-    End { t: now(), execs, code: verdict.code, reason: verdict.reason.to_owned() }
+/// `began`: when the supervisor did, if there was an agent.
+pub(super) fn end(verdict: &Verdict, execs: u64, began: Option<Instant>) -> End {
+    let length = began.map(|began| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    End { t: now(), execs, code: verdict.code, reason: verdict.reason.to_owned(), dur_us: length }
 }
 
 pub(super) fn notice(kind: &str, text: impl Into<String>) -> Event {

@@ -26,6 +26,7 @@ mod terminal;
 mod waiting;
 
 use std::path::Path;
+use std::time::Instant;
 
 use self::control::Control;
 use self::events::Verdict;
@@ -112,6 +113,7 @@ fn observed(
     tty: &mut Option<Tty>,
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
+    let began = Instant::now();
     let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
         let begun = begin::begin(plan, session, signals, tty.as_mut())?;
         inside::note(session.directory, begun.init.pid)
@@ -123,7 +125,7 @@ fn observed(
         Ok(begun) => begun,
         Err(verdict) => {
             // The error that ended the start says more than one of the log's could.
-            let end = Event::End(events::end(&verdict, 0));
+            let end = Event::End(events::end(&verdict, 0, None));
             let _ = sink.write(&end).and_then(|()| sink.flush());
             return ended(verdict, 0);
         }
@@ -165,7 +167,7 @@ fn observed(
     for words in mirror.map(Kept::end).unwrap_or_default() {
         execs.note(events::notice("state-not-returned", words));
     }
-    let finished = execs.finish(|count| events::end(&verdict, count));
+    let finished = execs.finish(|count| events::end(&verdict, count, Some(began)));
     // It has ended meanwhile.
     let _ = sandbox.reap(serve::DEATH);
     drop(sandbox);

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod agent;
+pub(crate) mod disk;
 pub(crate) mod log;
 pub(crate) mod model_server;
 pub(crate) mod model_world;

@@ -78,7 +78,7 @@ pub(crate) fn watch(command: &mut Command, setup: &Setup) -> Log {
     let collect = Collect::default();
     let (output, execs) = run(command, setup, Box::new(collect.clone()));
     let failed = execs.failed();
-    let end = |execs| End { t: 0, execs, code: 0, reason: String::new() };
+    let end = |execs| End { t: 0, execs, code: 0, ..End::default() };
     let summary = execs.finish(end).unwrap();
     let events = std::mem::take(&mut *collect.0.lock().unwrap());
     let log = Log { events, output, failed };

@@ -19,7 +19,7 @@ fn watch_storm(mode: &str, count: usize) -> Log {
 }
 
 fn end(execs: u64) -> End {
-    End { t: 0, execs, code: 0, reason: String::new() }
+    End { t: 0, execs, code: 0, ..End::default() }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::common::must_have;
 use crate::common::terminal::Terminal;
 use crate::common::user::users;
-use crate::outside::{Marker, descendants, processes};
+use crate::outside::{Marker, descendants, processes, tree};
 use crate::struck::{LET_GO, Struck, signals, strike, wait_until};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,5 +191,39 @@ fn a_front_end_that_dies_before_the_session_begins() {
             });
             servers.is_empty().then_some(())
         });
+    }
+}
+
+/// Its directory with the log is removed: nothing may run unseen.
+#[test]
+fn the_directory_of_a_session_is_removed() {
+    must_have(&["tmux"]);
+    for user in users() {
+        for what in ["events.jsonl", ""] {
+            let struck = Struck::new(user);
+            let marker = Marker::new();
+            let script = format!("{} & read x <go; while :; do /bin/true; done", marker.command());
+            let terminal = open(&struck, &script);
+            marker.wait_until_it_runs();
+            struck.wait_until_logged(&marker);
+            let id = struck.session()["id"].as_str().unwrap().to_owned();
+            let path = struck.place.state().join("sessions").join(&id).join(what);
+            if what.is_empty() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+            let _go = struck.let_go();
+            terminal.wait_for("code=125.  icanon");
+            marker.wait_until_it_is_gone();
+            if what.is_empty() {
+                terminal.wait_for("was not looked at");
+            } else {
+                terminal.wait_for("its file was removed");
+                assert_eq!(struck.session()["code"], 125);
+            }
+            assert_eq!(tree(&struck.place.project()), struck.before, "litter in the project");
+            struck.check_all();
+        }
     }
 }

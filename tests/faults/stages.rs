@@ -331,3 +331,37 @@ fn the_project_is_moved_away() {
         struck.place.claudebox(["verify"]).run().code(0);
     }
 }
+
+/// Whoever executes waits for a supervisor that is stopped, and nothing of it is lost. Who asks it
+/// something does not wait for ever. (In a pane tmux lets go on at once whoever is stopped.)
+#[test]
+fn a_supervisor_is_stopped_while_the_agent_works() {
+    for user in users() {
+        let struck = Struck::new(user);
+        let marker = Marker::new();
+        let script = format!(
+            "{} & read x <go; i=0; while [ $i -lt 50 ]; do /bin/true work-$i & all=\"$all $!\"
+             i=$((i+1)); done; wait $all; exit {LET_GO}",
+            marker.command()
+        );
+        let run = ["run", "--no-monitor", "--", "sh", "-c", &script];
+        let started = struck.place.claudebox(run).start();
+        marker.wait_until_it_runs();
+        struck.wait_until_logged(&marker);
+        // The script itself has the word once, before a `$`.
+        let work = || {
+            let log = struck.place.claudebox(["log", "--json"]).run().code(0).stdout;
+            log.matches("[\"/bin/true\",\"work-").count()
+        };
+        started.signal(Signal::SIGSTOP);
+        let _go = struck.let_go();
+        let silent = "has not answered within";
+        struck.place.claudebox(["net"]).run().code(125).complains(silent);
+        assert_eq!((struck.state().as_str(), work()), ("running", 0), "nothing runs unseen");
+        started.signal(Signal::SIGCONT);
+        started.wait().code(LET_GO);
+        struck.check(&marker, true, "stopped at work").code(0);
+        assert_eq!(work(), 50);
+        struck.check_all();
+    }
+}

@@ -34,7 +34,7 @@ pub(crate) fn signals(user: User) -> &'static [Signal] {
 pub(crate) struct Struck {
     pub(crate) place: Place,
     go: PathBuf,
-    before: BTreeMap<PathBuf, String>,
+    pub(crate) before: BTreeMap<PathBuf, String>,
 }
 
 impl Struck {

@@ -285,5 +285,9 @@ fn promise_a_a_login_of_somebody_else_brings_nothing_along() {
         assert_eq!(json_of(&scene.credentials()), login(2, expires));
         scene.outside(&["-p", "Go on."]).run().code(0).says("Done.");
         assert_eq!((scene.bearers(), scene.renewals().len()), (vec![access_token(2)], 0));
+
+        // Control: outside, the same brings all of it along.
+        scene.place.command("sh").args(["-c", plant]).run().code(0);
+        assert_eq!(json_of(&scene.credentials()), planted);
     }
 }

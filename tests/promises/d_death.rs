@@ -12,6 +12,9 @@ use crate::common::{must_have_sandbox, user::users};
 use crate::outside::{Marker, descendants};
 use crate::script;
 
+/// Of bwrap by itself: namespaces, and nothing that ends them. A shell's script follows.
+const BARE: [&str; 7] = ["--unshare-all", "--unshare-user", "--dev-bind", "/", "/", "sh", "-c"];
+
 #[test]
 fn promise_d_killing_the_supervisor_ends_everything_inside() {
     must_have_sandbox();
@@ -23,6 +26,16 @@ fn promise_d_killing_the_supervisor_ends_everything_inside() {
         marker.wait_until_it_runs();
         started.signal(Signal::SIGKILL);
         marker.wait_until_it_is_gone();
+
+        // Control: what hid so outlives whoever started a bwrap that is not bound to its life.
+        let marker = Marker::new();
+        let hide = format!("setsid nohup {0} & trap '' HUP TERM INT; {0}", marker.command());
+        let bare = ["-c", "bwrap \"$@\"; true", "sh"].into_iter().chain(BARE).chain([&*hide]);
+        let started = place.command("sh").args(bare).start();
+        marker.wait_until_it_runs();
+        started.signal(Signal::SIGKILL);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!marker.processes().is_empty(), "{user:?}");
     }
 }
 
@@ -38,9 +51,19 @@ fn promise_d_killing_bwrap_ends_everything_inside() {
         kill(Pid::from_raw(bwrap), Signal::SIGKILL).unwrap();
         marker.wait_until_it_is_gone();
         assert_ne!(started.wait().code, 0);
+
+        // Control: what a bwrap by itself has started outlives it.
+        let marker = Marker::new();
+        let command = marker.command();
+        let started = place.command("bwrap").args(BARE.into_iter().chain([&*command])).start();
+        marker.wait_until_it_runs();
+        started.signal(Signal::SIGKILL);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!marker.processes().is_empty(), "{user:?}");
     }
 }
 
+/// The control is that of the test before: whoever waits for a stopped process to do something waits on.
 #[test]
 fn promise_d_a_stopped_supervisor_can_still_be_killed() {
     must_have_sandbox();

@@ -1,43 +1,22 @@
 //! Promise E where the log cannot be written: its disk is full, or somebody removed it. Nothing may
 //! run unseen, so the session ends, says why, and leaves word of it.
 
-use std::ffi::OsString;
 use std::fs;
 
+use super::common::disk::{self, with_program};
 use super::common::place::Place;
 use super::common::run::Output;
-use super::common::user::{User, users};
+use super::common::user::users;
 use super::outside::Marker;
 
-/// Runs a script of the place's user while claudebox's state directory is a file system of its own
-/// with this much room. `claudebox` in the script is the program under test.
+/// Runs a script while claudebox's state directory is a file system of its own with this much room.
 fn on_a_small_disk(place: &Place, size: &str, script: &str) -> Output {
     let state = place.state();
     fs::create_dir_all(&state).unwrap();
     for directory in [".local", ".local/state", ".local/state/claudebox"] {
         place.user().own(&place.home().join(directory));
     }
-    // A mount namespace needs a privilege, which an ordinary caller has in a user namespace.
-    let (unshare, uid, gid): (&[&str], _, _) = match place.user() {
-        User::Unprivileged { uid, gid } => (&["--mount"], uid, gid),
-        User::Caller if nix::unistd::Uid::effective().is_root() => (&["--mount"], 0, 0),
-        User::Caller => (&["--mount", "--user", "--map-root-user"], 0, 0),
-    };
-    let (uid, gid) = (uid.to_string(), gid.to_string());
-    let mount = "mount -t tmpfs -o size=$1,mode=700,uid=$2,gid=$3 tmpfs \"$0\" && shift 3 && \
-                 exec \"$@\"";
-    let script = with_program(place, script);
-    let mut words: Vec<OsString> = unshare.iter().map(Into::into).collect();
-    words.extend(["sh", "-c", mount].map(Into::into));
-    words.push(state.into());
-    words.extend([size, &uid, &gid].map(Into::into));
-    if let User::Unprivileged { .. } = place.user() {
-        words.extend(
-            ["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(Into::into),
-        );
-    }
-    words.extend(["sh", "-c", &script].map(Into::into));
-    place.command_as_caller("unshare").args(words).run()
+    disk::on_a_small_disk(place, &state, &format!("size={size}"), script)
 }
 
 /// Executes without end, beside a process that would outlive it.
@@ -115,6 +94,11 @@ fn promise_e_with_a_full_disk_nothing_starts() {
         let output = output.complains("No space left on device");
         // Half a session is not left behind.
         assert_eq!(output.stdout.lines().count(), 2, "{output:#?}");
+
+        // Control: room is all that was missing.
+        let script = "claudebox run --no-monitor -- touch ran; echo code $?";
+        on_a_small_disk(&place, "4m", script).code(0).says("code 0");
+        assert!(place.project().join("ran").exists());
     }
 }
 
@@ -145,6 +129,20 @@ fn promise_e_a_log_that_is_removed_ends_the_session() {
     }
 }
 
-fn with_program(place: &Place, script: &str) -> String {
-    format!("claudebox() {{ '{}' \"$@\"; }}\n{script}", place.executable().display())
+/// The control: as with a full disk, it is the demand for a log that ended the sessions above.
+#[test]
+fn promise_e_without_its_log_a_best_effort_session_goes_on() {
+    super::common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file(".config/claudebox/profiles/default.toml", "exec-log = \"best-effort\"\n");
+        let script =
+            "claudebox run --no-monitor -- sh -c 'touch up; while [ ! -e go ]; do sleep 0.05; done
+                 /bin/true; sleep 1; exit 7' & run=$!
+             while [ ! -e up ]; do sleep 0.05; done
+             rm \"$HOME\"/.local/state/claudebox/sessions/*/events.jsonl; touch go
+             wait $run; echo code $?";
+        let script = with_program(&place, script);
+        place.command("sh").args(["-c", &script]).run().says("code 7");
+    }
 }

@@ -23,12 +23,22 @@ fn promise_f_an_unknown_key_is_an_error_with_file_line_and_caret() {
         assert!(output.stderr.contains('^'), "{}", output.stderr);
         assert!(output.stderr.contains("network"), "did you mean: {}", output.stderr);
         assert!(!place.project().join("ran").exists());
+
+        // Control: that key is all that is wrong.
+        let right = "extends = [\"default\"]\n[network]\nmode = \"none\"\n";
+        place.home_file(".config/claudebox/profiles/odd.toml", right);
+        place
+            .claudebox(["run", "--no-monitor", "--profile", "odd", "--", "touch", "ran"])
+            .run()
+            .code(0);
+        assert!(place.project().join("ran").exists());
     }
 }
 
 #[test]
 fn promise_f_without_bwrap_nothing_runs() {
     must_have_sandbox();
+    must_have(&["git"]);
     for user in users() {
         let place = Place::new(user);
         // A machine without bwrap: PATH holds nothing but the program to run.
@@ -38,6 +48,15 @@ fn promise_f_without_bwrap_nothing_runs() {
         let run = place.claudebox(["run", "--no-monitor", "--", "touch", "ran"]).env("PATH", &bin);
         run.run().code(125).complains("bwrap");
         assert!(!place.project().join("ran").exists());
+
+        // Control: bwrap is all that was missing.
+        for program in ["bwrap", "git"] {
+            let found = crate::common::program(program).unwrap();
+            std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
+        }
+        let run = place.claudebox(["run", "--no-monitor", "--", "touch", "ran"]).env("PATH", &bin);
+        run.run().code(0);
+        assert!(place.project().join("ran").exists());
     }
 }
 

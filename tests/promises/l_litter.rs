@@ -37,6 +37,14 @@ fn promise_l_sigkill_leaves_nothing_and_during_a_session_nothing_is_there() {
         started.signal(Signal::SIGKILL);
         marker.wait_until_it_is_gone();
         assert_eq!(tree(&place.project()), before, "after SIGKILL");
+
+        // Control: what the agent made itself is seen after the same end.
+        let marker = Marker::new();
+        let started = script(&place, &[], &format!("touch made; {}", marker.command())).start();
+        marker.wait_until_it_runs();
+        started.signal(Signal::SIGKILL);
+        marker.wait_until_it_is_gone();
+        assert_ne!(tree(&place.project()), before);
     }
 }
 
@@ -56,5 +64,9 @@ fn promise_l_nothing_appears_beside_the_project_either() {
         let before = names();
         script(&place, &[], "true").run().code(0);
         assert_eq!(names(), before);
+
+        // Control: a file beside it is seen.
+        place.command("touch").args(["../made"]).run().code(0);
+        assert_ne!(names(), before);
     }
 }

@@ -139,8 +139,8 @@ fn promise_p_a_link_is_not_a_way_to_write_elsewhere() {
         let file = place.home_file("precious", "mine");
         symlink(&file, place.project().join(".envrc")).unwrap();
         symlink(place.home(), place.project().join(".vscode")).unwrap();
-        script(&place, &["--host-files", "report"], "echo evil > .envrc; echo evil > .vscode/x")
-            .run();
+        let attack = "echo evil > .envrc; echo evil > .vscode/x";
+        script(&place, &["--host-files", "report"], attack).run();
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
         assert!(!place.home().join("x").exists());
         let log = Log::latest(&place);
@@ -148,6 +148,11 @@ fn promise_p_a_link_is_not_a_way_to_write_elsewhere() {
             panic!("the log does not begin with the start")
         };
         assert!(start.weakened.iter().any(|what| what.contains(".envrc is a symbolic link")));
+
+        // Control: outside the links lead there.
+        place.command("sh").args(["-c", attack]).run().code(0);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "evil\n");
+        assert!(place.home().join("x").exists());
     }
 }
 
@@ -335,6 +340,7 @@ fn promise_p_what_git_tracks_is_told_of_and_never_moved() {
     }
 }
 
+/// No control: there is no switch for one that follows links (`src/host_files/aside.rs` tries each).
 #[test]
 fn promise_p_setting_aside_follows_no_link_and_keeping_replaces_nothing() {
     must_have_sandbox();
@@ -464,7 +470,7 @@ fn promise_p_a_large_project_is_looked_through() {
         let output = script(&place, &[], plant).run().code(0);
         assert!(!there(&place, "d7/x/.envrc") && !there(&place, "d9/.git"), "{}", output.stderr);
         assert!(there(&place, "d9/100"));
-        // What is deeper than any path is not claimed to be seen.
+        // Control: a file can be where no look comes to. What is deeper than any path is not claimed to be seen.
         let deep =
             "n=$(printf %0200d 0); i=0; while [ $i -lt 25 ]; do mkdir $n; cd $n; i=$((i+1)); done";
         let output = script(&place, &[], deep).run().code(0);
@@ -479,6 +485,7 @@ fn promise_p_a_repository_cannot_turn_it_off() {
         let place = Place::new(user);
         place.project_file(".claudebox.toml", "host-files = \"report\"\n");
         script(&place, &[], "echo evil > .envrc").run().code(2).complains("not trusted");
+        // Control: trusted, it can.
         place.claudebox(["trust", "--yes"]).run().code(0);
         script(&place, &[], "echo evil > .envrc")
             .run()

@@ -106,6 +106,7 @@ fn promise_p_a_person_decides_about_each() {
     });
 }
 
+/// The control is the test before: the same keys, pressed at the question, keep a file.
 #[test]
 fn promise_p_what_was_typed_for_the_agent_is_no_answer() {
     as_everyone(|place| {

@@ -176,6 +176,7 @@ fn promise_t_without_panes_it_arrives_and_the_header_says_so() {
 fn promise_t_what_the_terminal_answers_is_not_executed_by_the_shell() {
     must_have_sandbox();
     for user in users() {
+        // Without claudebox, the control, it is executed.
         for claudebox in [true, false] {
             let place = Place::new(user);
             let go = pipe(&place);

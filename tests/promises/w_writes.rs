@@ -86,5 +86,11 @@ fn promise_w_tmp_is_private_and_the_project_is_writable() {
         script(&place, &[], &write).run().code(0).says("x");
         assert!(!std::path::Path::new("/tmp").join(&name).exists());
         assert_eq!(fs::read_to_string(place.project().join("here")).unwrap(), "y\n");
+
+        // Control: outside the same leaves a file there.
+        place.command("sh").args(["-c", &write]).run().code(0);
+        let left = std::path::Path::new("/tmp").join(&name);
+        assert!(left.exists());
+        fs::remove_file(left).unwrap();
     }
 }

@@ -150,7 +150,8 @@ impl Fold {
             self.add(Row { duration: Some(end.dur_us), ..row });
         }
         let Some(group) = self.groups.get_mut(&(What::Reached, target, note)) else { return };
-        (group.sent, group.received) = (group.sent + sent, group.received + received);
+        group.sent = group.sent.saturating_add(sent);
+        group.received = group.received.saturating_add(received);
         if group.sent.saturating_add(group.received) >= MUCH {
             let due = group.await_from(end.t);
             self.due = self.due.into_iter().chain([due]).min();

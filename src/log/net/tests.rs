@@ -360,6 +360,28 @@ fn totals_add_up() {
     assert_eq!((totals.listening.len(), totals.listening[0].published), (1, Some(3001)));
     totals.passing("b.example", 443, 5, 6);
     assert_eq!((totals.reached[1].sent, totals.reached[1].received), (5, 6));
-    totals.event(Event::End(End { t: 9, execs: 0, code: 0, reason: "agent-exited".into() }));
+    totals.event(Event::End(End {
+        t: 9,
+        execs: 0,
+        code: 0,
+        reason: "agent-exited".into(),
+        dur_us: None,
+    }));
     assert_eq!(totals.reached[1].open, 0);
+}
+
+/// A log is whatever somebody wrote into it.
+#[test]
+fn no_amount_is_too_large_to_be_added_up() {
+    let mut fold = Fold::new(false);
+    for id in 0..3 {
+        let host = "a.test".to_owned();
+        fold.event(&Event::Connect(Connect { id, host, port: 443, ..Connect::default() }));
+        let (sent, received) = (u64::MAX, u64::MAX);
+        fold.event(&Event::Disconnect(Disconnect { id, sent, received, ..Disconnect::default() }));
+    }
+    fold.finish();
+    let rows = fold.take();
+    assert_eq!(rows.last().map(|row| row.times), Some(2));
+    assert!(rows.last().unwrap().note.contains("↑15E"), "{:?}", rows.last());
 }

@@ -68,7 +68,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => (t.clone(), id.clone(), any::<String>(), any::<u16>(), any::<u8>()).prop_map(
             |(t, id, odd, port, kind)| network(t, id % 4, odd, port, kind)),
         1 => (any::<u64>(), any::<String>())
-            .prop_map(|(t, reason)| Event::End(End { t, execs: 0, code: 1, reason })),
+            .prop_map(|(t, reason)| Event::End(End { t, execs: 0, code: 1, reason, dur_us: None })),
     ]
 }
 

@@ -111,3 +111,74 @@ fn memory_is_bounded_by_no_log() {
     }
     assert!(view.take().matches('\n').count() > 5_000);
 }
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    for _ in 0..2 {
+        let t = session.t;
+        let host = "evil.example".into();
+        session.events.push(Event::Refused(Refused { t, host, times: 1, ..Refused::default() }));
+    }
+    session.helper("/usr/bin/git", &["git", "status"], 0);
+    session.exec(Some(1), "/usr/bin/sleep", &["sleep", "99"]);
+    for event in std::mem::take(&mut session.events) {
+        view.event(event);
+    }
+    view.take();
+    // Two threads of the supervisor, each with its own look at the clock.
+    view.pass(session.t - SET_BACK);
+    assert_eq!(view.take(), "");
+    view.pass(session.t - 86_400_000_000);
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    for waited in ["sleep 99", "+1   git", "evil.example"] {
+        assert!(shown.contains(waited), "{waited}: {shown}");
+    }
+    assert_eq!(view.deadline(), None);
+}
+
+#[test]
+fn how_long_it_was_is_told_by_a_clock_that_nobody_sets() {
+    let mut view = View::new(options());
+    let mut session = Session::new();
+    session.end();
+    for event in session.events {
+        view.event(match event {
+            Event::End(end) => {
+                Event::End(End { t: end.t + 86_400_000_000, dur_us: Some(3_000_000), ..end })
+            }
+            other => other,
+        });
+    }
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert!(shown.contains(" after 3.0s,"), "{shown}");
+}
+
+/// Each started by the one before, and all of them waiting for it, until the first ends.
+#[test]
+fn no_chain_of_commands_is_too_deep() {
+    for tree in [false, true] {
+        let mut view = View::new(Options { tree, ..options() });
+        let mut session = Session::new();
+        let mut parent = 1;
+        let mut all = Vec::new();
+        for _ in 0..5_000 {
+            let argv = vec!["x".into()];
+            let exec = Exec { path: "/usr/bin/x".into(), argv, ..Exec::default() };
+            parent = session.put(Exec { parent: Some(parent), ..exec });
+            // Too fast for anything to be shown as running.
+            session.t -= 100;
+            all.push(parent);
+        }
+        for id in all.into_iter().rev() {
+            session.exit(id, 1);
+        }
+        session.end();
+        for event in session.events {
+            view.event(event);
+        }
+        let shown = view.take();
+        assert!(shown.contains("5001 commands, 5000 failed"), "{shown}");
+    }
+}

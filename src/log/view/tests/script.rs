@@ -140,7 +140,13 @@ impl Session {
 
     pub(super) fn end(&mut self) {
         self.exit(1, 0);
-        let end = End { t: self.t, execs: self.last, code: 0, reason: "agent-exited".into() };
+        let end = End {
+            t: self.t,
+            execs: self.last,
+            code: 0,
+            reason: "agent-exited".into(),
+            dur_us: None,
+        };
         self.events.push(Event::End(end));
     }
 
