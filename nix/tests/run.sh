@@ -143,11 +143,17 @@ warn-dirty = false"
         esac
     done
 
-    say "the template evaluates"
-    nix eval --raw --no-write-lock-file "path:$scratch/checkout/nix/template#devShells.$system.default.drvPath" \
-        --override-input claudebox "$here" --override-input nixpkgs "path:$scratch/stub" \
+    say "a new project of the template evaluates, once it names the checkout"
+    mkdir "$scratch/new"
+    cd "$scratch/new"
+    nix flake init -t "$here" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
+    sed -i "s|git+file:///the/checkout/of/claudebox|$here|" flake.nix
+    grep -qF "\"$here\"" flake.nix || fail "the template names no checkout as docs/nix.md has it: $(cat flake.nix)"
+    nix eval --raw --no-write-lock-file "path:$scratch/new#devShells.$system.default.drvPath" \
+        --override-input nixpkgs "path:$scratch/stub" \
         --override-input claudebox/nixpkgs "path:$scratch/stub" >/dev/null 2>"$scratch/errors" ||
         fail "$(cat "$scratch/errors")"
+    cd "$scratch/checkout"
 
     packages_of_npm
     wrapped
