@@ -144,9 +144,12 @@ warn-dirty = false"
     done
 
     say "a new project of the template evaluates, once it names the checkout"
+    # `nix flake init` takes no --override-input.
+    cp -r "$scratch/checkout" "$scratch/with-stub"
+    sed -i "s|github:NixOS/nixpkgs/nixos-unstable|path:$scratch/stub|" "$scratch/with-stub/flake.nix"
     mkdir "$scratch/new"
     cd "$scratch/new"
-    nix flake init -t "$here" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
+    nix flake init -t "path:$scratch/with-stub" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
     sed -i "s|git+file:///the/checkout/of/claudebox|$here|" flake.nix
     grep -qF "\"$here\"" flake.nix || fail "the template names no checkout as docs/nix.md has it: $(cat flake.nix)"
     nix eval --raw --no-write-lock-file "path:$scratch/new#devShells.$system.default.drvPath" \
