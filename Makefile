@@ -9,7 +9,7 @@ help:
 	@echo 'make demo      see in half a minute what claudebox is'
 	@echo 'make install   install claudebox into $(PREFIX)/bin (PREFIX=...)'
 	@echo 'make test      the gate: format, lints, every test'
-	@echo 'make test-agents   drive the real agents from npm, and write docs/agents.md'
+	@echo 'make test-agents   drive the real agents from npm, and write docs/agents.md (AGENT=NAME: one)'
 	@echo 'make soak      the same with full repetition counts (long)'
 	@echo 'make bench     measure, and write the table of docs/benchmarks.md'
 	@echo 'make picture   render docs/picture.svg from a real run'
@@ -37,9 +37,10 @@ test:
 	@tests/gate.sh
 
 # Each agent is installed from npm, driven and removed; the gate does the same, and writes nothing.
+# AGENT=NAME is one of them, by the name of its directory in tests/agents.
 test-agents:
 	@tests/setup.sh test
-	CLAUDEBOX_TEST_RECORD=1 cargo test --locked --test agents -- --skip table::
+	CLAUDEBOX_TEST_RECORD=1 cargo test --locked --test agents -- --skip table:: $(if $(AGENT),$(subst -,_,$(AGENT))::)
 	cargo test --locked --test agents table::
 
 soak:

@@ -89,7 +89,7 @@ fn the_readme_has_the_packages_that_there_are() {
     common::must_have(&["python3"]);
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("nix")).unwrap();
-    for file in ["nix/update", "nix/agents.json", "Cargo.toml", "README.md"] {
+    for file in ["nix/update", "nix/locks.py", "nix/agents.json", "Cargo.toml", "README.md"] {
         fs::copy(Path::new(ROOT).join(file), scratch.path().join(file)).unwrap();
     }
     let update = scratch.path().join("nix/update");

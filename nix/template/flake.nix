@@ -3,8 +3,8 @@
 
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
-    # Where you have claudebox from.
-    claudebox.url = "github:OWNER/claudebox";
+    # Put your checkout of claudebox here, or the address that it was cloned from (`git+https://...`).
+    claudebox.url = "git+file:///the/checkout/of/claudebox";
     claudebox.inputs.nixpkgs.follows = "nixpkgs";
   };
 

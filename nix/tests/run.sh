@@ -127,22 +127,49 @@ warn-dirty = false"
     say "nix develop -c true"
     [ "$(code_of nix develop "${offline[@]}" "$here" -c true)" = 0 ] || fail "$(cat "$scratch/errors")"
 
-    say "the packages for macOS are the agents, and no sandbox"
-    nix eval --raw "${offline[@]}" "$here#packages.aarch64-darwin" \
-        --apply 'all: builtins.concatStringsSep "\n" (map (name: "${all.${name}.drvPath} ${name}") (builtins.attrNames all))' \
-        >"$scratch/said"
-    grep -q ' claude-code$' "$scratch/said" || fail "no claude-code in $(cat "$scratch/said")"
-    ! grep -E ' (.*-box|claudebox|default)$' "$scratch/said" || fail "a sandbox for macOS"
+    local of agents
+    say "each agent is there for every system that agents.json has it for, and no sandbox for macOS"
+    for of in x86_64-linux aarch64-linux x86_64-darwin aarch64-darwin; do
+        nix eval --raw "${offline[@]}" "$here#packages.$of" \
+            --apply 'all: builtins.concatStringsSep "\n" (map (name: "${name} ${all.${name}.drvPath}") (builtins.attrNames all))' \
+            >"$scratch/said"
+        agents="$(pinned_for "$of")"
+        [ "$(wc -l <<<"$agents")" -gt 5 ] || fail "few agents for $of: $agents"
+        diff <(grep -oE '^[a-z-]+' "$scratch/said" | grep -vE -- '-box$|^(claudebox|default)$') - <<<"$agents" >&2 ||
+            fail "other packages for $of than agents.json has"
+        case "$of" in
+        *-darwin) ! grep -E '^([a-z-]+-box|claudebox|default) ' "$scratch/said" || fail "a sandbox for macOS" ;;
+        *) [ "$(grep -c -- '-box /' "$scratch/said")" = "$(wc -l <<<"$agents")" ] || fail "an agent without a box" ;;
+        esac
+    done
 
-    say "the template evaluates"
-    nix eval --raw --no-write-lock-file "path:$scratch/checkout/nix/template#devShells.$system.default.drvPath" \
-        --override-input claudebox "$here" --override-input nixpkgs "path:$scratch/stub" \
+    say "a new project of the template evaluates, once it names the checkout"
+    # `nix flake init` takes no --override-input.
+    cp -r "$scratch/checkout" "$scratch/with-stub"
+    sed -i "s|github:NixOS/nixpkgs/nixos-unstable|path:$scratch/stub|" "$scratch/with-stub/flake.nix"
+    mkdir "$scratch/new"
+    cd "$scratch/new"
+    nix flake init -t "path:$scratch/with-stub" 2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
+    sed -i "s|git+file:///the/checkout/of/claudebox|$here|" flake.nix
+    grep -qF "\"$here\"" flake.nix || fail "the template names no checkout as docs/nix.md has it: $(cat flake.nix)"
+    nix eval --raw --no-write-lock-file "path:$scratch/new#devShells.$system.default.drvPath" \
+        --override-input nixpkgs "path:$scratch/stub" \
         --override-input claudebox/nixpkgs "path:$scratch/stub" >/dev/null 2>"$scratch/errors" ||
         fail "$(cat "$scratch/errors")"
+    cd "$scratch/checkout"
 
     packages_of_npm
     wrapped
     say "all of it holds"
+}
+
+# The agents that agents.json has for a system.
+pinned_for() {
+    python3 - "$1" <<'END'
+import json, sys
+agents = json.load(open("nix/agents.json"))
+print("\n".join(sorted(name for name, agent in agents.items() if agent["sources"].keys() & {sys.argv[1], "any"})))
+END
 }
 
 # Tarballs as npm has them, fetched by their hash, unpacked, and started.

@@ -16,11 +16,20 @@ import unittest
 from pathlib import Path
 
 UPDATE = Path(__file__).resolve().parent.parent / "update"
+sys.path.insert(0, str(UPDATE.parent))
+sys.dont_write_bytecode = True
+import locks  # noqa: E402
 
 # `view --json NAME@VERSION FIELD...`: as npm, with `{}` for "there is none", and silence for E404.
+# `install --package-lock-only`: writes the lock of the world, which is for one platform.
 FAKE_NPM = f"""#!{sys.executable}
 import json, os, sys
 world = json.load(open(os.environ["WORLD"]))
+if sys.argv[1] == "install":
+    manifest = json.load(open("package.json"))
+    (version,) = manifest["dependencies"].values()
+    json.dump(world["lock " + version], open("package-lock.json", "w"))
+    sys.exit(0)
 _view, _json, spec, *fields = sys.argv[1:]
 assert (_view, _json) == ("view", "--json"), sys.argv
 found = world.get(spec)
@@ -75,14 +84,17 @@ AGENTS = {
 }
 
 
-class Update(unittest.TestCase):
+class World(unittest.TestCase):
+    """A checkout, and an npm."""
+
     first = None
 
     def setUp(self):
         self.root = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.root)
         (self.root / "nix").mkdir()
-        shutil.copy(UPDATE, self.root / "nix" / "update")
+        for file in [UPDATE, UPDATE.with_name("locks.py")]:
+            shutil.copy(file, self.root / "nix")
         (self.root / "Cargo.toml").write_text('[package]\nversion = "9.8.7"\n')
         begin, end = "<!-- packages: written by nix/update --table -->", "<!-- packages: end -->"
         (self.root / "README.md").write_text(f"before\n{begin}\n{end}\nafter\n")
@@ -91,11 +103,11 @@ class Update(unittest.TestCase):
         npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
         # What the first update wrote, which all tests begin with.
         written = [self.root / "nix" / "agents.json", self.root / "README.md"]
-        if Update.first is None:
+        if World.first is None:
             self.write(AGENTS)
             self.assertEqual(self.update({**native("1.0.0"), **node("1.0.0")}), 10)
-            Update.first = [file.read_text() for file in written]
-        for file, text in zip(written, Update.first):
+            World.first = [file.read_text() for file in written]
+        for file, text in zip(written, World.first):
             file.write_text(text)
 
     def write(self, agents):
@@ -118,6 +130,10 @@ class Update(unittest.TestCase):
 
     def versions(self):
         return [agent["version"] for agent in self.agents().values()]
+
+
+class Update(World):
+    """What is said of agents.json."""
 
     def test_nothing_new_is_0_and_writes_nothing(self):
         before = (self.root / "nix" / "agents.json").stat().st_ino
@@ -154,6 +170,21 @@ class Update(unittest.TestCase):
         del world["@x/tool-darwin-x64@1.1.0"]
         self.assertEqual(self.update({**world, **node("1.0.0")}), 1)
         self.assertEqual(self.versions(), ["1.0.0", "1.0.0"])
+
+    def test_a_mirror_that_lacks_a_system_takes_no_pin_away(self):
+        world = native("1.0.0")
+        del world["@x/tool-darwin-x64@1.0.0"]
+        self.assertEqual(self.update({**world, **node("1.0.0")}), 0)
+        self.assertIn("what is pinned stays", self.said)
+        self.assertIn("x86_64-darwin", self.agents()["tool"]["sources"])
+
+    def test_a_version_that_was_replaced_is_refused(self):
+        before = self.agents()
+        world = native("1.0.0")
+        world["@x/tool-linux-x64@1.0.0"]["dist.integrity"] = sha512("another")
+        self.assertEqual(self.update({**world, **node("1.0.0")}), 1)
+        self.assertIn("somebody replaced it", self.said)
+        self.assertEqual(self.agents(), before)
 
     def test_a_new_system_is_taken(self):
         agents = self.agents()
@@ -212,6 +243,122 @@ class Update(unittest.TestCase):
         (self.root / "README.md").write_text(readme.replace("1.0.0", "0.0.0"))
         self.assertEqual(self.update({}, "--table"), 10)
         self.assertEqual((self.root / "README.md").read_text(), readme)
+
+
+class Locks(World):
+    """The tests pin the tool, with a lock that npm made where the registry has one platform of four."""
+
+    PLATFORMS = ("linux-x64", "linux-arm64", "darwin-x64", "linuxmusl-x64")
+
+    def setUp(self):
+        super().setUp()
+        self.pins = self.root / "tests" / "agents" / "tool"
+        self.pins.mkdir(parents=True)
+        self.pin("package.json", {"private": True, "dependencies": {"@x/tool": "1.0.0"}})
+        self.pin("package-lock.json", self.of_npm("1.0.0", self.PLATFORMS))
+
+    def pin(self, file, value):
+        (self.pins / file).write_text(json.dumps(value))
+
+    def pinned(self, file):
+        return json.loads((self.pins / file).read_text())
+
+    def of_npm(self, version, platforms, named=PLATFORMS):
+        """As npm writes it, where these platforms are found of those that are named."""
+        packages = {
+            "": {"dependencies": {"@x/tool": version}},
+            "node_modules/@x/tool": {
+                "version": version,
+                "integrity": sha512("@x/tool" + version),
+                "optionalDependencies": {f"@x/tool-{platform}": version for platform in named},
+            },
+        }
+        for platform in platforms:
+            system, cpu = platform.split("-")
+            name = f"@x/tool-{platform}"
+            found = {"version": version, "integrity": sha512(name + version), "cpu": [cpu], "optional": True}
+            packages[f"node_modules/{name}"] = {**found, "os": [system.replace("musl", "")]}
+        return {"lockfileVersion": 3, "packages": packages}
+
+    def entry(self, platform):
+        return self.pinned("package-lock.json")["packages"][f"node_modules/@x/tool-{platform}"]
+
+    def with_lock(self, version, **arguments):
+        lock = self.of_npm(version, ("linux-x64",), **arguments)
+        return {**native(version), **node("1.0.0"), f"lock {version}": lock}
+
+    def test_a_new_version_is_pinned_by_the_tests_for_every_platform(self):
+        self.assertEqual(self.update(self.with_lock("1.1.0")), 10)
+        self.assertEqual(self.pinned("package.json")["dependencies"], {"@x/tool": "1.1.0"})
+        for platform in self.PLATFORMS:
+            self.assertEqual(self.entry(platform)["version"], "1.1.0")
+        # What npm did not find has the hash that agents.json has.
+        arm = {"version": "1.1.0", "integrity": sha512("@x/tool-linux-arm641.1.0")}
+        arm.update({"cpu": ["arm64"], "os": ["linux"], "optional": True})
+        self.assertEqual(self.entry("linux-arm64"), arm)
+        self.assertEqual(self.entry("linuxmusl-x64")["libc"], ["musl"])
+        self.assertNotIn("integrity", self.entry("linuxmusl-x64"))
+
+    def test_a_lock_that_would_lose_a_platform_keeps_the_agent_where_it_is(self):
+        before = self.pinned("package-lock.json")
+        self.assertEqual(self.update(self.with_lock("1.1.0", named=("linux-x64",))), 1)
+        self.assertIn("loses @x/tool-darwin-x64, @x/tool-linux-arm64, @x/tool-linuxmusl-x64", self.said)
+        self.assertEqual(self.versions(), ["1.0.0", "1.0.0"])
+        self.assertEqual(self.pinned("package-lock.json"), before)
+        self.assertEqual(self.pinned("package.json")["dependencies"], {"@x/tool": "1.0.0"})
+
+    def test_a_name_that_says_no_platform_is_refused(self):
+        self.assertEqual(self.update(self.with_lock("1.1.0", named=(*self.PLATFORMS, "extra"))), 1)
+        self.assertIn("nothing for @x/tool-extra@1.1.0", self.said)
+
+    def test_locks_alone_are_completed_and_then_left(self):
+        self.pin("package-lock.json", self.of_npm("1.0.0", ("linux-x64",), named=("linux-x64",)))
+        world = {"lock 1.0.0": self.of_npm("1.0.0", ("linux-x64",))}
+        self.assertEqual(self.update(world, "locks"), 10)
+        self.assertEqual(self.entry("linux-arm64")["integrity"], sha512("@x/tool-linux-arm641.0.0"))
+        self.assertEqual(self.update(world, "locks"), 0)
+
+    def test_a_hash_that_was_known_is_not_forgotten(self):
+        self.assertEqual(self.update({"lock 1.0.0": self.of_npm("1.0.0", ("linux-x64",))}, "locks"), 10)
+        self.assertEqual(self.entry("linuxmusl-x64")["integrity"], sha512("@x/tool-linuxmusl-x641.0.0"))
+
+
+class OfTheRepository(unittest.TestCase):
+    """What is committed."""
+
+    ROOT = UPDATE.parent.parent
+    # Of what Linux would install, what no registry that was asked has answered for. `nix/update locks`
+    # writes the hash where one does; a new name here is somebody's decision.
+    UNHASHED = {
+        "@ampcode/cli-linux-arm64",
+        "@teddyzhu/clipboard-linux-arm64-gnu",
+        "backlog.md-linux-arm64",
+        "opencode-linux-arm64-musl",
+        "opencode-linux-x64-baseline-musl",
+        "opencode-linux-x64-musl",
+    }
+
+    def locks(self):
+        found = list(self.ROOT.glob("tests/agents/*/package-lock.json"))
+        self.assertGreater(len(found), 5)
+        return {file.parent.name: json.loads(file.read_text()) for file in found}
+
+    def test_every_lock_has_every_platform(self):
+        for name, lock in self.locks().items():
+            self.assertEqual(list(locks.missing(lock)), [], name)
+
+    def test_every_lock_holds_what_linux_installs_against_a_hash(self):
+        for lock in self.locks().values():
+            entries = lock["packages"].items()
+            others = {locks.name_of(*entry) for entry in entries if "linux" not in entry[1].get("os", "linux")}
+            self.assertLessEqual(locks.unhashed(lock) - others, self.UNHASHED)
+
+    def test_the_tests_drive_the_versions_that_are_packaged(self):
+        agents = json.loads((self.ROOT / "nix" / "agents.json").read_text())
+        for name, agent in agents.items():
+            for directory in locks.directories(self.ROOT, agent["npm"]):
+                pins = locks.pinned(json.loads((directory / "package.json").read_text()))
+                self.assertEqual(pins[agent["npm"]], agent["version"], f"{name} in {directory.name}")
 
 
 if __name__ == "__main__":

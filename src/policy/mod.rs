@@ -175,7 +175,7 @@ pub fn resolve(
     binds::of_command_line(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
-    note::file(&mut draft)?;
+    note::files(&mut draft)?;
     if let Network::Allow(allow) = &network.value {
         resolving::files(&mut draft, pool::gateway(allow.pool), &network.origin)?;
     }

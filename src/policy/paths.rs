@@ -67,7 +67,8 @@ impl Variables<'_> {
     /// A value of a profile: `~/` at its beginning, `${HOME}` and `${PROJECT}` at its beginning.
     /// (Only there, since a path is bytes and the text around it is not.) `${PROJECT-SLUG}` and
     /// `${START-SLUG}`, by which an agent calls the project and the directory it is started in, are
-    /// text and may stand anywhere; so is `${NOTE-FILE}`, the path of the file that says where it is.
+    /// text and may stand anywhere; so are `${NOTE-FILE}` and `${NOTE-DIRECTORY}`, where it is told of the
+    /// sandbox.
     ///
     /// # Errors
     /// When a variable in it is unknown.
@@ -78,8 +79,12 @@ impl Variables<'_> {
             let named = value.replace("${PROJECT-SLUG}", &slug(self.project));
             value = named.replace("${START-SLUG}", &slug(&start)).into();
         }
-        if value.contains(note::NAME_OF_FILE) {
-            value = value.replace(note::NAME_OF_FILE, note::FILE).into();
+        for (name, path) in
+            [(note::NAME_OF_FILE, note::FILE), (note::NAME_OF_DIRECTORY, note::DIRECTORY)]
+        {
+            if value.contains(name) {
+                value = value.replace(name, path).into();
+            }
         }
         let value = &*value;
         let roots = [("~", self.home), ("${HOME}", self.home), ("${PROJECT}", self.project)];

@@ -109,7 +109,8 @@ pub struct Profile {
 pub struct Agent {
     /// The command, argv form. A profile with a command names an agent: `claudebox run NAME`.
     /// `$SHELL` as the first word is the user's shell where it is visible inside, else bash or sh.
-    /// `${PROJECT}` and `${NOTE}` stand for the project's directory and for `note`, in any word.
+    /// In any word `${PROJECT}` and `${NOTE}` stand for the project's directory and for `note`,
+    /// `${NOTE-FILE}` and `${NOTE-DIRECTORY}` for where `note` can be read inside.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Argv>>,
     /// What the agent is told about the sandbox, where its command or a variable says how.

@@ -21,7 +21,7 @@ const COPILOT: Drive = Drive {
     besides: &[],
     refused: &[],
     resume: &["--continue", "-p", "Go on."],
-    told: false,
+    told: true,
     status: "3",
 };
 
