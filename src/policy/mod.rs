@@ -33,6 +33,7 @@ mod resolving;
 mod sockets;
 mod state;
 mod state_files;
+mod store;
 mod system;
 mod upstream;
 mod weakened;

@@ -4,7 +4,7 @@
 //! the host.
 #![forbid(unsafe_code)]
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::environment;
@@ -12,6 +12,7 @@ use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::nix_trust::trusted;
 use super::paths::{is_below, place};
 use super::program::Need;
+use super::store::{STORE, store_path};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Prepare;
 use crate::profile::schema::{NetworkMode, Nix, NixHole};
@@ -19,23 +20,12 @@ use crate::visible::visible_path;
 
 /// Where Nix keeps everything.
 const ROOT: &str = "/nix";
-/// The store, all that a program of Nix needs to run.
-pub(super) const STORE: &str = "/nix/store";
 /// The directory with the daemon's socket.
 pub(super) const DAEMON: &str = "/nix/var/nix/daemon-socket";
 /// The private root of Nix, in the private home: it goes and stays with it.
 const PRIVATE: &str = ".claudebox-nix";
 /// More paths than this are more arguments than bwrap takes (9000).
 const MOST_PATHS: usize = 2000;
-
-/// `/nix/store/NAME` of a path in it.
-pub(super) fn store_path(path: &Path) -> Option<PathBuf> {
-    let mut parts = path.strip_prefix(STORE).ok()?.components();
-    match parts.next()? {
-        Component::Normal(name) => Some(Path::new(STORE).join(name)),
-        _ => None,
-    }
-}
 
 /// Whether something of the host is not shown by the key `nix`: what is Nix's own, or leads there.
 pub(super) fn leaves_out(draft: &Draft<'_>, path: &Path, real: &Path) -> bool {

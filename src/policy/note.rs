@@ -7,30 +7,20 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Class, Mount, Step};
+use super::paths::{NAME_OF_NOTE_DIRECTORY, NAME_OF_NOTE_FILE, NOTE_DIRECTORY, NOTE_FILE};
 use crate::error::Result;
 
-/// Where the file is, inside: what `${NOTE-FILE}` stands for. It is a mount, so nothing can be put in its
-/// place although `/run` can be written.
-pub(super) const FILE: &str = "/run/claudebox.md";
-/// How a profile names it.
-pub(super) const NAME_OF_FILE: &str = "${NOTE-FILE}";
-
-/// For agents that take a directory and look there for what they obey: what `${NOTE-DIRECTORY}` stands
-/// for. What is in it is a mount. An agent can put more beside it, for itself and for this session.
-pub(super) const DIRECTORY: &str = "/run/claudebox-note";
-/// How a profile names it.
-pub(super) const NAME_OF_DIRECTORY: &str = "${NOTE-DIRECTORY}";
 /// The name by which Copilot CLI looks.
 const IN_DIRECTORY: &str = ".github/instructions/claudebox.instructions.md";
 
 /// Makes the file, and what is in the directory, where a variable or the command names them.
 pub(super) fn files(draft: &mut Draft<'_>) -> Result<()> {
     let mut files = Vec::new();
-    if names(draft, NAME_OF_FILE) {
-        files.push(PathBuf::from(FILE));
+    if names(draft, NAME_OF_NOTE_FILE) {
+        files.push(PathBuf::from(NOTE_FILE));
     }
-    if names(draft, NAME_OF_DIRECTORY) {
-        files.push(Path::new(DIRECTORY).join(IN_DIRECTORY));
+    if names(draft, NAME_OF_NOTE_DIRECTORY) {
+        files.push(Path::new(NOTE_DIRECTORY).join(IN_DIRECTORY));
     }
     // Where there is nothing to tell the file is there all the same: somebody will read it.
     let note = draft.settings.note.clone().unwrap_or_else(|| super::default(String::new()));
@@ -66,8 +56,8 @@ fn with(word: &str, note: &str, project: &Path) -> OsString {
     let values: [(&str, &OsStr); 4] = [
         ("${NOTE}", note.as_ref()),
         ("${PROJECT}", project.as_os_str()),
-        (NAME_OF_FILE, FILE.as_ref()),
-        (NAME_OF_DIRECTORY, DIRECTORY.as_ref()),
+        (NAME_OF_NOTE_FILE, NOTE_FILE.as_ref()),
+        (NAME_OF_NOTE_DIRECTORY, NOTE_DIRECTORY.as_ref()),
     ];
     let (mut filled, mut rest) = (OsString::new(), word);
     let next = |rest: &str| {
@@ -98,7 +88,10 @@ mod tests {
             ("a={\"${PROJECT}\"=1}", "a={\"/p/${NOTE}\"=1}"),
             ("${PROJECT}:${PROJECT}${NOTE}", "/p/${NOTE}:/p/${NOTE}go ${PROJECT}"),
             ("${HOME} $NOTE", "${HOME} $NOTE"),
-            ("${NOTE-FILE},${NOTE-DIRECTORY}/x", "/run/claudebox.md,/run/claudebox-note/x"),
+            (
+                "${NOTE-NOTE_FILE},${NOTE-NOTE_DIRECTORY}/x",
+                "/run/claudebox.md,/run/claudebox-note/x",
+            ),
             ("${NOTE-FILES}${NOTE", "${NOTE-FILES}${NOTE"),
         ] {
             assert_eq!(filled(word), want, "{word}");
@@ -121,8 +114,8 @@ mod tests {
         let directory = ["/run/claudebox-note/.github/instructions/claudebox.instructions.md"];
         let none: [&str; 0] = [];
         assert_eq!(told("x", "${NOTE}"), none);
-        assert_eq!(told("[${NOTE-FILE}]", "x"), [FILE]);
-        assert_eq!(told("x", "--in=${NOTE-DIRECTORY}"), directory);
-        assert_eq!(told("${NOTE-DIRECTORY}", "x"), directory);
+        assert_eq!(told("[${NOTE-NOTE_FILE}]", "x"), [NOTE_FILE]);
+        assert_eq!(told("x", "--in=${NOTE-NOTE_DIRECTORY}"), directory);
+        assert_eq!(told("${NOTE-NOTE_DIRECTORY}", "x"), directory);
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::Node;
-use super::nix;
 use super::paths::{is_below, place};
+use super::{nix, store};
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind};
 use crate::profile::origin::{Origin, Settled};
@@ -38,7 +38,7 @@ impl Parts {
             let path = draft.variables.path(entry)?;
             refuse_too_much(draft, &path, entry)?;
             match places.find(path, draft.facts) {
-                Ok(Place { path, .. }) if path == Path::new(nix::STORE) => {}
+                Ok(Place { path, .. }) if path == Path::new(store::STORE) => {}
                 Ok(Place { path, real, .. }) if nix::leaves_out(draft, &path, &real) => {
                     missing_by_nix.push(visible_path(&path));
                 }
@@ -52,7 +52,7 @@ impl Parts {
         // Not by its name in a list: there is one word for what of it is visible.
         if let Some(origin) = store
             && let Ok(Place { path, real, is_link, node }) =
-                places.find(nix::STORE.into(), draft.facts)
+                places.find(store::STORE.into(), draft.facts)
         {
             parts.push(Part { path, real, is_link, node, origin });
         }

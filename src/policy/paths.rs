@@ -6,11 +6,22 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::note;
 use crate::error::{Error, Result};
 use crate::lexical::clean;
 use crate::profile::origin::{Origin, Settled};
 use crate::visible::{visible, visible_path};
+
+/// Where what the agent is told is, inside: what `${NOTE-NOTE_FILE}` stands for. It is a mount, so nothing can be put in its
+/// place although `/run` can be written.
+pub(super) const NOTE_FILE: &str = "/run/claudebox.md";
+/// How a profile names it.
+pub(super) const NAME_OF_NOTE_FILE: &str = "${NOTE-NOTE_FILE}";
+
+/// For agents that take a directory and look there for what they obey: what `${NOTE-NOTE_DIRECTORY}` stands
+/// for. What is in it is a mount. An agent can put more beside it, for itself and for this session.
+pub(super) const NOTE_DIRECTORY: &str = "/run/claudebox-note";
+/// How a profile names it.
+pub(super) const NAME_OF_NOTE_DIRECTORY: &str = "${NOTE-NOTE_DIRECTORY}";
 
 /// Whether `path` is `root` or below it. Both must be absolute and clean: then bytes decide, and
 /// [`Path::starts_with`], which splits both again, took a third of the time to settle a policy.
@@ -80,7 +91,7 @@ impl Variables<'_> {
             value = named.replace("${START-SLUG}", &slug(&start)).into();
         }
         for (name, path) in
-            [(note::NAME_OF_FILE, note::FILE), (note::NAME_OF_DIRECTORY, note::DIRECTORY)]
+            [(NAME_OF_NOTE_FILE, NOTE_FILE), (NAME_OF_NOTE_DIRECTORY, NOTE_DIRECTORY)]
         {
             if value.contains(name) {
                 value = value.replace(name, path).into();

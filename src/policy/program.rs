@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mount::{Node, View};
-use super::nix;
+use super::store::store_path;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
 use crate::lexical::clean;
@@ -173,7 +173,7 @@ impl Search<'_> {
 
     /// The directory that a program is installed as, by the habits of the package tools.
     fn package(&self, path: &Path) -> Option<PathBuf> {
-        if let Some(path) = nix::store_path(path) {
+        if let Some(path) = store_path(path) {
             return Some(path);
         }
         // npm, pnpm, yarn: dependencies are siblings below the outermost node_modules.
