@@ -122,6 +122,7 @@ fn observed(
     let (control, mut begun) = match begun {
         Ok(begun) => begun,
         Err(verdict) => {
+            git::not_started(session.directory, session.id);
             // The error that ended the start says more than one of the log's could.
             let end = Event::End(events::end(&verdict, 0));
             let _ = sink.write(&end).and_then(|()| sink.flush());
