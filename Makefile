@@ -3,13 +3,14 @@
 SHELL := /bin/bash
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help build demo test test-agents soak bench picture install generated
+.PHONY: help build demo test test-agents test-vm soak bench picture install generated
 
 help:
 	@echo 'make demo      see in half a minute what claudebox is'
 	@echo 'make install   install claudebox into $(PREFIX)/bin (PREFIX=...)'
 	@echo 'make test      the gate: format, lints, every test'
 	@echo 'make test-agents   drive the real agents from npm, and write docs/agents.md (AGENT=NAME: one)'
+	@echo 'make test-vm   run on the kernels and systemds of other distributions, in virtual machines (long)'
 	@echo 'make soak      the same with full repetition counts (long)'
 	@echo 'make bench     measure, and write the table of docs/benchmarks.md'
 	@echo 'make picture   render docs/picture.svg from a real run'
@@ -42,6 +43,12 @@ test-agents:
 	@tests/setup.sh test
 	CLAUDEBOX_TEST_RECORD=1 cargo test --locked --test agents -- --skip table:: $(if $(AGENT),$(subst -,_,$(AGENT))::)
 	cargo test --locked --test agents table::
+
+# Not part of the gate: it needs qemu and the mirrors, and without kvm it takes an hour.
+DISTROS ?= debian-12 ubuntu-24.04 debian-13
+VM_TESTS ?= limits supervisor death 'promises:--skip a_' execs tmux git gateway broker allow plan
+test-vm:
+	for distro in $(DISTROS); do tests/vm/run $$distro $(VM_TESTS) || exit; done
 
 soak:
 	@CLAUDEBOX_TEST_SOAK=1 tests/gate.sh

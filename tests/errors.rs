@@ -90,6 +90,28 @@ fn a_program_that_is_missing_or_no_program() {
     }
 }
 
+/// As where AppArmor restricts user namespaces. The agent's git work would be looked for in a box of the
+/// same bwrap; but there is none.
+#[test]
+fn a_sandbox_that_cannot_be_is_the_only_error() {
+    common::must_have_sandbox();
+    let real = which::which("bwrap").unwrap();
+    for user in users() {
+        let place = Place::new(user);
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in --help | --version) exec {} \"$@\" ;; esac\n\
+             echo 'bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted' >&2\nexit 1\n",
+            real.display()
+        );
+        let bwrap = place.home_file("bin/bwrap", script);
+        fs::set_permissions(&bwrap, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", bwrap.parent().unwrap().display());
+        let output = run(&place, &["--", "true"]).env("PATH", path).run().code(125);
+        let said = output.complains("could not set up the sandbox").stderr.clone();
+        assert!(said.contains("RTM_NEWADDR") && !said.contains("git"), "{said}");
+    }
+}
+
 #[test]
 fn a_setuid_bwrap_is_not_started() {
     common::must_have_sandbox();

@@ -28,6 +28,14 @@ const YES: &str = "#!/bin/sh
 echo \"$@\" >$XDG_RUNTIME_DIR/asking
 exec mv $XDG_RUNTIME_DIR/asking $XDG_RUNTIME_DIR/asked
 ";
+/// The same of a systemd that is too old for one property (before 252), and so refuses all.
+const OLD: &str = "#!/bin/sh
+case \"$*\" in
+*OOMPolicy*) echo 'Cannot set property OOMPolicy, or unknown property.' >&2; exit 1 ;;
+esac
+echo \"$@\" >$XDG_RUNTIME_DIR/asking
+exec mv $XDG_RUNTIME_DIR/asking $XDG_RUNTIME_DIR/asked
+";
 /// What busctl(1) says where no manager answers.
 const FAILS: &str = "#!/bin/sh
 echo 'Failed to connect to bus: Connection refused' >&2
@@ -150,14 +158,15 @@ fn logged(room: &Room) -> (Vec<String>, bool) {
 
 #[test]
 fn the_agent_is_born_in_the_scope_that_systemd_makes() {
-    for user in movable() {
+    for (user, script) in movable().iter().flat_map(|user| [(user, YES), (user, OLD)]) {
         let directory = tempfile::tempdir_in("/var/tmp").unwrap();
-        let room = Room::new(&limited(YES, directory.path(), true), *user);
+        let room = Room::new(&limited(script, directory.path(), true), *user);
         let systemd = Systemd { directory: directory.path(), moved: Moved::Both };
         let (output, asked) = systemd.beside(&room);
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(said.ends_with("ran\n") && !said.contains("XDG_RUNTIME_DIR"), "{said}");
         assert!(asked.starts_with("--user ") && asked.contains(" TasksMax t 99 "), "{asked}");
+        assert_eq!(asked.contains(" OOMPolicy s continue "), script == YES, "{asked}");
         let scope = asked.split_whitespace().find(|word| is_scope(word)).unwrap();
         let is_in = |line: &str| line.starts_with("0::") && line.ends_with(&format!("/{scope}"));
         assert!(said.lines().any(is_in), "{said}");

@@ -4,6 +4,7 @@
 #   tests/setup.sh run     bubblewrap, tmux, git: enough for `claudebox` and its demo
 #   tests/setup.sh test    also compilers, tracers, node and the unprivileged test user; the agents are
 #                          installed by the tests that drive them (tests/common/agent.rs)
+#   tests/setup.sh packages    installs nothing and prints the Debian packages of `test`
 #
 # On Debian and Ubuntu it calls apt-get (through sudo when not root). Anywhere else it installs
 # nothing and says exactly what is missing. It never removes or reconfigures anything.
@@ -73,8 +74,11 @@ test_user() {
     useradd --create-home --shell /bin/bash claudebox-test
 }
 
-need_cargo
+[ "${1:-test}" = packages ] || need_cargo
 case "${1:-test}" in
+packages)
+    printf '%s\n' "${build[@]##*:}" "${run[@]##*:}" "${test[@]##*:}" | sort -u
+    ;;
 run)
     install_packages "${build[@]}" "${run[@]}"
     ;;
@@ -85,7 +89,7 @@ test)
     tests/git/install-gix.sh
     ;;
 *)
-    say "usage: tests/setup.sh run|test"
+    say "usage: tests/setup.sh run|test|packages"
     exit 2
     ;;
 esac

@@ -47,6 +47,19 @@ pub struct Group {
     pub cpu: Option<u32>,
 }
 
+/// What a manager does with a scope in which the kernel has killed a process for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfMemory {
+    /// Nothing: the kernel's choice was the one to end, and what else is inside goes on.
+    Continue,
+    /// What it does by itself. One that does not know the property [`OOM_POLICY`] leaves it alone, a later
+    /// one stops it: one compiler too large would end the session.
+    Unsaid,
+}
+
+/// The property of a scope that says so (systemd.scope(5)).
+pub const OOM_POLICY: &str = "OOMPolicy";
+
 /// Who makes a group, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -177,17 +190,21 @@ impl Group {
 
     /// The arguments of busctl(1) that have a manager make a scope of this name, with these processes
     /// in it (`org.freedesktop.systemd1(5)`, `StartTransientUnit`). It answers before it moves them.
-    /// Only what every systemd with groups of version 2 for users has (236).
+    /// Only what every systemd with groups of version 2 for users has (236), but for `out_of_memory`.
     pub fn start_transient_unit(
         &self,
         scope: &str,
         of_user: bool,
+        out_of_memory: OutOfMemory,
         members: [i32; 2],
     ) -> Vec<OsString> {
         let mut properties = vec![
             ("Description", "s", "what runs inside of claudebox".to_owned()),
             ("CollectMode", "s", "inactive-or-failed".to_owned()),
         ];
+        if out_of_memory == OutOfMemory::Continue {
+            properties.push((OOM_POLICY, "s", "continue".to_owned()));
+        }
         if let Some(bytes) = self.memory {
             properties.push(("MemoryMax", "t", bytes.to_string()));
             properties.push(("MemorySwapMax", "t", "0".to_owned()));
@@ -278,21 +295,23 @@ mod tests {
     #[test]
     fn systemd_is_asked_in_one_line() {
         let maker = Maker::Systemd { program: "/usr/bin/busctl".into(), runtime: None };
-        let line = |group: &Group, of_user| {
-            let args = group.start_transient_unit("claudebox-1-2.scope", of_user, [7, 8]);
+        let line = |group: &Group, of_user, out_of_memory| {
+            let name = "claudebox-1-2.scope";
+            let args = group.start_transient_unit(name, of_user, out_of_memory, [7, 8]);
             args.join("|".as_ref()).into_string().unwrap()
         };
         assert_eq!(
-            line(&group(maker.clone()), true),
+            line(&group(maker.clone()), true, OutOfMemory::Continue),
             "--user|--allow-interactive-authorization=no|call|org.freedesktop.systemd1|\
              /org/freedesktop/systemd1|org.freedesktop.systemd1.Manager|StartTransientUnit|\
-             ssa(sv)a(sa(sv))|claudebox-1-2.scope|fail|7|\
+             ssa(sv)a(sa(sv))|claudebox-1-2.scope|fail|8|\
              Description|s|what runs inside of claudebox|CollectMode|s|inactive-or-failed|\
+             OOMPolicy|s|continue|\
              MemoryMax|t|1073741824|MemorySwapMax|t|0|TasksMax|t|100|\
              CPUQuotaPerSecUSec|t|1500000|PIDs|au|2|7|8|0"
         );
         let less = Group { memory: None, cpu: None, ..group(maker) };
-        let line = line(&less, false);
+        let line = line(&less, false, OutOfMemory::Unsaid);
         assert!(line.starts_with("--system|"), "{line}");
         assert!(line.contains("|fail|4|") && line.contains("|TasksMax|t|100|PIDs|"), "{line}");
     }

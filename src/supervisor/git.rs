@@ -204,6 +204,12 @@ impl<N: Fn(Event)> Importing<N> {
     }
 }
 
+/// Lets go of what was pinned, nothing having run inside. Who comes later would look for work in a box, which
+/// cannot be had either where no sandbox can, and say that work is missing.
+pub(super) fn not_started(directory: &Path, session: &str) {
+    let _ = ending::end(directory, session, false);
+}
+
 /// The sync at the end, everything inside being dead: what the log says of it.
 pub(super) fn end(before: &Before) -> Vec<Event> {
     let Before { directory, session, .. } = before;

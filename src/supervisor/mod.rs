@@ -124,6 +124,7 @@ fn observed(
     let (control, mut begun) = match begun {
         Ok(begun) => begun,
         Err(verdict) => {
+            git::not_started(session.directory, session.id);
             // The error that ended the start says more than one of the log's could.
             let end = Event::End(events::end(&verdict, 0, None));
             let _ = sink.write(&end).and_then(|()| sink.flush());

@@ -41,8 +41,8 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
         format!("bwrap could not set up the sandbox: {words}")
     });
     let about_namespaces = [
-        "No permissions to creating new namespace",
-        "No permissions to create a new namespace",
+        // "to creating new namespace" until 0.8, "to create new namespace" since.
+        "No permissions to creat",
         "Creating new namespace failed",
         "setting up uid map",
         "loopback: Failed",
@@ -151,6 +151,11 @@ mod tests {
         let nested = shown(words, Userns { nested: true, ..Userns::default() });
         assert!(nested.contains("nested-userns"));
         assert!(shown(words, Userns::default()).contains("container"));
+        // bwrap 0.9.
+        let newer = "bwrap: No permissions to create new namespace, likely because the kernel does \
+                     not allow non-privileged user namespaces.";
+        let off = shown(newer, Userns { clone_off: true, ..Userns::default() });
+        assert!(off.contains("unprivileged_userns_clone=1"), "{off}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::refusal;
 use crate::error::{Error, Result, Tried as _};
-use crate::plan::limits::Group;
+use crate::plan::limits::{Group, OOM_POLICY, OutOfMemory};
 use crate::sandbox::info::{Heard, Info, Said};
 use crate::sys::fds::Captured;
 use crate::sys::pidfd::{self, ends_within};
@@ -37,6 +37,7 @@ pub(super) struct Scope {
     program: PathBuf,
     /// `$XDG_RUNTIME_DIR` of the user's manager; `None` for the system's.
     runtime: Option<PathBuf>,
+    out_of_memory: OutOfMemory,
 }
 
 /// A scope on its way.
@@ -65,7 +66,8 @@ enum State {
 impl Scope {
     pub(super) fn new(group: Group, name: &str, program: &Path, runtime: Option<&Path>) -> Self {
         let runtime = runtime.map(Path::to_owned);
-        Self { group, name: format!("{name}.scope"), program: program.to_owned(), runtime }
+        let (name, program) = (format!("{name}.scope"), program.to_owned());
+        Self { group, name, program, runtime, out_of_memory: OutOfMemory::Continue }
     }
 
     /// Begins to have `bwrap` moved into it; `info` is where bwrap says who its child is.
@@ -75,7 +77,12 @@ impl Scope {
     }
 
     fn ask(&self, members: [i32; 2]) -> Result<Asked> {
-        let args = self.group.start_transient_unit(&self.name, self.runtime.is_some(), members);
+        let args = self.group.start_transient_unit(
+            &self.name,
+            self.runtime.is_some(),
+            self.out_of_memory,
+            members,
+        );
         let mut command = Command::new(&self.program);
         command.args(args).env_clear().current_dir("/");
         if let Some(runtime) = &self.runtime {
@@ -144,6 +151,15 @@ impl Joining {
                         self.until = Instant::now() + MOVES;
                         self.state = State::Moving(child);
                         self.look(child);
+                    }
+                    // A manager that does not know it refuses all, and says its name.
+                    Some(Err(why))
+                        if self.scope.out_of_memory == OutOfMemory::Continue
+                            && why.contains(OOM_POLICY) =>
+                    {
+                        self.scope.out_of_memory = OutOfMemory::Unsaid;
+                        let asked = self.scope.ask([self.bwrap, child])?;
+                        self.state = State::Asking(asked, child);
                     }
                     Some(Err(why)) => return Err(self.scope.refused(&why)),
                 }

@@ -1,6 +1,6 @@
 //! The log of a session as a test sees it: through `claudebox log --json`, never through the file.
 
-use claudebox::log::event::{Connect, Event, Exec, Exit, Refused};
+use claudebox::log::event::{Connect, Event, Exec, ExecLogStatus, Exit, Refused};
 use serde_json::Value;
 
 use super::place::Place;
@@ -57,6 +57,17 @@ impl Log {
     pub(crate) fn refused(&self) -> impl Iterator<Item = &Refused> {
         self.events.iter().filter_map(|event| match event {
             Event::Refused(refused) => Some(refused),
+            _ => None,
+        })
+    }
+
+    /// Where exit statuses come from.
+    pub(crate) fn exit_source(&self) -> Option<&str> {
+        self.events.iter().find_map(|event| match event {
+            Event::Confined(confined) => match &confined.exec_log {
+                ExecLogStatus::On { exit_source, .. } => Some(exit_source.as_str()),
+                _ => None,
+            },
             _ => None,
         })
     }

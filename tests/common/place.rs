@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,6 +34,7 @@ impl Place {
         for directory in ["home", "project", "run", "tmp"] {
             place.directory(&place.root.path().join(directory), 0o700);
         }
+        place.lead_to_systemd();
         if !reachable(&place.executable) {
             place = place.installed();
         }
@@ -154,6 +155,18 @@ impl Place {
             text = text.replace(path.to_str().unwrap(), name);
         }
         text
+    }
+
+    /// The runtime directory is the place's own, and leads to the user's systemd, where there is one: with it
+    /// a session has the limits that it has in a login.
+    fn lead_to_systemd(&self) {
+        let uid = fs::metadata(self.home()).unwrap().uid();
+        let login = PathBuf::from(format!("/run/user/{uid}"));
+        for name in ["systemd", "bus"] {
+            if login.join("systemd/private").exists() && login.join("bus").exists() {
+                symlink(login.join(name), self.root.path().join("run").join(name)).unwrap();
+            }
+        }
     }
 
     fn directory(&self, path: &Path, mode: u32) {

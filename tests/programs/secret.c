@@ -9,6 +9,7 @@
 int main(int argc, char **argv) {
     int fd = syscall(447 /* memfd_secret */, 0);
     int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+    if (argc == 1) return fd < 0;
     if (fd >= 0 && ftruncate(fd, 8192)) return 1;
     char **words = mmap(0, 8192, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (words == MAP_FAILED) return 1;

@@ -124,6 +124,13 @@ pub(crate) fn example(name: &str) -> PathBuf {
     reachable(&bin.join("examples").join(name))
 }
 
+/// Whether a sandbox in a sandbox cannot be had whatever the plan says: Ubuntu's AppArmor profile of bwrap
+/// leaves what it starts without capabilities in any user namespace.
+pub(crate) fn nesting_is_forbidden() -> bool {
+    let restricted = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+    fs::read_to_string(restricted).is_ok_and(|text| text.trim() == "1")
+}
+
 /// Who runs a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum User {
