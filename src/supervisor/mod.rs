@@ -113,7 +113,7 @@ fn observed(
     tty: &mut Option<Tty>,
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
-    let began = Instant::now();
+    let since = Instant::now();
     let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
         let begun = begin::begin(plan, session, signals, tty.as_mut())?;
         inside::note(session.directory, begun.init.pid)
@@ -167,7 +167,7 @@ fn observed(
     for words in mirror.map(Kept::end).unwrap_or_default() {
         execs.note(events::notice("state-not-returned", words));
     }
-    let finished = execs.finish(|count| events::end(&verdict, count, Some(began)));
+    let finished = execs.finish(|count| events::end(&verdict, count, Some(since)));
     // It has ended meanwhile.
     let _ = sandbox.reap(serve::DEATH);
     drop(sandbox);
