@@ -101,9 +101,9 @@ pub(super) fn start(plan: &Plan, session: &str) -> Start {
     }
 }
 
-/// `began`: when the supervisor did, if there was an agent.
-pub(super) fn end(verdict: &Verdict, execs: u64, began: Option<Instant>) -> End {
-    let length = began.map(|began| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+/// `since`: when the supervisor began, if there was an agent.
+pub(super) fn end(verdict: &Verdict, execs: u64, since: Option<Instant>) -> End {
+    let length = since.map(|since| u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
     End { t: now(), execs, code: verdict.code, reason: verdict.reason.to_owned(), dur_us: length }
 }
 
