@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod fixture;
+mod hidden;
 mod inside;
 mod lfs;
 mod libraries;

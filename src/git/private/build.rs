@@ -196,10 +196,12 @@ fn fill(
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
     let mut bounds = Bounds::USUAL;
+    let is_hidden = |path: &Path| repository.hidden.iter().any(|hidden| path == hidden.as_path());
     let own = if repository.common.is_some() { is_own } else { is_copied };
-    copy_of(git_dir, to, own, &mut bounds)?;
+    copy_of(git_dir, to, &|path| own(path) && !is_hidden(path), &mut bounds)?;
     if let Some(common) = &repository.common {
-        copy_of(common.as_path(), to, is_shared, &mut bounds)?;
+        let shared = |path: &Path| is_shared(path) && !is_hidden(path);
+        copy_of(common.as_path(), to, &shared, &mut bounds)?;
     }
     let what = || format!("make the private copy of {shown}");
     let alternates = borrow(repository, to).tried(what)?;
@@ -233,7 +235,7 @@ fn borrow(repository: &PrivateRepository, to: &OwnedFd) -> std::io::Result<Vec<u
 fn copy_of(
     git_dir: &Path,
     to: &OwnedFd,
-    wanted: fn(&Path) -> bool,
+    wanted: &dyn Fn(&Path) -> bool,
     bounds: &mut Bounds,
 ) -> Result<()> {
     let shown = visible_path(git_dir);
