@@ -20,6 +20,7 @@ mod worktree;
 mod worktree_attacks;
 mod worktree_include;
 mod worktree_keep;
+mod worktree_killed;
 mod worktree_land;
 mod worktree_sign;
 mod worktrees;
