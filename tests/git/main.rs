@@ -10,6 +10,7 @@ mod inside;
 mod lfs;
 mod libraries;
 mod linked;
+mod old;
 mod pins;
 mod refused;
 mod sync_attacks;

@@ -14,6 +14,7 @@ use crate::git::names::HEADS;
 use crate::git::oid::Oid;
 use crate::git::outside::Outside;
 use crate::git::record::Head;
+use crate::git::version;
 use crate::visible::{visible, visible_path};
 
 /// As what the commits come.
@@ -65,6 +66,7 @@ pub struct Done {
 /// Usage errors where it cannot be: conflicts, a branch that is not there or checked out elsewhere, a
 /// work tree that is not clean. Nothing has changed then.
 pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> {
+    may_merge(main, known, "merge")?;
     if wanted.sign {
         commit::may_sign(&main.survey.main.settings)?;
     }
@@ -131,6 +133,19 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
 fn landed(main: &Main<'_>, known: &Known, commit: &Oid) -> Result<()> {
     let landed = Landed::Commit { tip: known.commit()?.clone(), commit: commit.clone() };
     diff::record(main, known)?.with(landed).write(&main.directory, &known.name)
+}
+
+/// Refuses where the host's git cannot merge among objects; says how it is done by hand.
+pub(super) fn may_merge(main: &Main<'_>, known: &Known, command: &str) -> Result<()> {
+    let branch = known.branch();
+    let by_hand = match command {
+        "apply" => format!("git merge --no-commit --no-ff {branch}"),
+        _ => format!("git merge {branch}"),
+    };
+    let needed = main.survey.version.must_be(version::MERGE, &format!("worktree {command}"));
+    needed.map_err(|error| {
+        error.hint(format!("or by hand, where your hooks and filters run: {by_hand}"))
+    })
 }
 
 /// Keeps sessions out of a worktree, and refuses where one is in it.
