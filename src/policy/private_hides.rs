@@ -74,7 +74,7 @@ fn one(
 fn is_needed(within: &Path) -> bool {
     let needed =
         |name: &&str| within.starts_with(name) && (**name != *"objects" || within == *name);
-    NEEDED.iter().any(|name| needed(name))
+    NEEDED.iter().any(needed)
 }
 
 fn refused(entry: &Settled<String>, real: &Path, directory: &Path) -> Error {
