@@ -240,40 +240,50 @@ pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
 
 /// `claudebox trust`
 pub(crate) fn trust(args: &TrustArgs, host: &Host) -> Result<u8> {
-    let project = match &args.file {
-        Some(_) => host.here(),
-        None => project::find(None, host, &Disk)?.root,
-    };
     let mut out = anstream::stdout();
     let mut confirm = |out: &mut dyn Write| if args.yes { Ok(true) } else { ask(out) };
-    let file = args.file.as_deref();
-    let of_worktrees = file.is_some_and(|file| file.file_name() == Some(include::FILE.as_ref()));
-    let project = if of_worktrees { directory_of(file, host)? } else { project };
-    let include = include::Include::read(&project)?;
-    // Where nothing is named, what there is.
-    let own = match file {
-        Some(_) => !of_worktrees,
-        None => include.is_none() || project.join(own::FILE).symlink_metadata().is_ok(),
-    };
-    if own {
-        ask_trust::command(&mut out, host, file, &project, &mut confirm)?;
-    }
-    match include {
-        Some(include) if of_worktrees || file.is_none() => {
-            include::trust(&mut out, host, &include, &mut confirm)?;
+    match args.file.as_deref() {
+        None => trust_all(host, &mut out, &mut confirm),
+        Some(file) if file.file_name() == Some(include::FILE.as_ref()) => {
+            trust_include(file, host, &mut out, &mut confirm)
         }
-        None if of_worktrees => {
-            let shown = visible_path(&project.join(include::FILE));
-            return Err(Error::usage(format!("there is no {shown} to trust")));
-        }
-        _ => {}
-    }
+        file => ask_trust::command(&mut out, host, file, &host.here(), &mut confirm),
+    }?;
     Ok(0)
 }
 
+/// Asks somebody who reads what was written.
+type Confirm<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<bool>;
+
+/// Trusts what there is in the project: its profile, and what its worktrees get a copy of.
+fn trust_all(host: &Host, out: &mut dyn Write, confirm: Confirm<'_>) -> Result<()> {
+    let project = project::find(None, host, &Disk)?.root;
+    let include = include::Include::read(&project)?;
+    // Where neither is there it is the profile's that is missed.
+    if include.is_none() || project.join(own::FILE).symlink_metadata().is_ok() {
+        ask_trust::command(out, host, None, &project, confirm)?;
+    }
+    include.map_or(Ok(()), |include| include::trust(out, host, &include, confirm))
+}
+
+/// Trusts a file that names what worktrees get a copy of.
+fn trust_include(
+    file: &Path,
+    host: &Host,
+    out: &mut dyn Write,
+    confirm: Confirm<'_>,
+) -> Result<()> {
+    let project = directory_of(file, host)?;
+    let include = include::Include::read(&project)?.ok_or_else(|| {
+        let shown = visible_path(&project.join(include::FILE));
+        Error::usage(format!("there is no {shown} to trust"))
+    })?;
+    include::trust(out, host, &include, confirm)
+}
+
 /// The directory that a file named on the command line is in.
-fn directory_of(file: Option<&Path>, host: &Host) -> Result<PathBuf> {
-    let path = host.cwd.join(file.unwrap_or(Path::new("")));
+fn directory_of(file: &Path, host: &Host) -> Result<PathBuf> {
+    let path = host.cwd.join(file);
     let shown = visible_path(&path);
     let above = path.parent().unwrap_or(&path);
     above.canonicalize().map_err(|err| Error::usage(format!("cannot find {shown}: {err}")))

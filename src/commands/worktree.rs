@@ -35,6 +35,10 @@ const MOST: usize = 20;
 pub(super) fn worktree(command: &WorktreeCommand, host: &Host) -> Result<u8> {
     let root = main_of_here(host)?;
     let main = Main::of(&root, host)?;
+    // These two need more, and say so themselves.
+    if !matches!(command, WorktreeCommand::Merge(_) | WorktreeCommand::Apply { .. }) {
+        main.must_have_git()?;
+    }
     let mut out = anstream::stdout();
     match command {
         WorktreeCommand::List { json } => {

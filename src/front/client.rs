@@ -13,8 +13,10 @@ use nix::unistd::Pid;
 
 use super::terminal::Before;
 use crate::error::{Result, Tried as _};
+use crate::sys::pidfd;
+use crate::tmux::Server;
 use crate::tmux::argv::Words;
-use crate::tmux::{Server, process};
+use crate::tmux::process;
 
 /// Signals that end the front end; a viewer that is told to leave detaches.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
@@ -38,7 +40,7 @@ impl Client {
             SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC).tried(|| "await signals")?;
         let before = Before::look();
         let child = server.open(words)?;
-        let ended = process::pidfd(&child).tried(|| "watch the tmux client")?;
+        let ended = pidfd::open(child.id().cast_signed()).tried(|| "watch the tmux client")?;
         Ok(Self { child, signals, before, ended })
     }
 

@@ -17,6 +17,7 @@ use crate::log::clock::now;
 use crate::session::handover::Offer;
 use crate::session::record::Status;
 use crate::session::{Locks, Session};
+use crate::sys::pidfd;
 use crate::tmux::config::{self, Facts};
 use crate::tmux::version::Support;
 use crate::tmux::{Program, Server, argv, process, terminfo};
@@ -168,7 +169,7 @@ fn hand_over(
         Error::launcher("the agent's pane closed before the session could begin")
             .hint("run with --no-monitor to see why")
     };
-    let attached = process::pidfd(waiter).tried(|| "watch tmux")?;
+    let attached = pidfd::open(waiter.id().cast_signed()).tried(|| "watch tmux")?;
     await_second(client, attached.as_fd(), no_terminal)?;
     await_second(client, offer.as_fd(), no_supervisor)?;
     offer.give(start.plan, locks)

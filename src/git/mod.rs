@@ -23,4 +23,5 @@ pub mod outside;
 pub mod private;
 pub mod record;
 pub mod sync;
+pub mod version;
 pub mod worktree;

@@ -38,4 +38,7 @@ pub struct PrivateRepository {
     pub ref_format: String,
     /// The object directories that it borrows from: on the host, and inside.
     pub objects: Vec<(Bytes, Bytes)>,
+    /// What is not copied since a profile hides it, relative to the git directory or to the common one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<Bytes>,
 }

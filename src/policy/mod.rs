@@ -26,6 +26,7 @@ mod note;
 mod parts;
 pub mod paths;
 mod private_git;
+mod private_hides;
 mod proc;
 mod program;
 pub mod project;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::private_hides;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::private::config;
@@ -65,6 +66,7 @@ pub(super) fn mounts(
         let at = at.join(path);
         repositories.push(one(&module.one, path, &at, &tree, Some(&way), &mut stores));
     }
+    private_hides::leave_out(draft, &mut repositories)?;
     // The first store is the repository's own.
     for (number, objects) in stores.0.iter().enumerate() {
         borrow(draft, number, objects, number == 0)?;
@@ -120,6 +122,7 @@ fn one(
             .iter()
             .map(|objects| ((&*objects.path).into(), store(stores.number(objects)).into()))
             .collect(),
+        hidden: Vec::new(),
     }
 }
 

@@ -2,12 +2,11 @@
 //! claudebox must never hang with it.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::process::{Child, Command, Output};
+use std::os::fd::BorrowedFd;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::ready::ready_by;
 use crate::subprocess::{self, Broken, Group};
@@ -23,11 +22,6 @@ pub fn output(command: Command, limit: Duration) -> io::Result<Output> {
         Broken::TooMuch => io::Error::other(format!("it says more than {} MiB", MOST >> 20)),
         Broken::NotStarted(err) | Broken::Io(err) => err,
     })
-}
-
-/// A descriptor that becomes readable when a child ends (`pidfd_open(2)`, Linux 5.3).
-pub fn pidfd(child: &Child) -> io::Result<OwnedFd> {
-    Ok(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?)
 }
 
 /// Waits until one of the descriptors is readable; answers with its place, `None` after `limit`.

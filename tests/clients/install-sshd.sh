@@ -3,14 +3,7 @@
 # machine, and at every boot. Prints nothing when there is one.
 set -euo pipefail
 
-# The same rule as tests/common/agent.rs.
-if [ -n "${CLAUDEBOX_TEST_AGENTS:-}" ]; then
-    cache="$(dirname "$CLAUDEBOX_TEST_AGENTS")"
-elif [ "$(id -u)" = 0 ]; then
-    cache=/var/cache/claudebox-test
-else
-    cache="${XDG_CACHE_HOME:-$HOME/.cache}/claudebox-test"
-fi
+. "$(dirname "$0")/../common/cache.sh"
 
 [ ! -x /usr/sbin/sshd ] && [ ! -x "$cache/sshd/usr/sbin/sshd" ] || exit 0
 if ! command -v apt-get >/dev/null; then

@@ -17,15 +17,31 @@ pub(crate) const ID: &str = "4k7xq2ab";
 pub(crate) const FILES: &str = "printf 'one\\n' >f1; printf 'two\\n' >f2; mkdir e; printf 'a\\n' >e/a\n\
     git add .; git commit -qm base; git branch side; git tag v1\n";
 
+/// A name for the author of commits: what the environment of a test says is not passed on.
+pub(crate) const NAMED: &str =
+    "git config user.name Someone; git config user.email someone@example.invalid\n";
+
+/// A place in whose project a script was run on the host, after its author got a name.
+pub(crate) fn prepared(user: User, script: &str) -> Place {
+    let place = Place::new(user);
+    host(&place, &format!("{NAMED}{script}"));
+    place
+}
+
 /// What a script on the host says, in the project.
 pub(crate) fn host(place: &Place, script: &str) -> String {
     place.command("sh").args(["-c", &format!("set -e\n{script}")]).run().code(0).stdout
 }
 
-/// A session in the project, in which a script runs.
+/// A session with these options, in which a script runs.
+pub(crate) fn session(place: &Place, options: &[&str], script: &str) -> Run {
+    let words = ["run", "--no-monitor"].iter().chain(options);
+    place.claudebox(words.chain(&["--", "sh", "-c", script]))
+}
+
+/// A session in the project with a private git directory, in which a script runs to its first error.
 pub(crate) fn inside(place: &Place, script: &str) -> Run {
-    let script = format!("set -e\n{script}");
-    place.claudebox(["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &script])
+    session(place, &["--git", "private"], &format!("set -e\n{script}"))
 }
 
 /// The host, and a session.

@@ -7,6 +7,7 @@ use std::fs;
 use crate::common::place::Place;
 use crate::common::run::Run;
 use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::fixture::{NAMED, host, prepared, session};
 
 /// Fixed names and times, so that commits are the same commits everywhere.
 const IDENTITY: &str =
@@ -92,16 +93,8 @@ fn work(commands: &[&str]) -> String {
     script
 }
 
-fn inside(place: &Place, script: &str) -> Run {
-    let options = ["--no-monitor", "--git", "private", "--host-files", "report"];
-    let words = ["run"].into_iter().chain(options).chain(["--", "sh", "-c", script]);
-    place.claudebox(words.collect::<Vec<_>>())
-}
-
-/// What the environment of a test says is not passed on.
-fn named(place: &Place) {
-    place.git(&["config", "user.name", "Someone"]);
-    place.git(&["config", "user.email", "someone@example.invalid"]);
+fn reporting(place: &Place, script: &str) -> Run {
+    session(place, &["--git", "private", "--host-files", "report"], script)
 }
 
 /// The same work inside, and outside in another place that was made in the same way.
@@ -119,7 +112,7 @@ fn same(prepare: &str, commands: &[&str], what: &str) {
         };
         let (one, other) = (ready(), ready());
         let outside = one.command("sh").args(["-c", &script]).run().code(0);
-        let inside = inside(&other, &script).run().code(0);
+        let inside = reporting(&other, &script).run().code(0);
         let (inside, outside) = (other.redact(&inside.stdout), one.redact(&outside.stdout));
         for (inside, outside) in inside.split('\n').zip(outside.split('\n')) {
             assert_eq!(inside, outside, "{what} as {user:?}\n{inside}");
@@ -211,7 +204,7 @@ fn a_start_in_a_subdirectory_works_and_commits_carry_the_users_name() {
         place.git(&["config", "user.name", "Local"]);
         place.home_file(".gitconfig", "[includeIf \"gitdir:/**\"]\n\tpath = work\n");
         place.home_file("work", "[user]\n\tname = Global\n\temail = work@example.invalid\n");
-        let run = inside(&place, "pwd; git add .; git commit -qm x; git log --format='%an %ae'");
+        let run = reporting(&place, "pwd; git add .; git commit -qm x; git log --format='%an %ae'");
         let unset =
             ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"];
         let run = unset.into_iter().fold(run, Run::without_env);
@@ -226,14 +219,13 @@ fn a_start_in_a_subdirectory_works_and_commits_carry_the_users_name() {
 fn hooks_run_inside_and_only_there() {
     must_have_sandbox();
     for user in users() {
-        let place = Place::new(user);
-        named(&place);
+        let place = prepared(user, "");
         let hook = place.project_file(".git/hooks/pre-commit", "#!/bin/sh\necho ran > hooked\n");
         let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
         fs::set_permissions(&hook, open).unwrap();
         let attack = "git commit -q --allow-empty -m x; cat hooked; rm hooked
             echo '#!/bin/sh' > .git/hooks/pre-commit; echo evil > .git/hooks/new";
-        inside(&place, attack).run().code(0).says("ran");
+        reporting(&place, attack).run().code(0).says("ran");
         assert!(fs::read_to_string(&hook).unwrap().contains("hooked"), "the host's is as it was");
         assert!(!place.project().join(".git/hooks/new").exists());
     }
@@ -244,15 +236,14 @@ fn hooks_run_inside_and_only_there() {
 fn hooks_in_the_work_tree_run_inside() {
     must_have_sandbox();
     for user in users() {
-        let place = Place::new(user);
-        named(&place);
+        let place = prepared(user, "");
         let hook = place.project_file(".husky/_/pre-commit", "#!/bin/sh\necho ran >hooked\n");
         let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
         fs::set_permissions(&hook, open).unwrap();
         place.git(&["config", "core.hooksPath", ".husky/_"]);
         let script = "git commit -q --allow-empty -m x; cat hooked; rm hooked
             echo '#!/bin/sh' >.husky/_/pre-commit; mv .husky away; git config core.hooksPath away";
-        inside(&place, script).run().says("ran");
+        reporting(&place, script).run().says("ran");
         assert!(fs::read_to_string(&hook).unwrap().contains("hooked"), "the host's is as it was");
         assert_eq!(place.git(&["config", "core.hooksPath"]), ".husky/_\n");
     }
@@ -267,7 +258,7 @@ fn a_commit_names_its_session_where_the_profile_says_so() {
             ".config/claudebox/profiles/t.toml",
             "extends = [\"base\"]\ngit = \"private\"\ngit-trailer = true\n",
         );
-        named(&place);
+        host(&place, NAMED);
         let hook = "#!/bin/sh\necho from the hook >> \"$1\"\n";
         let hook = place.project_file(".git/hooks/prepare-commit-msg", hook);
         let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);

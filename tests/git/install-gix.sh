@@ -4,14 +4,7 @@
 set -euo pipefail
 
 version=0.4.1
-# The same rule as tests/common/agent.rs.
-if [ -n "${CLAUDEBOX_TEST_AGENTS:-}" ]; then
-    cache="$(dirname "$CLAUDEBOX_TEST_AGENTS")"
-elif [ "$(id -u)" = 0 ]; then
-    cache=/var/cache/claudebox-test
-else
-    cache="${XDG_CACHE_HOME:-$HOME/.cache}/claudebox-test"
-fi
+. "$(dirname "$0")/../common/cache.sh"
 
 to="$cache/gix-$version"
 [ ! -e "$to/gitoxide" ] || exit 0

@@ -4,27 +4,17 @@
 use std::fs;
 
 use crate::common::place::Place;
-use crate::common::{must_have, must_have_sandbox, user::User, user::users};
-use crate::fixture::host;
+use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::fixture::{host, inside, prepared};
 
-fn prepared(user: User, script: &str) -> Place {
+fn must_have_all() {
     must_have_sandbox();
     must_have(&["git-lfs"]);
-    let place = Place::new(user);
-    host(
-        &place,
-        &format!(
-            "git config user.name Someone; git config user.email someone@example.invalid\n{script}"
-        ),
-    );
-    place
 }
 
 /// What is said at the end, of a session in which this was done.
-fn inside(place: &Place, script: &str) -> String {
-    let script = format!("set -e\n{script}");
-    let run = ["run", "--no-monitor", "--git", "private", "--", "sh", "-c", &script];
-    place.claudebox(run).run().code(0).stderr
+fn said_of(place: &Place, script: &str) -> String {
+    inside(place, script).run().code(0).stderr
 }
 
 const TRACKED: &str =
@@ -33,9 +23,10 @@ const TRACKED: &str =
 
 #[test]
 fn files_that_are_new_inside_are_there_when_their_commits_are() {
+    must_have_all();
     for user in users() {
         let place = prepared(user, TRACKED);
-        let said = inside(
+        let said = said_of(
             &place,
             "echo two >y.bin; echo one >same.bin; git add .; git commit -qm more; git checkout -q -b side
              echo three >z.bin; git add .; git commit -qm side; git checkout -q main; echo staged >s.bin; git add s.bin",
@@ -50,16 +41,17 @@ fn files_that_are_new_inside_are_there_when_their_commits_are() {
         assert_eq!(host(&place, content), "two\nthree\nstaged\n");
         assert_eq!(host(&place, "ls .git/lfs/tmp"), "");
         // They come once.
-        assert!(!inside(&place, "git lfs ls-files").contains("git-lfs came"));
+        assert!(!said_of(&place, "git lfs ls-files").contains("git-lfs came"));
     }
 }
 
 #[test]
 fn they_come_to_a_repository_that_had_none_to_a_linked_worktree_and_to_another_store() {
+    must_have_all();
     for user in users() {
         let place =
             prepared(user, "git commit -q --allow-empty -m one; git worktree add -q ../side");
-        let said = inside(&place, TRACKED);
+        let said = said_of(&place, TRACKED);
         assert!(said.contains("git: a file of git-lfs came"), "{said}");
         let shown = host(
             &place,
@@ -73,7 +65,7 @@ fn they_come_to_a_repository_that_had_none_to_a_linked_worktree_and_to_another_s
         assert!(said.contains("git: a file of git-lfs came"), "{said}");
         assert_eq!(host(&place, "cd ../side; rm y.bin; git checkout y.bin; cat y.bin"), "two\n");
         host(&place, "git config lfs.storage ../../store");
-        inside(&place, "echo three >z.bin; git add .; git commit -qm three");
+        said_of(&place, "echo three >z.bin; git add .; git commit -qm three");
         assert!(place.root().join("store/objects").is_dir());
         assert_eq!(host(&place, "rm z.bin; git checkout z.bin; cat z.bin"), "three\n");
     }
@@ -82,6 +74,7 @@ fn they_come_to_a_repository_that_had_none_to_a_linked_worktree_and_to_another_s
 /// A file under the name of another's content, a link to what is not inside, and what holds up a reader.
 #[test]
 fn what_is_not_what_its_name_says_does_not_come() {
+    must_have_all();
     for user in users() {
         let place = prepared(user, TRACKED);
         let secret = "what is outside\n";
@@ -94,7 +87,7 @@ fn what_is_not_what_its_name_says_does_not_come() {
              put 'what is outside'; ln -s '{}' $at",
             outside.display()
         );
-        let said = inside(&place, &put);
+        let said = said_of(&place, &put);
         assert!(said.contains("git: a file of git-lfs came"), "{said}");
         assert!(
             said.contains("what git-lfs has stays as it is here: 4 of its files are not"),

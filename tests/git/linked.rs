@@ -6,7 +6,7 @@ use std::fs;
 use crate::common::must_have_sandbox;
 use crate::common::place::Place;
 use crate::common::user::{User, users};
-use crate::fixture::FILES;
+use crate::fixture::{FILES, host, prepared};
 
 /// How a repository is made, its place being empty, before a worktree of it.
 const KINDS: &[(&str, &str)] = &[
@@ -25,22 +25,16 @@ const SUBMODULE: &str = "g() { git -c protocol.file.allow=always \"$@\"; }
     git init -q -b main ../far; cd ../far; echo 1 >s; git add s; g submodule --quiet add ../inner in
     git commit -qm far; cd ../project; git init -q -b main .";
 
-fn host(place: &Place, script: &str) -> String {
-    let named =
-        "git config --global user.name Someone; git config --global user.email s@example.invalid";
-    place.command("sh").args(["-c", &format!("set -e\n{named}\n{script}")]).run().code(0).stdout
-}
-
-/// A repository with the worktree `../wt`, on a branch of its own.
-fn prepared(user: User, make: &str, then: &str) -> Place {
-    let place = Place::new(user);
-    host(
-        &place,
+/// A repository with the worktree `../wt`, on a branch of its own. Everybody's commits have a name, those in
+/// other repositories too.
+fn with_worktree(user: User, make: &str, then: &str) -> Place {
+    prepared(
+        user,
         &format!(
-            "rm -rf .git; {make}\n{FILES}git worktree add -q -b theirs ../wt; git checkout -q -b topic\n{then}"
+            "git config --global user.name Someone; git config --global user.email s@example.invalid
+             rm -rf .git; {make}\n{FILES}git worktree add -q -b theirs ../wt; git checkout -q -b topic\n{then}"
         ),
-    );
-    place
+    )
 }
 
 /// The same work inside, and outside in a place that was made in the same way.
@@ -84,7 +78,7 @@ fn every_kind_of_repository_has_linked_worktrees_that_come_back() {
                  git bisect reset 2>&1; echo w >>e/a; git add e/a; echo v >>e/a"
             );
             let state = "git symbolic-ref HEAD; git status --porcelain; git log --format='%H %s' --all; git stash list";
-            comes_back(kind, || prepared(user, &make, own), &work, state);
+            comes_back(kind, || with_worktree(user, &make, own), &work, state);
         }
     }
 }
@@ -96,7 +90,7 @@ fn a_detached_worktree_with_reftable_stays_detached() {
         let make = format!("{DATES}{}", KINDS[0].1);
         let work = format!("{DATES}echo x >>f1; git commit -qam one");
         let state = "git symbolic-ref -q HEAD || git log --format='%H %s'; git status --porcelain";
-        let prepare = || prepared(user, &make, "git -C ../wt checkout -q --detach side");
+        let prepare = || with_worktree(user, &make, "git -C ../wt checkout -q --detach side");
         comes_back("detached", prepare, &work, state);
     }
 }
@@ -117,7 +111,7 @@ fn submodules_of_a_linked_worktree_work_and_come_back() {
         );
         let state = "git status --porcelain; git rev-parse HEAD:sub; git -C sub log --format='%H %s'; git -C sub symbolic-ref HEAD
             git -C sub status --porcelain; git -C sub/in log --format='%H %s' --all; git -C sub fsck --no-dangling";
-        comes_back("submodules", || prepared(user, &make, add), &work, state);
+        comes_back("submodules", || with_worktree(user, &make, add), &work, state);
     }
 }
 
@@ -131,7 +125,7 @@ fn the_pointers_of_a_linked_worktree_stay_what_they_are() {
         let add =
             "cd ../wt; g submodule --quiet add ../far sub; g submodule --quiet add ../inner un
             git commit -qm subs; git submodule --quiet deinit -f un; mkdir -p un";
-        prepared(user, SUBMODULE, add)
+        with_worktree(user, SUBMODULE, add)
     };
     let look = |place: &Place| -> Vec<String> {
         let at = |path: &str| fs::read_to_string(place.root().join("wt").join(path));

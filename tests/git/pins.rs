@@ -7,9 +7,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::common::place::Place;
-use crate::common::user::{User, users};
+use crate::common::user::users;
 use crate::common::{DEADLINE, must_have_sandbox, times};
-use crate::fixture::{FILES, host, inside};
+use crate::fixture::{FILES, host, inside, prepared};
 
 /// Three hundred branches of a remote and as many annotated tags, on commits that nothing else leads to,
 /// and branches of the user's own.
@@ -18,12 +18,6 @@ const MANY: &str = "tree=$(git rev-parse HEAD^{tree}); i=0; while test $i -lt 30
     t=$(printf 'object %s\\ntype commit\\ntag t%s\\ntagger T <t@example.invalid> 1 +0000\\n\\nt\\n' $c $i | git mktag); \
     echo \"create refs/tags/t$i $t\"; done | git update-ref --stdin; git branch own $(git commit-tree -m own $tree)\n\
     git stash list >/dev/null; echo s >>f1; git stash push -q -m mine; git pack-refs --all\n";
-
-fn prepared(user: User, script: &str) -> Place {
-    let place = Place::new(user);
-    host(&place, &format!("{FILES}{script}"));
-    place
-}
 
 #[track_caller]
 fn wait_for(place: &Place, name: &str) {
@@ -50,7 +44,7 @@ const ALL_THERE: &str = "touch ready; until test -e go; do sleep 0.05; done; rm 
 fn a_few_files_hold_hundreds_of_refs_against_a_gc_and_go_with_the_session() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, MANY);
+        let place = prepared(user, &format!("{FILES}{MANY}"));
         let run = inside(&place, ALL_THERE).start();
         wait_for(&place, "ready");
         let files = host(&place, PINS).lines().count();
@@ -72,7 +66,7 @@ fn a_few_files_hold_hundreds_of_refs_against_a_gc_and_go_with_the_session() {
 #[test]
 fn without_pins_a_gc_takes_what_is_borrowed() {
     must_have_sandbox();
-    let place = prepared(users()[0], MANY);
+    let place = prepared(users()[0], &format!("{FILES}{MANY}"));
     let run = inside(&place, ALL_THERE).start();
     wait_for(&place, "ready");
     host(
@@ -90,7 +84,7 @@ fn without_pins_a_gc_takes_what_is_borrowed() {
 fn pins_of_a_session_that_was_killed_go_with_the_next_command() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, MANY);
+        let place = prepared(user, &format!("{FILES}{MANY}"));
         let run = inside(&place, "touch ready; sleep 600").start();
         wait_for(&place, "ready");
         run.signal(Signal::SIGKILL);
@@ -108,7 +102,7 @@ fn pins_of_a_session_that_was_killed_go_with_the_next_command() {
 fn what_was_not_touched_is_not_synced() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, "");
+        let place = prepared(user, FILES);
         // What is fresh git would look at once more, and write the index.
         host(&place, "sleep 1.1; git status");
         let state =
@@ -130,7 +124,7 @@ fn what_was_not_touched_is_not_synced() {
 #[test]
 fn a_copy_is_of_one_moment_while_the_host_commits() {
     must_have_sandbox();
-    let place = prepared(users()[0], "");
+    let place = prepared(users()[0], FILES);
     let script =
         "i=0; until test -e stop; do i=$((i+1)); echo $i >f1; git commit -qam $i; sleep 0.2; done";
     let committing = place.command("sh").args(["-c", script]).start();

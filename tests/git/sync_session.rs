@@ -6,18 +6,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::common::place::Place;
-use crate::common::user::{User, users};
+use crate::common::user::users;
 use crate::common::{DEADLINE, must_have_sandbox};
-use crate::fixture::{FILES, host, inside};
-
-/// A name for the author of commits that are made inside.
-const NAMED: &str = "git config user.name Someone; git config user.email someone@example.invalid\n";
-
-fn prepared(user: User, script: &str) -> Place {
-    let place = Place::new(user);
-    host(&place, &format!("{NAMED}{FILES}{script}"));
-    place
-}
+use crate::fixture::{FILES, NAMED, host, inside, prepared};
 
 /// Waits until a script says something on the host.
 #[track_caller]
@@ -39,7 +30,7 @@ const WAIT: &str = "while ! test -e go; do sleep 0.05; done\n";
 fn branches_are_on_the_host_while_the_session_runs_and_the_rest_at_its_end() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, "");
+        let place = prepared(user, FILES);
         let run = inside(
             &place,
             &format!(
@@ -86,7 +77,7 @@ fn branches_are_on_the_host_while_the_session_runs_and_the_rest_at_its_end() {
 fn a_sync_that_is_asked_for_meanwhile_is_in_the_log() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, "");
+        let place = prepared(user, FILES);
         let work = format!("echo x >>f1; git commit -qam one; touch done\n{WAIT}");
         let run = inside(&place, &work).start();
         wait_for(&place, "ls | grep -x done || true");
@@ -163,8 +154,10 @@ fn what_a_submodule_got_comes_back_before_what_names_it() {
     for user in users() {
         let place = prepared(
             user,
-            "git init -q -b main ../far; git -C ../far commit -q --allow-empty -m far
-             git -c protocol.file.allow=always submodule --quiet add $PWD/../far sub; git commit -qm sub",
+            &format!(
+                "{FILES}git init -q -b main ../far; git -C ../far commit -q --allow-empty -m far
+                 git -c protocol.file.allow=always submodule --quiet add $PWD/../far sub; git commit -qm sub"
+            ),
         );
         let state = "git status --porcelain; git rev-parse HEAD:sub; git -C sub status --porcelain
             git -C sub rev-parse HEAD; git -C sub symbolic-ref HEAD";
@@ -189,7 +182,7 @@ fn what_a_submodule_got_comes_back_before_what_names_it() {
 fn a_new_submodule_comes_when_its_repository_was_set_aside() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, "");
+        let place = prepared(user, FILES);
         let ran = place.root().join("ran");
         let output = inside(
             &place,
@@ -216,7 +209,7 @@ fn a_new_submodule_comes_when_its_repository_was_set_aside() {
 fn where_everything_was_killed_the_next_claudebox_syncs() {
     must_have_sandbox();
     for user in users() {
-        let place = prepared(user, "");
+        let place = prepared(user, FILES);
         let run = inside(
             &place,
             "echo x >>f1; git commit -qam one; echo y >>f2; git add f2; touch done; sleep 600",
@@ -240,8 +233,10 @@ fn where_everything_was_killed_the_next_claudebox_syncs() {
 fn a_linked_worktree_gets_back_what_was_done_in_it() {
     must_have_sandbox();
     for user in users() {
-        let place =
-            prepared(user, "git worktree add -q -b theirs ../theirs; git checkout -q -b topic");
+        let place = prepared(
+            user,
+            &format!("{FILES}git worktree add -q -b theirs ../theirs; git checkout -q -b topic"),
+        );
         let side = place.root().join("theirs");
         let state = "git symbolic-ref HEAD; git status --porcelain; git log --format=%s -1";
         let work = format!(

@@ -7,36 +7,24 @@ use std::path::PathBuf;
 use crate::common::must_have_sandbox;
 use crate::common::place::Place;
 use crate::common::run::Output;
-use crate::common::user::{User, users};
+use crate::common::user::users;
+use crate::fixture::{prepared, session};
 
-/// A project with two commits and a name for its user.
-fn project(user: User) -> Place {
-    let place = Place::new(user);
-    place.project_file("a", "1");
-    for arguments in [
-        &["config", "user.name", "Someone"][..],
-        &["config", "user.email", "someone@example.invalid"],
-        &["add", "a"],
-        &["commit", "-qm", "one"],
-        &["commit", "-q", "--allow-empty", "-m", "two"],
-        &["tag", "start"],
-    ] {
-        place.git(arguments);
-    }
-    place
-}
+/// Two commits.
+const TWO: &str =
+    "printf 1 >a; git add a; git commit -qm one; git commit -q --allow-empty -m two; git tag start";
 
+/// A session in this directory, to its end.
 fn inside(place: &Place, options: &[&str], directory: PathBuf, script: &str) -> Output {
-    let words = ["run", "--no-monitor", "--host-files", "report"];
-    let words = words.iter().chain(options).copied().chain(["--", "sh", "-c", script]);
-    place.claudebox(words.collect::<Vec<_>>()).directory(directory).run()
+    let options = [&["--host-files", "report"], options].concat();
+    session(place, &options, script).directory(directory).run()
 }
 
 #[test]
 fn git_works_in_a_linked_worktree_and_its_pointer_stays() {
     must_have_sandbox();
     for user in users() {
-        let place = project(user);
+        let place = prepared(user, TWO);
         place.git(&["worktree", "add", "-q", "-b", "side", "../side"]);
         let side = place.root().join("side");
         let pointer = fs::read_to_string(side.join(".git")).unwrap();
@@ -60,7 +48,7 @@ fn git_works_in_a_linked_worktree_and_its_pointer_stays() {
 fn a_pointer_that_its_repository_does_not_know_is_refused() {
     must_have_sandbox();
     for user in users() {
-        let place = project(user);
+        let place = prepared(user, TWO);
         place.git(&["worktree", "add", "-q", "../side"]);
         place.project_file("../fake/x", "");
         let pointer = format!("gitdir: {}/.git/worktrees/side\n", place.project().display());
@@ -75,7 +63,7 @@ fn a_pointer_that_its_repository_does_not_know_is_refused() {
 fn a_session_gets_a_worktree_and_a_branch_of_its_own() {
     must_have_sandbox();
     for user in users() {
-        let place = project(user);
+        let place = prepared(user, TWO);
         let work = "set -e; git rev-parse --abbrev-ref HEAD; git log --format=%s -1; echo 2 > a
             git commit -qam three; test ! -e PROJECT/a; pwd";
         let work = work.replace("PROJECT", place.project().to_str().unwrap());
@@ -108,7 +96,7 @@ fn a_session_gets_a_worktree_and_a_branch_of_its_own() {
 fn a_checkout_for_a_worktree_runs_nothing_of_the_repository() {
     must_have_sandbox();
     for user in users() {
-        let place = project(user);
+        let place = prepared(user, TWO);
         let evil = place.project_file("evil.sh", "#!/bin/sh\n: > ../ran\ncat\n");
         let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
         fs::set_permissions(&evil, open.clone()).unwrap();

@@ -9,6 +9,7 @@ use crate::common::DEADLINE;
 use crate::common::place::Place;
 use crate::common::run::{Output, Run};
 use crate::common::user::User;
+use crate::fixture::{host, prepared, session};
 
 /// A repository of the user's, with two files and a commit.
 pub(crate) struct Worktrees {
@@ -17,20 +18,16 @@ pub(crate) struct Worktrees {
 
 impl Worktrees {
     pub(crate) fn new(user: User) -> Self {
-        let this = Self { place: Place::new(user) };
-        this.host(
-            "git config user.name Someone; git config user.email someone@example.invalid
-             printf '1\\n2\\n3\\n4\\n5\\n' >f; echo g >g; echo '*.secret' >.gitignore; git add .; git commit -qm base
-             git branch other",
-        );
-        this
+        let files =
+            "printf '1\\n2\\n3\\n4\\n5\\n' >f; echo g >g; echo '*.secret' >.gitignore; git add .
+            git commit -qm base; git branch other";
+        Self { place: prepared(user, files) }
     }
 
     /// A session in the worktree of this name, that does this.
     pub(crate) fn session(&self, name: &str, script: &str) -> Run {
         let script = format!("set -e\n{script}");
-        let words = ["run", "--no-monitor", "--host-files", "report", "-w", name, "--"];
-        self.place.claudebox(words.into_iter().chain(["sh", "-c", &script]))
+        session(&self.place, &["--host-files", "report", "-w", name], &script)
     }
 
     /// What an agent does in the worktree of this name, to its end.
@@ -40,8 +37,7 @@ impl Worktrees {
 
     /// Something the user does, which must succeed; what it printed.
     pub(crate) fn host(&self, script: &str) -> String {
-        let script = format!("set -e\n{script}");
-        self.place.command("sh").args(["-c", &script]).run().code(0).stdout
+        host(&self.place, script)
     }
 
     /// `claudebox worktree ...`

@@ -50,40 +50,50 @@ pub fn make_room(session: &Path) -> Result<()> {
 /// When the repository cannot be copied or read, or changes all the time.
 pub fn build(plan: &PrivateGit, session: &Path, id: &str, bwrap: &Path) -> Result<()> {
     let private = session.join(PRIVATE);
-    let mut records = Vec::new();
+    let mut made = Vec::new();
     for repository in &plan.repositories {
         let base = one(plan, repository, &private, id)?;
-        records.push(Record {
-            version: VERSION,
-            work_tree: repository.work_tree.clone(),
-            git_dir: repository.git_dir.clone(),
-            private: Bytes::from(within(&private, repository.path.as_path())),
-            objects: stores(repository),
-            object_format: repository.object_format.clone(),
-            ref_format: repository.ref_format.clone(),
-            program: plan.program.clone(),
-            bwrap: bwrap.into(),
-            start: Some(branches(&base)),
-            base,
-            signed: BTreeMap::new(),
-            submodules: Vec::new(),
-        });
+        made.push((repository, record(plan, repository, &private, base, bwrap)));
     }
-    let mut submodules = records.split_off(records.len().min(1));
-    // What names a commit comes back after that.
-    submodules.reverse();
-    let Some(record) = records.pop() else { return Ok(()) };
+    let mut made = made.into_iter();
+    let Some((lender, record)) = made.next() else { return Ok(()) };
+    // What names a commit comes back after that: the inner before the outer.
+    let (lenders, submodules): (Vec<_>, Vec<_>) = made.rev().unzip();
     let record = Record { submodules, ..record };
     record
         .write(session)
         .tried(|| format!("write {}", visible_path(&crate::git::record::path(session))))?;
     // What the record tells of is taken away with the session, by whoever ends it.
-    let in_order = [&record].into_iter().chain(record.submodules.iter().rev());
-    let bases = in_order.map(|record| &record.base);
-    for (repository, base) in plan.repositories.iter().zip(bases) {
-        pin(plan, repository, base, id)?;
+    pin(plan, lender, &record.base, id)?;
+    for (lender, submodule) in lenders.into_iter().zip(&record.submodules) {
+        pin(plan, lender, &submodule.base, id)?;
     }
     Ok(())
+}
+
+/// What is written down of one repository, which stood so.
+fn record(
+    plan: &PrivateGit,
+    repository: &PrivateRepository,
+    private: &Path,
+    base: Base,
+    bwrap: &Path,
+) -> Record {
+    Record {
+        version: VERSION,
+        work_tree: repository.work_tree.clone(),
+        git_dir: repository.git_dir.clone(),
+        private: Bytes::from(within(private, repository.path.as_path())),
+        objects: stores(repository),
+        object_format: repository.object_format.clone(),
+        ref_format: repository.ref_format.clone(),
+        program: plan.program.clone(),
+        bwrap: bwrap.into(),
+        start: Some(branches(&base)),
+        base,
+        signed: BTreeMap::new(),
+        submodules: Vec::new(),
+    }
 }
 
 fn branches(base: &Base) -> BTreeMap<Bytes, Oid> {
@@ -186,10 +196,12 @@ fn fill(
     let git_dir = repository.git_dir.as_path();
     let shown = visible_path(git_dir);
     let mut bounds = Bounds::USUAL;
+    let is_hidden = |path: &Path| repository.hidden.iter().any(|hidden| path == hidden.as_path());
     let own = if repository.common.is_some() { is_own } else { is_copied };
-    copy_of(git_dir, to, own, &mut bounds)?;
+    copy_of(git_dir, to, &|path| own(path) && !is_hidden(path), &mut bounds)?;
     if let Some(common) = &repository.common {
-        copy_of(common.as_path(), to, is_shared, &mut bounds)?;
+        let shared = |path: &Path| is_shared(path) && !is_hidden(path);
+        copy_of(common.as_path(), to, &shared, &mut bounds)?;
     }
     let what = || format!("make the private copy of {shown}");
     let alternates = borrow(repository, to).tried(what)?;
@@ -223,7 +235,7 @@ fn borrow(repository: &PrivateRepository, to: &OwnedFd) -> std::io::Result<Vec<u
 fn copy_of(
     git_dir: &Path,
     to: &OwnedFd,
-    wanted: fn(&Path) -> bool,
+    wanted: &dyn Fn(&Path) -> bool,
     bounds: &mut Bounds,
 ) -> Result<()> {
     let shown = visible_path(git_dir);

@@ -46,7 +46,7 @@ pub(super) enum Failed {
 pub(super) fn copy(
     from: &OwnedFd,
     to: &OwnedFd,
-    wanted: fn(&Path) -> bool,
+    wanted: &dyn Fn(&Path) -> bool,
     bounds: &mut Bounds,
 ) -> Result<(), Failed> {
     directory(from, to, Path::new(""), wanted, bounds)
@@ -56,7 +56,7 @@ fn directory(
     from: &OwnedFd,
     to: &OwnedFd,
     at: &Path,
-    wanted: fn(&Path) -> bool,
+    wanted: &dyn Fn(&Path) -> bool,
     bounds: &mut Bounds,
 ) -> Result<(), Failed> {
     let failed = |path: &Path| {
@@ -161,7 +161,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, from.path().join("fifo"), Mode::RUSR).unwrap();
         let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
         File::open(from.path().join("HEAD")).unwrap().set_times(old).unwrap();
-        copy(&opened(from.path()), &opened(to.path()), is_copied, &mut { Bounds::USUAL }).unwrap();
+        copy(&opened(from.path()), &opened(to.path()), &is_copied, &mut { Bounds::USUAL }).unwrap();
         let there = |path: &str| to.path().join(path).symlink_metadata().is_ok();
         assert!(there("refs/heads/a") && there("hooks/x"));
         for path in ["config", "objects", "refs/heads/a.lock", "fifo"] {
@@ -181,7 +181,7 @@ mod tests {
         ] {
             let (from, to) = (source(), tempfile::tempdir().unwrap());
             let mut bounds = bounds;
-            let done = copy(&opened(from.path()), &opened(to.path()), is_copied, &mut bounds);
+            let done = copy(&opened(from.path()), &opened(to.path()), &is_copied, &mut bounds);
             assert!(matches!(done, Err(Failed::TooMuch)), "{done:?}");
         }
     }
@@ -193,7 +193,7 @@ mod tests {
         fs::write(&victim, "mine").unwrap();
         symlink(&victim, to.path().join("HEAD")).unwrap();
         let done =
-            copy(&opened(from.path()), &opened(to.path()), is_copied, &mut { Bounds::USUAL });
+            copy(&opened(from.path()), &opened(to.path()), &is_copied, &mut { Bounds::USUAL });
         assert!(matches!(done, Err(Failed::At(path, Errno::EXIST)) if path == Path::new("HEAD")));
         assert_eq!(fs::read(&victim).unwrap(), b"mine");
     }

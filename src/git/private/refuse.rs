@@ -5,6 +5,7 @@
 use super::repository::{Gitlink, GitlinkState, One, Repository};
 use super::setting::Setting;
 use crate::error::{Error, Result};
+use crate::git::version;
 use crate::visible::{visible, visible_path};
 
 /// The extensions that a private git directory keeps, or can do without: gitrepository-layout(5),
@@ -24,6 +25,8 @@ const EXTENSIONS: [&str; 7] = [
 /// # Errors
 /// A usage error, with what to do instead.
 pub fn refuse(repository: &Repository) -> Result<()> {
+    let enough = repository.version.must_be(version::PRIVATE, "git: a private git directory");
+    enough.map_err(instead)?;
     one(&repository.main)?;
     for module in &repository.modules {
         one(&module.one)?;
@@ -129,6 +132,7 @@ mod tests {
     fn repository(change: impl FnOnce(&mut Repository)) -> String {
         let mut repository = Repository::default();
         repository.main.directory = "/p/.git".into();
+        repository.version = version::PRIVATE;
         change(&mut repository);
         match refuse(&repository) {
             Ok(()) => "taken".to_owned(),
@@ -167,5 +171,9 @@ mod tests {
         let link = |state| repository(|it| it.gitlinks = vec![Gitlink { path: "s".into(), state }]);
         assert!(link(GitlinkState::Other).contains("the submodule s"));
         assert_eq!(link(GitlinkState::Missing), "taken");
+        let old = repository(|it| it.version = version::Version(2, 30));
+        assert!(
+            old.contains("a private git directory needs git 2.31 or newer, and this is git 2.30")
+        );
     }
 }

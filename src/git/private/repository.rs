@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use super::setting::Setting;
 use crate::bytes::Bytes;
+use crate::git::version::Version;
 
 /// The project's repository.
 #[derive(Clone, Debug, Default)]
 pub struct Repository {
     /// The git that looked, absolute; not the project's.
     pub program: PathBuf,
+    /// Its version.
+    pub version: Version,
     /// The repository itself.
     pub main: One,
     /// The repositories of its submodules, those of their submodules included.

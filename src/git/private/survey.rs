@@ -13,6 +13,7 @@ use super::setting::{LIST, listing};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::call::Call;
+use crate::git::version::{self, Version};
 use crate::host::{Disk, Facts as _, FileKind, Host, search};
 use crate::host_files::index;
 use crate::lexical::clean;
@@ -44,15 +45,21 @@ const BUSY: [&str; 9] = [
 /// When there is no git on this machine, or it cannot read the configuration.
 pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Repository> {
     let program = program(root, host)?;
+    let version = Version::of(&program)?;
     let (git_dir, common) = match linked {
         None => (root.join(".git"), None),
         Some(Linked { git_dir, common }) => (git_dir.clone(), Some(common.clone())),
     };
+    if version < version::PRIVATE {
+        // It would not understand what it is asked; what needs the answer refuses.
+        let main = One { directory: git_dir, common, ..One::default() };
+        return Ok(Repository { program, version, main, ..Repository::default() });
+    }
     let mut main = one(&program, git_dir, common)?;
     if worktree(&main).is_some() {
         main.odd.push("its work tree is elsewhere (core.worktree)".to_owned());
     }
-    let mut repository = Repository { program, main, ..Repository::default() };
+    let mut repository = Repository { program, version, main, ..Repository::default() };
     if !repository.main.odd.is_empty() {
         return Ok(repository);
     }

@@ -3,7 +3,7 @@
 
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::commit_of;
-use super::land::keep_out;
+use super::land::{keep_out, may_merge};
 use super::merge::{Merged, merge, tree};
 use super::record::Landed;
 use super::snapshot::{Snapshot, Store};
@@ -31,6 +31,7 @@ pub struct Done {
 /// Usage errors where it cannot be: conflicts, or something of the user's in its place. Nothing has
 /// changed then.
 pub fn apply(main: &Main<'_>, known: &Known) -> Result<Done> {
+    may_merge(main, known, "apply")?;
     let _kept_out = keep_out(main, known)?;
     let head = main
         .repository()

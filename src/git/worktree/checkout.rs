@@ -118,6 +118,8 @@ pub fn executed(changes: &[Change]) -> Vec<(String, &'static str)> {
 pub struct Checkout<'m, 'h> {
     main: &'m Main<'h>,
     dirt: Dirt,
+    /// The user has changes, all staged, as a merge that was killed leaves them: their tree, and the error.
+    staged: Option<(Oid, Error)>,
     /// Keeps sessions out of it: an agent could put a link where git is about to write.
     _kept_out: File,
 }
@@ -138,12 +140,39 @@ impl<'m, 'h> Checkout<'m, 'h> {
             return Err(Error::usage(format!("{shown} is in the middle of {what}"))
                 .hint("finish it, or give it up"));
         }
-        let checkout = Self { main, dirt, _kept_out: kept_out };
+        let mut checkout = Self { main, dirt, staged: None, _kept_out: kept_out };
         checkout.refresh()?;
-        if dirt == Dirt::None {
-            checkout.refuse_dirt()?;
+        if dirt == Dirt::None
+            && let Err(error) = checkout.refuse_dirt()?
+        {
+            match checkout.staged_tree()? {
+                Some(tree) => checkout.staged = Some((tree, error)),
+                None => return Err(error),
+            }
         }
         Ok(checkout)
+    }
+
+    /// Whether the tree that is wanted is staged already: a merge that was killed has written it.
+    ///
+    /// # Errors
+    /// Where something else is staged.
+    pub fn has(&mut self, wanted: impl FnOnce() -> Result<Oid>) -> Result<bool> {
+        match self.staged.take() {
+            None => Ok(false),
+            Some((staged, _)) if wanted()? == staged => Ok(true),
+            Some((_, error)) => Err(error),
+        }
+    }
+
+    /// What is staged, as a tree, if every file is as it is staged.
+    fn staged_tree(&self) -> Result<Option<Oid>> {
+        let call = self.main.repository().call_without_programs("look at the files")?;
+        let call = call.limits(PATIENT).args(["diff-files", "--quiet", "--ignore-submodules=all"]);
+        if !call.outcome()?.status.success() {
+            return Ok(None);
+        }
+        self.main.oid(self.main.repository().call_at_work("look at the index").arg("write-tree"))
     }
 
     /// Has git look at the files, as it wants to before it compares them. That some differ is no failure.
@@ -156,7 +185,8 @@ impl<'m, 'h> Checkout<'m, 'h> {
             .map(drop)
     }
 
-    fn refuse_dirt(&self) -> Result<()> {
+    /// The error, if files that git tracks are not as they are committed.
+    fn refuse_dirt(&self) -> Result<Result<()>> {
         const MOST: usize = 5;
         let call = self.main.repository().call_without_programs("look at the files")?;
         let said = call
@@ -166,7 +196,7 @@ impl<'m, 'h> Checkout<'m, 'h> {
             .run()?;
         let all: Vec<&[u8]> = said.split(|byte| *byte == 0).filter(|it| it.len() > 3).collect();
         if all.is_empty() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         let mut names: Vec<String> =
             all.iter().take(MOST).map(|line| visible(&line[3..])).collect();
@@ -174,11 +204,11 @@ impl<'m, 'h> Checkout<'m, 'h> {
             names.push(format!("and {} more", all.len() - MOST));
         }
         let shown = visible_path(&self.main.root);
-        Err(Error::usage(format!(
+        Ok(Err(Error::usage(format!(
             "{shown} has changes that are not committed: {}; nothing has changed",
             names.join(", ")
         ))
-        .hint("commit them or `git stash` them; or merge into a branch that is not checked out: --into BRANCH"))
+        .hint("commit them or `git stash` them; or merge into a branch that is not checked out: --into BRANCH")))
     }
 
     /// Changes files and index from one commit or tree to another. `changes` is what differs.

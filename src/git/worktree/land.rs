@@ -4,7 +4,7 @@
 
 use super::checkout::{self, Checkout, Dirt};
 use super::judge::{Hold, holds};
-use super::merge::{Merged, merge};
+use super::merge::{Merged, merge, tree};
 use super::record::Landed;
 use super::{BRANCH, Known, Main, diff, lock_of, replay, short};
 use crate::bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::git::names::HEADS;
 use crate::git::oid::Oid;
 use crate::git::outside::Outside;
 use crate::git::record::Head;
+use crate::git::version;
 use crate::visible::{visible, visible_path};
 
 /// As what the commits come.
@@ -65,6 +66,7 @@ pub struct Done {
 /// Usage errors where it cannot be: conflicts, a branch that is not there or checked out elsewhere, a
 /// work tree that is not clean. Nothing has changed then.
 pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> {
+    may_merge(main, known, "merge")?;
     if wanted.sign {
         commit::may_sign(&main.survey.main.settings)?;
     }
@@ -92,28 +94,58 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
     }
     let checked_out = main.repository().head()? == Head::Branch(into.clone());
     // Nobody works in the main work tree while its files change.
-    let checkout = if checked_out { Some(Checkout::begin(main, Dirt::None)?) } else { None };
+    let mut checkout = if checked_out { Some(Checkout::begin(main, Dirt::None)?) } else { None };
+    // Nobody is asked for a passphrase before it is known to come to what is staged.
+    let unsigned = || made(main, known, &old, &own, Wanted { sign: false, ..wanted });
+    let written = match &mut checkout {
+        Some(checkout) => checkout.has(|| tree(main, &unsigned()?))?,
+        None => false,
+    };
     let new = made(main, known, &old, &own, wanted)?;
     let files = checkout::changed(main, &old, &new)?;
+    if wanted.how != How::Merge && files.is_empty() {
+        // As when it was killed before this was written down.
+        landed(main, known, &old)?;
+        return Err(Error::usage(format!("{own} has all that {} does already", known.branch())));
+    }
     checkout::refuse_submodules(main, &files)?;
-    if let Some(checkout) = &checkout {
+    let to_write = checkout.as_ref().filter(|_| !written);
+    if let Some(checkout) = to_write {
         checkout.write(&old, &new, &files)?;
     }
     if let Err(error) = move_branch(main, &into, &old, &new, &known.name) {
-        if let Some(checkout) = &checkout {
+        if let Some(checkout) = to_write {
             checkout.write(&new, &old, &checkout::changed(main, &new, &old)?)?;
         }
         return Err(error);
     }
     if wanted.how != How::Merge {
-        let landed = Landed::Commit { tip: tip.clone(), commit: new.clone() };
-        diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
+        landed(main, known, &new)?;
     }
     let mut left = holds(main, known)?;
     left.retain(|hold| !matches!(hold, Hold::Locked | Hold::Submodules));
     let executed = checkout::executed(&files);
     let files = files.into_iter().map(|change| change.path).collect();
     Ok(Done { into, old, new, commits, files, executed, checked_out, left })
+}
+
+/// Writes down that what the worktree's branch has is in this commit, as other commits.
+fn landed(main: &Main<'_>, known: &Known, commit: &Oid) -> Result<()> {
+    let landed = Landed::Commit { tip: known.commit()?.clone(), commit: commit.clone() };
+    diff::record(main, known)?.with(landed).write(&main.directory, &known.name)
+}
+
+/// Refuses where the host's git cannot merge among objects; says how it is done by hand.
+pub(super) fn may_merge(main: &Main<'_>, known: &Known, command: &str) -> Result<()> {
+    let branch = known.branch();
+    let by_hand = match command {
+        "apply" => format!("git merge --no-commit --no-ff {branch}"),
+        _ => format!("git merge {branch}"),
+    };
+    let needed = main.survey.version.must_be(version::MERGE, &format!("worktree {command}"));
+    needed.map_err(|error| {
+        error.hint(format!("or by hand, where your hooks and filters run: {by_hand}"))
+    })
 }
 
 /// Keeps sessions out of a worktree, and refuses where one is in it.

@@ -53,6 +53,7 @@ pub fn make(
 ) -> Result<Worktree> {
     check_name(name)?;
     let main = Main::of(root, host)?;
+    main.must_have_git()?;
     check(&main.survey.main)?;
     let branch = format!("{BRANCH}{name}");
     let path = main.path(name);

@@ -43,6 +43,7 @@ use super::private::survey;
 use super::record::Head;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::git::version;
 use crate::hex::hexadecimal;
 use crate::host::{Disk, Facts as _, FileKind, Host};
 use crate::lexical::clean;
@@ -118,6 +119,14 @@ impl<'h> Main<'h> {
             ))));
         }
         Ok(Self { root: root.to_owned(), survey, directory: directory(root, host), host })
+    }
+
+    /// Refuses where the host's git cannot be told to run nothing of what an agent wrote.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn must_have_git(&self) -> Result<()> {
+        self.survey.version.must_be(version::PRIVATE, "worktrees of claudebox's")
     }
 
     /// Its git directory.

@@ -3,6 +3,7 @@
 use super::super::fixture::{Case, at, bwrap};
 use crate::git::private::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use crate::git::private::setting::tests::local;
+use crate::git::version::PRIVATE;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
 
@@ -38,7 +39,13 @@ fn repository() -> Repository {
         link("new", GitlinkState::Empty),
         link("old", GitlinkState::Embedded),
     ];
-    Repository { program: "/usr/bin/git".into(), main, modules: vec![module], gitlinks }
+    Repository {
+        program: "/usr/bin/git".into(),
+        version: PRIVATE,
+        main,
+        modules: vec![module],
+        gitlinks,
+    }
 }
 
 fn case(repository: Repository) -> Case {
