@@ -1,6 +1,7 @@
 //! Which git the host has. What claudebox says to git in its environment, or asks of it, an older one does not
 //! know: it would run what it was told not to run, or fail in words that help nobody. It must never change
 //! anything.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::path::Path;

@@ -10,7 +10,7 @@ use super::paths::place;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::plan::git::PrivateRepository;
-use crate::profile::settings::Settled;
+use crate::profile::origin::Settled;
 use crate::visible::visible_path;
 
 /// What is read to make the private directory, or is compared with it at the end: gitrepository-layout(5).
