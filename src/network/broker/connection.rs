@@ -29,7 +29,7 @@ pub(super) struct Wanted {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) granted: Granted,
-    /// See [`Connect::via`].
+    /// See [`crate::log::event::Connect::via`].
     pub(super) via: &'static str,
 }
 
