@@ -88,10 +88,7 @@ mod tests {
             ("a={\"${PROJECT}\"=1}", "a={\"/p/${NOTE}\"=1}"),
             ("${PROJECT}:${PROJECT}${NOTE}", "/p/${NOTE}:/p/${NOTE}go ${PROJECT}"),
             ("${HOME} $NOTE", "${HOME} $NOTE"),
-            (
-                "${NOTE-NOTE_FILE},${NOTE-NOTE_DIRECTORY}/x",
-                "/run/claudebox.md,/run/claudebox-note/x",
-            ),
+            ("${NOTE-FILE},${NOTE-DIRECTORY}/x", "/run/claudebox.md,/run/claudebox-note/x"),
             ("${NOTE-FILES}${NOTE", "${NOTE-FILES}${NOTE"),
         ] {
             assert_eq!(filled(word), want, "{word}");
@@ -114,8 +111,8 @@ mod tests {
         let directory = ["/run/claudebox-note/.github/instructions/claudebox.instructions.md"];
         let none: [&str; 0] = [];
         assert_eq!(told("x", "${NOTE}"), none);
-        assert_eq!(told("[${NOTE-NOTE_FILE}]", "x"), [NOTE_FILE]);
-        assert_eq!(told("x", "--in=${NOTE-NOTE_DIRECTORY}"), directory);
-        assert_eq!(told("${NOTE-NOTE_DIRECTORY}", "x"), directory);
+        assert_eq!(told("[${NOTE-FILE}]", "x"), [NOTE_FILE]);
+        assert_eq!(told("x", "--in=${NOTE-DIRECTORY}"), directory);
+        assert_eq!(told("${NOTE-DIRECTORY}", "x"), directory);
     }
 }

@@ -11,17 +11,17 @@ use crate::lexical::clean;
 use crate::profile::origin::{Origin, Settled};
 use crate::visible::{visible, visible_path};
 
-/// Where what the agent is told is, inside: what `${NOTE-NOTE_FILE}` stands for. It is a mount, so nothing can be put in its
-/// place although `/run` can be written.
+/// Where what the agent is told is, inside: what `${NOTE-FILE}` stands for. It is a mount, so nothing can
+/// be put in its place although `/run` can be written.
 pub(super) const NOTE_FILE: &str = "/run/claudebox.md";
 /// How a profile names it.
-pub(super) const NAME_OF_NOTE_FILE: &str = "${NOTE-NOTE_FILE}";
+pub(super) const NAME_OF_NOTE_FILE: &str = "${NOTE-FILE}";
 
-/// For agents that take a directory and look there for what they obey: what `${NOTE-NOTE_DIRECTORY}` stands
+/// For agents that take a directory and look there for what they obey: what `${NOTE-DIRECTORY}` stands
 /// for. What is in it is a mount. An agent can put more beside it, for itself and for this session.
 pub(super) const NOTE_DIRECTORY: &str = "/run/claudebox-note";
 /// How a profile names it.
-pub(super) const NAME_OF_NOTE_DIRECTORY: &str = "${NOTE-NOTE_DIRECTORY}";
+pub(super) const NAME_OF_NOTE_DIRECTORY: &str = "${NOTE-DIRECTORY}";
 
 /// Whether `path` is `root` or below it. Both must be absolute and clean: then bytes decide, and
 /// [`Path::starts_with`], which splits both again, took a third of the time to settle a policy.

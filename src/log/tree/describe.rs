@@ -45,13 +45,23 @@ impl Tree {
     fn helper(&self, exec: &Exec, shown: &Command) -> Option<String> {
         // The agent can leave the marker away and call itself anything; so a helper must be a
         // program of that name in a familiar place, or the agent's own.
-        if self.rules.raw || !self.rules.marked || exec.tool || !shown.familiar || exec.depth == 0 {
+        if self.rules.raw || exec.tool || !shown.familiar || exec.depth == 0 {
+            return None;
+        }
+        if !self.rules.marked && !self.is_below_helper(exec) {
             return None;
         }
         let own = self.agent.as_ref() == Some(&exec.path);
         let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
         let name = std::str::from_utf8(basename(name)).ok()?;
         self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
+    }
+
+    /// Where the agent marks no tool call: whether it started this itself, or a helper did. A command that it
+    /// was asked to run has a shell above it.
+    fn is_below_helper(&self, exec: &Exec) -> bool {
+        let above = || exec.root.and_then(|root| self.nodes.get(&root));
+        exec.root == Some(exec.id) || above().is_some_and(|root| root.helper.is_some())
     }
 
     /// Works out how deep a node is shown.

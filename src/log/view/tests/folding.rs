@@ -234,3 +234,36 @@ a shell was opened\x1b]0;x\x07
    0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
 }
+
+#[test]
+fn where_nothing_is_marked_a_helper_is_what_the_agent_starts_without_a_shell() {
+    let mut session = Session::new();
+    if let Some(Event::Start(start)) = session.events.first_mut() {
+        start.tool_marker = None;
+    }
+    let mut put = |pid, parent, root, path: &str, argv: &[&str]| {
+        let argv = argv.iter().map(|argument| Bytes::from(*argument)).collect();
+        let (path, parent) = (path.into(), Some(parent));
+        let id = session.put(Exec { pid, path, argv, parent, root, ..Exec::default() });
+        session.ran(id, Outcome::Verified);
+        id
+    };
+    // It asks git, which starts another, and that a program of the user's.
+    let asked = put(500, 1, Some(2), "/usr/bin/git", &["git", "status"]);
+    let below = put(501, asked, Some(2), "/usr/bin/git", &["git", "gc"]);
+    let alias = put(502, below, Some(2), "/bin/sh", &["sh", "-c", "deploy"]);
+    // A command that it was asked to run: the shell turns into git.
+    let shell = put(503, 1, Some(5), "/bin/bash", &["bash", "-c", "git push"]);
+    let push = put(503, shell, Some(5), "/usr/bin/git", &["git", "push"]);
+    for id in [alias, below, asked, push] {
+        session.exit(id, 0);
+    }
+    session.wait(1000);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+    +2   git
+0  <1ms       deploy
+0  <1ms   git push
+0  4.0s   /opt/claude --dangerously-skip-permissions
+");
+}
