@@ -244,7 +244,7 @@ fn where_nothing_is_marked_a_helper_is_what_the_agent_starts_without_a_shell() {
     let mut put = |pid, parent, root, path: &str, argv: &[&str]| {
         let argv = argv.iter().map(|argument| Bytes::from(*argument)).collect();
         let (path, parent) = (path.into(), Some(parent));
-        let id = session.put(Exec { pid, path, argv, parent, root, ..Exec::default() });
+        let id = session.put(Exec { pid, parent, root, path, argv, ..Exec::default() });
         session.ran(id, Outcome::Verified);
         id
     };
@@ -261,7 +261,7 @@ fn where_nothing_is_marked_a_helper_is_what_the_agent_starts_without_a_shell() {
     session.wait(1000);
     session.end();
     insta::assert_snapshot!(session.rows(), @r"
-    +2   git
+     +2   git
 0  <1ms       deploy
 0  <1ms   git push
 0  4.0s   /opt/claude --dangerously-skip-permissions
