@@ -15,8 +15,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How much is read at a time.
-const CHUNK: usize = 64 * 1024;
+/// How much is read at a time: less costs half as many bytes again in system calls, more gains little.
+const CHUNK: usize = 128 * 1024;
 /// How much is read at a time where much is kept already.
 const SMALL: usize = 4 * 1024;
 /// How much is kept for all connections before each gets less.
