@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::user::users;
+use crate::common::user::{User, users};
 use crate::common::{must_have_sandbox, times};
 use crate::worktrees::{Worktrees, until};
 
@@ -45,13 +45,19 @@ fn prepare(all: &Worktrees, round: usize) {
     ));
 }
 
+/// A repository with many files, and the worktree `w`.
+fn with_many(user: User) -> Worktrees {
+    let all = Worktrees::new(user);
+    all.host(&format!("mkdir many; for i in $(seq {FILES}); do echo >many/$i; done; git add many; git commit -qm many"));
+    all.agent("w", "true");
+    all
+}
+
 #[test]
 fn a_merge_that_is_killed_is_gone_on_with() {
     must_have_sandbox();
     for user in users() {
-        let all = Worktrees::new(user);
-        all.host(&format!("mkdir many; for i in $(seq {FILES}); do echo >many/$i; done; git add many; git commit -qm many"));
-        all.agent("w", "true");
+        let all = with_many(user);
         let (mut struck, mut step) = (0, 0_u64);
         for round in 0..times(6, 300) {
             prepare(&all, round);
@@ -91,9 +97,7 @@ fn a_merge_that_is_killed_is_gone_on_with() {
 fn an_apply_that_is_killed_is_gone_on_with() {
     must_have_sandbox();
     for user in users() {
-        let all = Worktrees::new(user);
-        all.host(&format!("mkdir many; for i in $(seq {FILES}); do echo >many/$i; done; git add many; git commit -qm many"));
-        all.agent("w", "true");
+        let all = with_many(user);
         let (mut struck, mut step) = (0, 0_u64);
         for round in 0..times(4, 200) {
             prepare(&all, round);
