@@ -14,12 +14,10 @@ pub mod options;
 mod quick;
 
 use crate::error::exit;
+use crate::sandbox::inner;
 use crate::visible::visible;
 
 pub use options::RunOptions;
-
-/// The word of the inner stage.
-const INNER: &str = "__inner";
 
 /// Reads a command line that begins with the program's name. Help, version and mistakes are
 /// printed here; the answer is then the code to exit with. `is_agent` tells the names of agents.
@@ -125,7 +123,7 @@ pub enum Command {
     /// Print the JSON schema of a profile.
     Schema,
     /// The inner stage, started by bwrap.
-    #[command(name = INNER, hide = true)]
+    #[command(name = inner::WORD, hide = true)]
     Inner {
         /// The socket to the supervisor.
         socket: i32,

@@ -7,7 +7,8 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Parser;
 
-use super::{Cli, Command, INNER, RunArgs, RunOptions};
+use super::{Cli, Command, RunArgs, RunOptions};
+use crate::sandbox::inner;
 
 /// The line of `claudebox run`, from that word on.
 #[derive(Debug, Parser)]
@@ -21,7 +22,7 @@ struct Run {
 pub(super) fn read(args: &[OsString]) -> Option<Cli> {
     let [_, words @ ..] = args else { return None };
     let command = match words {
-        [word, socket, plan] if word == INNER => {
+        [word, socket, plan] if word == inner::WORD => {
             Command::Inner { socket: number(socket)?, plan: number(plan)? }
         }
         [word, ..] if word == "run" => Command::Run(Run::try_parse_from(words).ok()?.args),

@@ -116,7 +116,7 @@ impl Sandbox {
             fds::number(&words).into(),
             "--".into(),
             inner::PROGRAM.into(),
-            "__inner".into(),
+            inner::WORD.into(),
             fds::number(&theirs).into(),
             fds::number(&orders).into(),
         ];

@@ -32,6 +32,8 @@ use crate::visible::visible;
 
 /// Where the plan binds this program inside, read-only.
 pub const PROGRAM: &str = "/run/claudebox";
+/// The word on its command line that makes it the inner stage.
+pub const WORD: &str = "__inner";
 
 /// Runs the inner stage with the numbers of the descriptors that the supervisor handed down.
 pub fn main(socket: RawFd, plan: RawFd) -> ExitCode {
