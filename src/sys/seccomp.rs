@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 /// One instruction of a classic BPF program.
 pub type Instruction = libc::sock_filter;
 
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of linux/seccomp.h.
+const SYNC_WAKE_UP: libc::c_ulong = 1;
+
 /// Stops the call until the supervisor answers.
 pub const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 /// Lets the call pass.
@@ -102,10 +105,6 @@ pub struct Receiver {
 
 impl Receiver {
     /// Takes the listener and asks the kernel how large its structures are.
-    ///
-    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (Linux 6.6) is left off: it keeps caller and receiver on
-    /// one processor, where they wait behind whatever else runs there while another one is idle
-    /// (`docs/benchmarks.md`).
     pub fn new(listener: OwnedFd) -> io::Result<Self> {
         let mut sizes =
             libc::seccomp_notif_sizes { seccomp_notif: 0, seccomp_notif_resp: 0, seccomp_data: 0 };
@@ -118,6 +117,19 @@ impl Receiver {
         }
         let bytes = usize::from(sizes.seccomp_notif).max(size_of::<libc::seccomp_notif>());
         Ok(Self { fd: listener, buffer: vec![0; bytes.div_ceil(8)] })
+    }
+
+    /// Wakes receiver and caller each on the processor of the other, or where the scheduler likes, which
+    /// is the kernel's default. A receiver that waits by epoll(7) is not reached by it.
+    ///
+    /// # Errors
+    /// EINVAL: Linux before 6.6.
+    pub fn wake_on_this_processor(&self, yes: bool) -> io::Result<()> {
+        let flags = if yes { SYNC_WAKE_UP } else { 0 };
+        // SAFETY: this ioctl takes the flags themselves and no pointer.
+        let done =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Receives the next notification. Call it only when the descriptor polls readable: before

@@ -192,6 +192,20 @@ fn every_kind_of_program_is_confirmed() {
     }
 }
 
+/// The parent of most processes asks for them at once, which is what wakes the watcher.
+#[test]
+fn a_death_that_nobody_asks_for_is_noticed() {
+    let program = "import subprocess, time\n\
+        late = subprocess.Popen(['/bin/true', 'late'])\n\
+        time.sleep(1)\n\
+        late.wait()\n";
+    let log = watch(Command::new("python3").args(["-c", program]), &Setup::default());
+    let exit = log.exit(log.only("late").id).unwrap();
+    assert_eq!(exit.status, Some(0));
+    // Twice the time in which nothing else happened, at most.
+    assert!(exit.dur_us < 500_000, "{exit:?}");
+}
+
 #[test]
 fn a_program_without_a_c_library_is_logged_and_not_confirmed() {
     let bare = compile("bare.c", "bare", &["-nostdlib", "-static"]);

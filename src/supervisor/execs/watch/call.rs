@@ -70,9 +70,10 @@ impl Watch {
         let exec = UnderWay { id, tid: stopped.tid, since, before, called: Some(called) };
         match (check, kept) {
             (true, _) => self.became(exec, Fate::Checked),
-            (false, true) => self.go_under_way(pid, exec),
+            (false, true) => self.go_under_way(pid, exec, known),
             (false, false) => self.became(exec, Fate::Untold),
         }
+        self.take_turns();
     }
 
     /// What the exec is called with.
@@ -148,7 +149,7 @@ impl Watch {
         retry_of
     }
 
-    fn go_under_way(&mut self, pid: i32, mut exec: UnderWay) {
+    fn go_under_way(&mut self, pid: i32, mut exec: UnderWay, known: bool) {
         let weight = exec.called.as_ref().map_or(0, |called| called.weight());
         if self.compared + weight > COMPARED {
             exec.called = None;
@@ -159,6 +160,9 @@ impl Watch {
         let oldest = self.processes.get_mut(&pid).and_then(|process| process.add(exec));
         if let Some(oldest) = oldest {
             self.settled(pid, oldest, Fate::Ended);
+        }
+        if known {
+            self.wake_for_death(pid, true);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::Watch;
+use super::identity::token;
 use crate::log::clock::now;
 use crate::log::event::Exit;
 use crate::supervisor::execs::process::{Before, Process, Program, UnderWay};
@@ -46,6 +47,14 @@ impl Watch {
         let goes_on = self.proceed(stopped.id);
         if let Some(process) = self.processes.get_mut(&pid).filter(|_| goes_on) {
             process.status.get_or_insert(status);
+        }
+    }
+
+    /// While an exec of it is under way, the moment between a process's death and its parent's asking for
+    /// it is the last one in which can be told what became of that exec.
+    pub(super) fn wake_for_death(&self, pid: i32, wake: bool) {
+        if let Some(process) = self.processes.get(&pid) {
+            self.wakes.wake_for_death(process.pidfd.as_fd(), token(pid, process.serial), wake);
         }
     }
 

@@ -4,7 +4,6 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
-use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Watch;
@@ -66,10 +65,8 @@ impl Watch {
 
     pub(super) fn keep(&mut self, pid: i32, pidfd: OwnedFd) -> bool {
         self.last_serial = self.last_serial.wrapping_add(1);
-        let token = u64::from(self.last_serial) << 32 | u64::from(pid.cast_unsigned());
-        // Edge-triggered: it reports the death, and again when the parent has asked for it.
-        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, token);
-        let added = self.epoll.add(&pidfd, event).is_ok();
+        let token = token(pid, self.last_serial);
+        let added = self.wakes.add_process(pidfd.as_fd(), token).is_ok();
         if added {
             let process = Process::new(self.last_serial, pidfd, Place::default());
             self.processes.insert(pid, process);
@@ -119,6 +116,11 @@ impl Watch {
         let new = !known && !self.missed && pid != self.options.init_pid;
         if new { Some(true) } else { procfs::stat(pid).ok().map(|stat| stat.forked) }
     }
+}
+
+/// What stands for a process among what wakes.
+pub(super) fn token(pid: i32, serial: u32) -> u64 {
+    u64::from(serial) << 32 | u64::from(pid.cast_unsigned())
 }
 
 /// The number of the first descriptor that is left for other things than processes: the kernel

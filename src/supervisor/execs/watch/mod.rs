@@ -10,6 +10,8 @@ mod identity;
 mod names;
 mod socket;
 mod start;
+mod turns;
+mod wakes;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,9 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use self::socket::Maker;
+use self::wakes::Wakes;
 use super::Options;
 use super::flag::Flag;
 use super::process::Process;
@@ -33,15 +35,16 @@ use crate::log::event::{Event, ExecId, Notice};
 use crate::sys::channel::Channel;
 use crate::sys::seccomp::{Notification, Receiver};
 
-/// Mark the listener, the stop signal and pid 1's channel among the epoll set; processes have their
-/// serial above their number, which is never as large.
-const LISTENER: u64 = u64::MAX;
-const STOP: u64 = u64::MAX - 1;
-const MAKER: u64 = u64::MAX - 2;
+/// Mark the stop signal and pid 1's channel among what wakes; processes have their serial above their
+/// number, which is never as large.
+const STOP: u64 = u64::MAX;
+const MAKER: u64 = u64::MAX - 1;
 /// How often the impatient look is taken while any exec is under way.
-const LOOK: u16 = 500;
+const LOOK: Duration = Duration::from_millis(500);
 /// How long the deaths of the sandbox's last processes are waited for at the end.
 const LAST: Duration = Duration::from_millis(500);
+/// How often it is looked whether that time is over.
+const ENDING: Duration = Duration::from_millis(20);
 
 /// The receiving thread's state.
 #[derive(Debug)]
@@ -50,7 +53,9 @@ pub struct Watch {
     /// The notification that is not answered yet.
     in_hand: Option<Notification>,
     maker: Option<Maker>,
-    epoll: Epoll,
+    wakes: Wakes,
+    /// Whether the kernel was asked to wake caller and receiver on one processor.
+    in_turns: bool,
     stop: Arc<Flag>,
     queue: Arc<Queue<Seen>>,
     options: Options,
@@ -83,17 +88,17 @@ impl Watch {
         let receiver = Receiver::new(listener)?;
         // A pid 1 that cannot be looked at is dying (`EACCES`), and makes none.
         let maker = sockets.and_then(|init| Maker::new(init, options.init_pid).ok());
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-        epoll.add(stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        let wakes = Wakes::new(options.kernel.exits)?;
+        wakes.add(stop.as_fd(), STOP)?;
         if let Some(maker) = &maker {
-            epoll.add(maker.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, MAKER))?;
+            wakes.add(maker.as_fd(), MAKER)?;
         }
         Ok(Self {
             receiver,
             in_hand: None,
             maker,
-            epoll,
+            wakes,
+            in_turns: false,
             stop,
             queue,
             own: rustix::fs::stat("/proc/self/exe").ok().as_ref().map(FileId::of),
@@ -135,21 +140,14 @@ impl Watch {
         }
         self.make_no_sockets();
         self.processes.clear();
-        let mut events = [EpollEvent::empty(); 2];
-        while let Ok(ready) = wait(&self.epoll, &mut events, EpollTimeout::NONE) {
-            for event in ready {
-                match event.data() {
-                    STOP => return,
-                    LISTENER if event.events().contains(EpollFlags::EPOLLIN) => {
-                        if let Ok(stopped) = self.receiver.receive() {
-                            self.let_one_pass(&stopped);
-                        }
-                    }
-                    LISTENER => {
-                        let _ = self.epoll.delete(self.receiver.as_fd());
-                    }
-                    _ => {}
-                }
+        while let Ok(woken) = self.wakes.wait(self.receiver.as_fd(), None, false) {
+            if woken.call
+                && let Ok(stopped) = self.receiver.receive()
+            {
+                self.let_one_pass(&stopped);
+            }
+            if woken.tokens.contains(&STOP) {
+                return;
             }
         }
     }
@@ -163,29 +161,29 @@ impl Watch {
     }
 
     fn watch(&mut self) -> Result<(), Errno> {
-        let mut events = [EpollEvent::empty(); 64];
         let mut looked = Instant::now();
         let mut ending: Option<Instant> = None;
         loop {
-            let timeout = match ending {
-                Some(_) => EpollTimeout::from(20u8),
-                None if self.under_way > 0 => EpollTimeout::from(LOOK),
-                None => EpollTimeout::NONE,
+            let limit = match ending {
+                Some(_) => Some(ENDING),
+                None => (self.under_way > 0).then_some(LOOK),
             };
-            for event in wait(&self.epoll, &mut events, timeout)? {
-                match event.data() {
+            let processes = !self.processes.is_empty();
+            let woken = self.wakes.wait(self.receiver.as_fd(), limit, processes)?;
+            if woken.call {
+                self.receive()?;
+            }
+            for token in woken.tokens {
+                match token {
                     STOP => {
-                        self.epoll.delete(self.stop.as_fd())?;
+                        self.wakes.remove(self.stop.as_fd())?;
                         ending = Some(Instant::now());
                     }
-                    LISTENER if event.events().contains(EpollFlags::EPOLLIN) => self.receive()?,
-                    // Nobody is left who could be stopped.
-                    LISTENER => self.epoll.delete(self.receiver.as_fd())?,
                     MAKER => self.socket_made(),
                     process => self.changed(process),
                 }
             }
-            if self.under_way > 0 && looked.elapsed() >= Duration::from_millis(LOOK.into()) {
+            if self.under_way > 0 && looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 self.look_again();
             }
@@ -232,18 +230,5 @@ impl Watch {
     fn proceed(&mut self, id: u64) -> bool {
         self.in_hand = None;
         self.receiver.proceed(id).is_ok()
-    }
-}
-
-/// Waits for events; an interruption counts as none.
-fn wait(
-    epoll: &Epoll,
-    events: &mut [EpollEvent],
-    timeout: EpollTimeout,
-) -> Result<Vec<EpollEvent>, Errno> {
-    match epoll.wait(events, timeout) {
-        Ok(count) => Ok(events.iter().take(count).copied().collect()),
-        Err(Errno::EINTR) => Ok(Vec::new()),
-        Err(errno) => Err(errno),
     }
 }

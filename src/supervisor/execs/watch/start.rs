@@ -63,6 +63,7 @@ impl Watch {
             };
             self.settled(pid, exec, fate);
         }
+        self.wake_for_death(pid, false);
     }
 }
 
