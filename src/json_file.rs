@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,22 +12,38 @@ use tempfile::NamedTempFile;
 
 /// Writes it, mode 0600.
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    beside(path, value)?.persist(path)?;
-    Ok(())
+    Prepared::new(path)?.write(value)
+}
+
+/// A file that is made and not yet in its place: to make one takes the longest.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Prepared {
+    /// Makes it, beside its place.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        let file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Writes it and puts it there.
+    pub(crate) fn write(mut self, value: &impl Serialize) -> io::Result<()> {
+        self.file.write_all(&line(value)?)?;
+        self.file.persist(&self.path)?;
+        Ok(())
+    }
 }
 
 /// Writes it so that a power cut, too, leaves all of it or nothing (fsync(2)).
 pub(crate) fn write_synced(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let file = beside(path, value)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let mut prepared = Prepared::new(path)?;
+    prepared.file.write_all(&line(value)?)?;
+    prepared.file.as_file().sync_all()?;
+    prepared.file.persist(path)?;
     Ok(())
-}
-
-fn beside(path: &Path, value: &impl Serialize) -> io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
-    file.write_all(&line(value)?)?;
-    Ok(file)
 }
 
 /// The value as such a file holds it.

@@ -22,6 +22,8 @@ use crate::plan::Prepare;
 use crate::visible::visible_path;
 
 const PRIVATE: Mode = Mode::RWXU;
+/// Of a file.
+const OWNERS: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Does all of it, in order.
 ///
@@ -219,15 +221,34 @@ fn make_directory(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 /// Writes a file that was not there.
 fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(at, name, flags, Mode::RUSR | Mode::WUSR)?;
+    let file = openat(at, name, flags, OWNERS)?;
     File::from(file).write_all(content).map_err(|err| errno(&err))
 }
 
 /// Writes the file anew. Not by a rename over the old one: ext4 then waits until the disk has the
 /// content, and nobody reads it before the session, the only one in its home, has begun.
 fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+    if stands(at, name, content).unwrap_or(false) {
+        return Ok(());
+    }
     remove(at, name)?;
     create_new(at, name, content)
+}
+
+/// Whether the file is there as [`create_new`] makes it, as most are since the last session: to write it
+/// anew takes a hundred times as long. One with another name could be changed from elsewhere.
+fn stands(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(at, name, flags, Mode::empty())?;
+    let stat = fstat(&file)?;
+    let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && Mode::from_raw_mode(stat.st_mode) == OWNERS
+        && stat.st_uid == rustix::process::geteuid().as_raw()
+        && stat.st_nlink == 1
+        && usize::try_from(stat.st_size) == Ok(content.len());
+    let mut there = Vec::new();
+    let mut file = File::from(file).take(stat.st_size.cast_unsigned() + 1);
+    Ok(ours && file.read_to_end(&mut there).is_ok() && there == content)
 }
 
 fn errno(err: &io::Error) -> Errno {
@@ -237,7 +258,7 @@ fn errno(err: &io::Error) -> Errno {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
     use crate::bytes::Bytes;
@@ -282,6 +303,34 @@ mod tests {
         assert_eq!(fs::read(at.join("x")).unwrap(), b"new");
         assert_eq!(fs::read_dir(&at).unwrap().count(), 1);
         assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_that_stands_as_it_should_stays() {
+        let (dir, root) = root();
+        let prepare = |content: &str| {
+            let (path, content) = (Bytes::from("rc"), Bytes::from(content));
+            prepare(&[Prepare::File { root: root.clone(), path, content }]).unwrap();
+            fs::metadata(dir.path().join("rc")).unwrap().ino()
+        };
+        let rc = dir.path().join("rc");
+        let first = prepare("one");
+        assert_eq!(prepare("one"), first);
+        let kept = File::open(&rc).unwrap();
+        assert_ne!(prepare("two"), first);
+        drop(kept);
+        // Not one with another name, which an agent may have given it, nor one that others may write.
+        let second = prepare("two");
+        let kept = File::open(&rc).unwrap();
+        fs::hard_link(&rc, dir.path().join("other")).unwrap();
+        assert_ne!(prepare("two"), second);
+        drop(kept);
+        let kept = File::open(&rc).unwrap();
+        let third = kept.metadata().unwrap().ino();
+        fs::set_permissions(&rc, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_ne!(prepare("two"), third);
+        assert_eq!(fs::read(&rc).unwrap(), b"two");
+        assert_eq!(fs::metadata(&rc).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::json_file;
+use crate::json_file::{self, Prepared};
 use crate::proc_stat::started;
 use crate::sys::pidfd;
 
@@ -36,10 +36,21 @@ pub enum Inside {
     Alive,
 }
 
-/// Writes down pid 1 of the sandbox, before anything of the agent's runs.
-pub fn note(directory: &Path, pid: i32) -> io::Result<()> {
-    let started = started(pid).ok_or(io::ErrorKind::NotFound)?;
-    json_file::write(&path(directory), &Init { pid, started, boot: boot() })
+/// Room to write down pid 1 of the sandbox.
+#[derive(Debug)]
+pub struct Note(Prepared);
+
+impl Note {
+    /// Makes room in a session's directory. Nothing stands there yet.
+    pub fn prepare(directory: &Path) -> io::Result<Self> {
+        Prepared::new(&path(directory)).map(Self)
+    }
+
+    /// Writes it down, before anything of the agent's runs.
+    pub fn write(self, pid: i32) -> io::Result<()> {
+        let started = started(pid).ok_or(io::ErrorKind::NotFound)?;
+        self.0.write(&Init { pid, started, boot: boot() })
+    }
 }
 
 /// Waits for the end of everything inside.
@@ -79,7 +90,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Never);
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        note(dir.path(), child.id().cast_signed()).unwrap();
+        let note = Note::prepare(dir.path()).unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Never);
+        note.write(child.id().cast_signed()).unwrap();
         assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Alive);
         child.kill().unwrap();
         assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);

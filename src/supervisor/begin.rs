@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use super::Session;
 use super::cgroup::Cgroup;
+use super::control::Control;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
@@ -27,6 +28,7 @@ use crate::plan::git::PrivateGit;
 use crate::plan::{self, ExecLog, Plan};
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
+use crate::session::inside::Note;
 use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
 use crate::sys::text;
@@ -71,7 +73,7 @@ pub(super) fn begin(
     session: &Session<'_>,
     signals: &Signals,
     tty: Option<&mut Tty>,
-) -> Result<Begun, Verdict> {
+) -> Result<(Begun, Control), Verdict> {
     prepare(&plan.prepare).map_err(Verdict::not_started)?;
     if plan.git.is_some() {
         make_room(session.directory).map_err(Verdict::not_started)?;
@@ -88,7 +90,8 @@ pub(super) fn begin(
         begun => begun,
     }
     .map_err(|failed| failed.verdict)?;
-    Ok(Begun { pairs: Some(pairs), ..begun })
+    let (begun, control) = begun;
+    Ok((Begun { pairs: Some(pairs), ..begun }, control))
 }
 
 /// Starts the sandbox in the group of these limits. `git`: the private git directory, which is there
@@ -100,15 +103,19 @@ fn begin_in(
     signals: &Signals,
     foreground: bool,
     git: &mut Option<&PrivateGit>,
-) -> Result<Begun, Failed> {
+) -> Result<(Begun, Control), Failed> {
     let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
     let (mut sandbox, joining) =
         Sandbox::start(plan, session.directory, cgroup.unwrap_or_default(), foreground)
             .map_err(Failed::for_group)?;
-    // It works while bwrap mounts.
+    // All this works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
-    // While bwrap mounts, too: nothing inside looks at it before the agent starts.
+    let control = Control::open(session.runtime).map_err(Verdict::not_started)?;
+    let note = Note::prepare(session.directory)
+        .tried(|| "make a file in the session's directory")
+        .map_err(Verdict::not_started)?;
+    // Nothing inside looks at it before the agent starts.
     if let Some(git) = git.take() {
         build(git, session.directory, session.id, plan.bwrap.as_path())
             .map_err(Verdict::not_started)?;
@@ -119,9 +126,11 @@ fn begin_in(
     let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
     let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
     let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    note.write(init.pid).tried(|| "note the sandbox's pid 1").map_err(Verdict::not_started)?;
     let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
     let limits = limits.clone();
-    Ok(Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network })
+    let begun = Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network };
+    Ok((begun, control))
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap

@@ -28,7 +28,6 @@ mod waiting;
 use std::path::Path;
 use std::time::Instant;
 
-use self::control::Control;
 use self::events::Verdict;
 use self::host_files::HostFiles;
 use self::mirror::{Kept, Pairs};
@@ -40,7 +39,6 @@ use crate::log::event::Event;
 use crate::log::sink::Sink;
 use crate::network::live::Live;
 use crate::plan::{ExecLog, PLAN_VERSION, Plan};
-use crate::session::inside;
 use crate::sys::fds;
 
 pub use self::client::{allow, network, shell, synced};
@@ -114,14 +112,7 @@ fn observed(
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
     let since = Instant::now();
-    let begun = Control::open(session.runtime).map_err(Verdict::not_started).and_then(|control| {
-        let begun = begin::begin(plan, session, signals, tty.as_mut())?;
-        inside::note(session.directory, begun.init.pid)
-            .tried(|| "note the sandbox's pid 1")
-            .map_err(Verdict::not_started)?;
-        Ok((control, begun))
-    });
-    let (control, mut begun) = match begun {
+    let (mut begun, control) = match begin::begin(plan, session, signals, tty.as_mut()) {
         Ok(begun) => begun,
         Err(verdict) => {
             git::not_started(session.directory, session.id);
