@@ -390,7 +390,12 @@ fn no_format(place: &Place, users_tmux: bool) {
     tmux(&["set", "-g", "status-left", "#(touch ran)"]);
     let until = Instant::now() + DEADLINE;
     while ran().is_none() {
-        assert!(Instant::now() < until, "tmux runs nothing at all");
+        assert!(
+            Instant::now() < until,
+            "tmux runs nothing at all: {} {}",
+            tmux(&["list-clients"]).stdout,
+            pty.bytes().escape_ascii()
+        );
         thread::sleep(Duration::from_millis(50));
     }
     tmux(&["kill-server"]);
