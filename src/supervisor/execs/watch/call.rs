@@ -77,7 +77,7 @@ impl Watch {
     }
 
     /// What the exec is called with.
-    fn read(&self, tid: i32, call: &ExecCall) -> Called {
+    pub(super) fn read(&self, tid: i32, call: &ExecCall) -> Called {
         let limits = self.options.limits;
         let mut memory = Memory::of(tid);
         let (path, (arguments, no_arguments)) = memory.call(call, &limits);

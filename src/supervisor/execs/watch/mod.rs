@@ -8,6 +8,7 @@ mod call;
 mod end;
 mod identity;
 mod names;
+mod rehearse;
 mod socket;
 mod start;
 mod turns;
@@ -117,7 +118,10 @@ impl Watch {
     /// Watches until told to stop, then takes in what is left. After a failure of its own it lets
     /// everything pass and says so.
     pub fn run(mut self, failure: &Flag) -> ExecId {
-        let result = catch_unwind(AssertUnwindSafe(|| self.watch()));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.rehearse();
+            self.watch()
+        }));
         let why = match result {
             Ok(Ok(())) => None,
             Ok(Err(errno)) => Some(format!("the exec log stopped: {errno}")),

@@ -68,7 +68,7 @@ impl Watch {
 }
 
 /// The argv of a new program: at once where its place is known, else as `/proc` tells it.
-fn argv(pid: i32, place: Option<(u64, u64)>) -> Vec<u8> {
+pub(super) fn argv(pid: i32, place: Option<(u64, u64)>) -> Vec<u8> {
     let read = place.and_then(|(start, end)| {
         let len = usize::try_from(end.checked_sub(start)?).ok()?;
         Memory::of(pid).range(start, len.min(CMDLINE)).ok()
