@@ -36,6 +36,8 @@ impl Facts for Disk {
     }
 
     fn canonicalize(&self, path: &Path) -> Option<PathBuf> {
+        // realpath(3) asks for each component; most of what is asked for is not there.
+        fs::symlink_metadata(path).ok()?;
         fs::canonicalize(path).ok()
     }
 
