@@ -66,6 +66,12 @@ pub(super) fn explain(stderr: &[u8], userns: Userns) -> Error {
 }
 
 fn namespaces(error: Error, userns: Userns) -> Error {
+    if userns.nested && userns.apparmor {
+        return error.hint(
+            "this is inside of a sandbox of claudebox already, and Ubuntu's AppArmor profile of \
+             bwrap lets nothing in one make another",
+        );
+    }
     if userns.nested {
         return error.hint(
             "this is inside of a sandbox of claudebox already: `nested-userns = true` in its \
@@ -150,6 +156,8 @@ mod tests {
         assert!(shown(exceeded, Userns::default()).contains("max_net_namespaces="));
         let nested = shown(words, Userns { nested: true, ..Userns::default() });
         assert!(nested.contains("nested-userns"));
+        let ubuntu = Userns { nested: true, apparmor: true, ..Userns::default() };
+        assert!(!shown(words, ubuntu).contains("nested-userns"));
         assert!(shown(words, Userns::default()).contains("container"));
         // bwrap 0.9.
         let newer = "bwrap: No permissions to create new namespace, likely because the kernel does \
