@@ -104,7 +104,7 @@ fn namespaces(error: Error, userns: Userns) -> Error {
     error.hint(
         "bwrap needs user namespaces; in a container they are usually forbidden by its seccomp or \
          AppArmor profile (Docker: `--security-opt seccomp=unconfined --security-opt \
-         apparmor=unconfined`)",
+         apparmor=unconfined`), and below chroot(8) always (unshare(2))",
     )
 }
 
@@ -158,7 +158,8 @@ mod tests {
         assert!(nested.contains("nested-userns"));
         let ubuntu = Userns { nested: true, apparmor: true, ..Userns::default() };
         assert!(!shown(words, ubuntu).contains("nested-userns"));
-        assert!(shown(words, Userns::default()).contains("container"));
+        let elsewhere = shown(words, Userns::default());
+        assert!(elsewhere.contains("container") && elsewhere.contains("chroot"));
         // bwrap 0.9.
         let newer = "bwrap: No permissions to create new namespace, likely because the kernel does \
                      not allow non-privileged user namespaces.";
