@@ -14,9 +14,10 @@ use claudebox::profile::origin::{LayerKind, Origin, Settled};
 use claudebox::profile::schema::NetworkMode;
 
 use crate::built::Built;
+use crate::bwrap;
 use crate::common::place::Place;
 use crate::common::{must_have, must_have_sandbox, user::users};
-use crate::outside::{bwrap_follows_links, tree};
+use crate::outside::tree;
 
 const SECRET: &str = "wahlomat-7783-secret";
 const READS: &str = include_str!("../programs/reads.py");
@@ -203,7 +204,7 @@ fn promise_h_what_was_planted_in_the_private_home_leads_nowhere() {
                 made += usize::from(tree(&out) != before);
             }
         }
-        let leads = if bwrap_follows_links() { 2 } else { 0 };
+        let leads = if bwrap::follows_links() { 2 } else { 0 };
         assert_eq!(made, leads, "bwrap makes a mount point where the link leads");
     }
 }

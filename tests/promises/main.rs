@@ -12,6 +12,7 @@ mod a_agent_state;
 mod a_login;
 mod a_planted;
 mod built;
+mod bwrap;
 #[path = "../common/mod.rs"]
 mod common;
 mod d_death;

@@ -94,13 +94,3 @@ pub(crate) fn descendants(pid: i32) -> Vec<i32> {
     }
     found.split_off(1)
 }
-
-/// Whether this bwrap makes a mount point where a link leads, as it does before 0.12: a control of
-/// what is done against that shows it only there.
-pub(crate) fn bwrap_follows_links() -> bool {
-    let output = std::process::Command::new("bwrap").arg("--version").output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let version = text.trim().strip_prefix("bubblewrap ").unwrap();
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap()) < (0, 12)
-}
