@@ -38,8 +38,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Whether the text of a built-in profile has this word in quotes, as each names its programs.
 pub(super) fn quotes(text: &[u8], word: &OsStr) -> bool {
-    // Each start asks all of them: the standard library's search of text is some hundred microseconds
-    // faster than windows of bytes.
+    // Each start asks all of them. With windows of bytes that was a third of all instructions of
+    // `claudebox explain`.
     let (Ok(text), Some(word)) = (std::str::from_utf8(text), word.to_str()) else { return false };
     text.contains(&format!("\"{word}\""))
 }
