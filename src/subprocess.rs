@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::ioctl_fionbio;
 
 use crate::ready::ready_by;
+use crate::sys::keeper::keep;
 use crate::sys::pidfd;
 
 /// How much of what it says on its standard error is kept, bytes: the end, where the reason stands.
@@ -24,12 +25,14 @@ const WORDS: usize = 16 << 10;
 pub(crate) enum Group {
     /// One of its own, which is killed with everything in it.
     Own,
+    /// The same, also when we end: for what starts a bwrap.
+    Kept,
     /// Ours, where it may ask in the terminal; it is killed alone.
     Ours,
 }
 
 /// Runs it; it is killed where it takes longer than `time`, or prints more than `most` bytes. Whether it
-/// outlives us is the caller's to say.
+/// outlives us is the caller's to say, but for [`Group::Kept`].
 pub(crate) fn run(
     mut command: Command,
     input: &[u8],
@@ -39,9 +42,14 @@ pub(crate) fn run(
 ) -> Result<Output, Broken> {
     let end = Instant::now() + time;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if group == Group::Own {
-        command.process_group(0);
-    }
+    let life = match group {
+        Group::Own => {
+            command.process_group(0);
+            None
+        }
+        Group::Kept => Some(keep(&mut command)?),
+        Group::Ours => None,
+    };
     let mut child = command.spawn().map_err(Broken::NotStarted)?;
     let said = converse(&mut child, input, most, end);
     let ended = match &said {
@@ -50,11 +58,14 @@ pub(crate) fn run(
     };
     if !matches!(ended, Ok(true)) {
         let _ = match group {
-            Group::Own => killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL),
+            Group::Own | Group::Kept => {
+                killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)
+            }
             Group::Ours => kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL),
         };
     }
     let status = child.wait()?;
+    drop(life);
     let (stdout, stderr) = said?;
     if ended? { Ok(Output { status, stdout, stderr }) } else { Err(Broken::Late) }
 }

@@ -10,8 +10,6 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::Signal;
-
 use super::call::{self, Limits, Outcome};
 use super::record::Record;
 use crate::bytes::Bytes;
@@ -97,13 +95,12 @@ impl<'a> Boxed<'a> {
             "-c",
             &format!("git() {{ \"$GIT\" {}\"$@\"; }}\n{script}", flags()),
         ]);
-        process::signal_at_our_end(&mut command, Signal::SIGKILL);
         let limits = Limits { memory: Some(MEMORY), file_size: Some(SCRATCH), ..Limits::default() };
-        call::run(command, what, b"", limits, Group::Own)
+        call::run(command, what, b"", limits, Group::Kept)
     }
 
-    /// The value of `--upload-pack` with which git fetches from the box; the repository is then
-    /// [`GIT_DIR`], which git puts behind it.
+    /// The value of `--upload-pack` with which git fetches from the box, by a call that says
+    /// [`call::Call::starts_a_box`]; the repository is then [`GIT_DIR`], which git puts behind it.
     ///
     /// # Errors
     /// When a path has a NUL in it, which no path has.

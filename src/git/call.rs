@@ -234,6 +234,13 @@ impl Call {
         self.with_ours(&SIGNING)
     }
 
+    /// It starts a box: all that it starts ends with us, and not only itself.
+    #[must_use]
+    pub fn starts_a_box(mut self) -> Self {
+        self.group = Group::Kept;
+        self
+    }
+
     fn with_ours(mut self, names: &[&str]) -> Self {
         let ours = names.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
         self.environment.extend(ours);
@@ -270,9 +277,10 @@ impl Call {
             command.args(["-c", flag]);
         }
         command.args(self.options).args(self.arguments);
-        match self.lock {
-            Some(lock) => process::outlive(&mut command, lock),
-            None => process::signal_at_our_end(&mut command, Signal::SIGKILL),
+        match (self.lock, self.group) {
+            (Some(lock), _) => process::outlive(&mut command, lock),
+            (None, Group::Kept) => {}
+            (None, _) => process::signal_at_our_end(&mut command, Signal::SIGKILL),
         }
         run(command, &self.what, &self.input, self.limits, self.group)
     }
@@ -290,7 +298,7 @@ impl Outcome {
     }
 }
 
-/// Runs a command within its limits. Whether it outlives us is the caller's to say.
+/// Runs a command within its limits. Whether it outlives us is the caller's to say, but for [`Group::Kept`].
 pub(super) fn run(
     mut command: Command,
     what: &str,

@@ -90,6 +90,25 @@ pub(super) unsafe fn keep_only(kept: &[OwnedFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor but this one, the standard streams among them. Only makes system calls.
+///
+/// # Safety
+/// As for [`keep_only`]; and what is opened later may be taken for a standard stream.
+///
+/// # Errors
+/// When the kernel has no `close_range(2)` (Linux 5.9).
+pub(super) unsafe fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    let below = kept.checked_sub(1).map(|last| (0, last));
+    for (first, last) in below.into_iter().chain([(kept + 1, libc::c_uint::MAX)]) {
+        // SAFETY: takes three integers; what is closed is not used any more, by the caller's word.
+        if unsafe { libc::close_range(first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// A memory file with these bytes that nobody can change any more, to be read from its start.
 ///
 /// # Errors

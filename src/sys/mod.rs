@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod bare;
 pub mod channel;
 pub mod fds;
+pub mod keeper;
 pub mod landlock;
 pub mod netns;
 pub mod packet;

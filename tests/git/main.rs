@@ -2,6 +2,7 @@
 //! refused; what comes back, and what an agent can make of that. The attacks have a control.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod box_killed;
 mod bwrap_killed;
 #[path = "../common/mod.rs"]
 mod common;

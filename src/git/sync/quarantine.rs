@@ -176,6 +176,7 @@ impl<'a> Quarantine<'a> {
         let line = |(number, oid): &(usize, &Oid)| format!("+{oid}:{}\n", Self::name(*number));
         let wanted: Vec<String> = tips.iter().map(line).collect();
         let call = call
+            .starts_a_box()
             .config("fetch.fsckObjects", "true")
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin", "--upload-pack"])
