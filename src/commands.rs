@@ -2,6 +2,7 @@
 //! happens. It must never decide anything; that is theirs.
 
 mod allow;
+pub(crate) mod complete;
 mod ls;
 mod net;
 mod profile_new;

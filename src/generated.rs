@@ -7,14 +7,21 @@ use std::io::{self, Write};
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use crate::cli::Cli;
 
-/// Writes the completion script of a shell.
+const PROGRAM: &str = "claudebox";
+
+/// The variable by which a completion script asks for candidates.
+pub const COMPLETING: &str = "_CLAUDEBOX_COMPLETE";
+
+/// Writes the completion script of a shell. It asks the `claudebox` on PATH.
 pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "claudebox", &mut script);
-    out.write_all(&script)
+    let shells = Shells::builtins();
+    let name = shell.to_string();
+    let script = shells.completer(&name).ok_or_else(|| io::Error::other("an unknown shell"))?;
+    script.write_registration(COMPLETING, PROGRAM, PROGRAM, PROGRAM, out)
 }
 
 /// Writes the manual page: one page for all commands, in roff.

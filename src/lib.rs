@@ -55,6 +55,9 @@ use profile::settings::Settings;
 /// Runs claudebox with this command line and answers with its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = commands::complete::answer(&args) {
+        return ExitCode::from(code);
+    }
     let cli = match cli::parse(&args, profile::is_built_in_agent) {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),

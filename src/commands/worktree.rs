@@ -61,6 +61,13 @@ pub(super) fn worktree(command: &WorktreeCommand, host: &Host) -> Result<u8> {
     Ok(0)
 }
 
+/// The names of the project's worktrees.
+pub(super) fn all(host: &Host) -> Result<Vec<String>> {
+    let root = main_of_here(host)?;
+    let (known, _) = Main::of(&root, host)?.known()?;
+    Ok(known.into_iter().map(|known| known.name).collect())
+}
+
 /// The main work tree of the repository that we are in: this one, or that which a linked one is of.
 fn main_of_here(host: &Host) -> Result<PathBuf> {
     let here = project::find(None, host, &Disk)?;

@@ -11,7 +11,6 @@ use super::merge::{Layer, merge};
 use super::mistake::did_you_mean;
 use super::origin::LayerKind;
 use super::schema::Profile;
-use super::settings::Settings;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::{visible, visible_path};
 
@@ -26,9 +25,9 @@ pub fn list(library: &Library, out: &mut dyn Write) -> Result<()> {
     let mut text = String::new();
     for name in &names {
         let from = library.named(name).map(|found| ranks(&found)).unwrap_or_default();
-        let settings = extends::named(library, name).map(merge);
-        let (agent, description) = match &settings {
-            Ok(settings) => (agent(settings), about(settings)),
+        let (agent, description) = match described(library, name) {
+            Ok((true, about)) => ("agent", about),
+            Ok((false, about)) => ("", about),
             Err(_) => ("?", format!("broken: see `claudebox profile check {name}`")),
         };
         let _ = writeln!(text, "{name:width$}  {agent:5}  {from:14}  {description}");
@@ -178,12 +177,14 @@ fn ranks(found: &[Found]) -> String {
     found.iter().map(|found| word(found.source.kind)).collect::<Vec<_>>().join(", ")
 }
 
-fn agent(settings: &Settings) -> &'static str {
-    if settings.command.is_some() { "agent" } else { "" }
-}
-
-fn about(settings: &Settings) -> String {
-    settings.description.as_ref().map(|text| visible(&text.value)).unwrap_or_default()
+/// Whether a profile, with what it extends, names an agent, and what it says it is for.
+///
+/// # Errors
+/// When it is broken.
+pub fn described(library: &Library, name: &str) -> Result<(bool, String)> {
+    let settings = merge(extends::named(library, name)?);
+    let about = settings.description.as_ref().map(|text| visible(&text.value));
+    Ok((settings.command.is_some(), about.unwrap_or_default()))
 }
 
 fn say_path(out: &mut dyn Write, path: &Path) -> Result<()> {
