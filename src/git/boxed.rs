@@ -33,7 +33,7 @@ const SYSTEM: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
 /// What git is told in a box. The agent's configuration is there, and none of the user's.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 8] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.alternateRefsCommand=true",
@@ -41,7 +41,6 @@ const FLAGS: [&str; 9] = [
     "gc.auto=0",
     "maintenance.auto=false",
     "safe.directory=*",
-    "protocol.allow=never",
     "uploadpack.allowAnySHA1InWant=true",
 ];
 
@@ -165,7 +164,7 @@ impl<'a> Boxed<'a> {
         // The private directory names them as they are inside, by its own name, which is not here.
         let stores: Vec<_> = self.record.objects.iter().map(|it| it.inside.0.as_slice()).collect();
         let stores = stores.join(&b':');
-        let variables: [(&str, &OsStr); 10] = [
+        let variables: [(&str, &OsStr); 11] = [
             ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsStr::from_bytes(&stores)),
             ("PATH", "/usr/bin:/bin".as_ref()),
             ("LC_ALL", "C".as_ref()),
@@ -173,6 +172,8 @@ impl<'a> Boxed<'a> {
             ("GIT_DIR", git_dir),
             ("GIT_WORK_TREE", "/tmp".as_ref()),
             ("GIT_PROTOCOL", "version=2".as_ref()),
+            // No protocol has that name; of what the agent's configuration says, none is allowed.
+            ("GIT_ALLOW_PROTOCOL", "none".as_ref()),
             ("GIT_NO_REPLACE_OBJECTS", "1".as_ref()),
             ("GIT_NO_LAZY_FETCH", "1".as_ref()),
             ("GIT_CONFIG_NOSYSTEM", "1".as_ref()),

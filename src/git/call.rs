@@ -50,8 +50,11 @@ const SIGNING: [&str; 12] = [
 const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
 
 /// What git is told by its environment.
-const SAID: [(&str, &str); 8] = [
+const SAID: [(&str, &str); 9] = [
     ("LC_ALL", "C"),
+    // Nothing is fetched from anywhere but a path. No configuration has a say then; by `protocol.allow`
+    // a stranger's `protocol.ext.allow` would win, and with it a command that `url.*.insteadOf` says.
+    ("GIT_ALLOW_PROTOCOL", "file"),
     // An object stays what it is, whatever `refs/replace` says.
     ("GIT_NO_REPLACE_OBJECTS", "1"),
     ("GIT_NO_LAZY_FETCH", "1"),
@@ -63,7 +66,7 @@ const SAID: [(&str, &str); 8] = [
 ];
 
 /// What no configuration can have run. A value on the command line is obeyed before every file.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 13] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.alternateRefsCommand=true",
@@ -77,9 +80,7 @@ const FLAGS: [&str; 14] = [
     // Milliseconds: another git of the user's may be at work.
     "core.filesRefLockTimeout=5000",
     "core.packedRefsTimeout=5000",
-    // Nothing is fetched from anywhere but a path.
-    "protocol.allow=never",
-    "protocol.file.allow=always",
+    "fetch.writeCommitGraph=false",
 ];
 
 /// One call, not made yet.

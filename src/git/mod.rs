@@ -25,3 +25,4 @@ pub mod record;
 pub mod sync;
 pub mod version;
 pub mod worktree;
+mod written;

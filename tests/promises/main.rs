@@ -24,6 +24,7 @@ mod g_odd;
 mod g_pins;
 mod g_private;
 mod g_private_keys;
+mod g_stranger;
 mod h_home;
 mod h_layers;
 mod hostile;

@@ -14,6 +14,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::call::Call;
 use crate::git::version::{self, Version};
+use crate::git::written;
 use crate::host::{Disk, Facts as _, FileKind, Host, search};
 use crate::host_files::index;
 use crate::lexical::clean;
@@ -123,7 +124,10 @@ fn program(root: &Path, host: &Host) -> Result<PathBuf> {
 }
 
 fn one(program: &Path, directory: PathBuf, common: Option<PathBuf>) -> Result<One> {
-    let odd = odd(&directory, common.as_deref());
+    let mut odd = odd(&directory, common.as_deref());
+    if odd.is_empty() {
+        odd.extend(written::stands_against(&directory, common.as_deref()));
+    }
     let mut one = One { directory, common, odd, ..One::default() };
     if !one.odd.is_empty() {
         return Ok(one);

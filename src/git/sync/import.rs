@@ -3,6 +3,7 @@
 //! object come that the quarantine has not taken, nor a commit that brings a submodule of the agent's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,7 @@ impl Import<'_> {
             || format!("look for a repository at {} in {}", visible(path), visible_path(root));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let at: OwnedFd = openat(CWD, root, flags, Mode::empty()).tried(shown)?;
-        let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
+        let path: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
         let git: PathBuf = Path::new(path).join(".git");
         match nofollow::beneath(&at, &git, OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
@@ -124,8 +125,13 @@ impl Import<'_> {
         if names.is_empty() {
             return Ok(());
         }
+        // What a stranger's configuration has instead of a path above could hold what was never checked.
+        // The longest beginning counts, and none is longer than all of it.
+        let path = quarantine.path().as_os_str();
+        let instead: [&OsStr; 3] = ["url.".as_ref(), path, ".insteadOf".as_ref()];
         Repository::of(self.record)
             .call("take over what was checked into the repository")
+            .config(OsString::from_iter(instead), path)
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin"])
             .arg(quarantine.path())

@@ -39,6 +39,7 @@ use crate::git::limits::Size;
 use crate::git::oid::Oid;
 use crate::git::outside::{Outside, Repository};
 use crate::git::record::{Base, Record};
+use crate::git::written;
 use crate::session::{directory, lock};
 use crate::visible::visible_path;
 
@@ -146,9 +147,23 @@ impl Sync<'_> {
         let path = self.directory.join("git.lock");
         let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
         let Some(mut record) = Record::read(self.directory) else { return Ok(None) };
+        for record in record.submodules.iter().chain([&record]) {
+            self.may_write(record.git_dir.as_path())?;
+        }
         directory::make_private(&self.scratch())?;
         self.replay(&mut record, &lock)?;
         Ok(Some((record, lock)))
+    }
+
+    /// Looks that git would write nowhere else than in the repository. It was looked at before the agent
+    /// began, and the agent cannot write there; another session with `--git shared` could since.
+    fn may_write(&self, git_dir: &Path) -> Result<()> {
+        let Some(why) = written::stands_against(git_dir, Some(&quarantine::common(git_dir))) else {
+            return Ok(());
+        };
+        let shown = visible_path(git_dir);
+        Err(Error::launcher(format!("nothing is brought into {shown}: {why}"))
+            .hint(format!("look at it, remove it, then: claudebox sync {}", self.session)))
     }
 
     fn scratch(&self) -> PathBuf {
