@@ -1,5 +1,4 @@
 //! Completion by Tab, through the script of a real shell: what it offers is what there is now.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -86,9 +86,8 @@ pub(crate) fn answer(args: &[OsString]) -> Option<u8> {
 fn command() -> Command {
     OFFERS.into_iter().fold(Cli::command(), |command, (path, name, offer, or_path)| {
         // Not `mut_arg`, which would put the argument behind all others.
-        let offered = |arg: Arg| match arg.get_id() == name {
-            true => arg.add(completer(offer, or_path)),
-            false => arg,
+        let offered = |arg: Arg| {
+            if arg.get_id() == name { arg.add(completer(offer, or_path)) } else { arg }
         };
         of(command, path, |command| command.mut_args(offered))
     })

@@ -66,7 +66,7 @@ const SAID: [(&str, &str); 9] = [
 ];
 
 /// What no configuration can have run. A value on the command line is obeyed before every file.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.alternateRefsCommand=true",
@@ -81,6 +81,8 @@ const FLAGS: [&str; 13] = [
     "core.filesRefLockTimeout=5000",
     "core.packedRefsTimeout=5000",
     "fetch.writeCommitGraph=false",
+    // A file or an address from which there come objects and refs besides what is asked for.
+    "fetch.bundleURI=",
 ];
 
 /// One call, not made yet.

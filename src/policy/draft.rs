@@ -48,6 +48,8 @@ pub(super) struct Draft<'a> {
     /// Names are the sandbox's own: what cannot be reached by one cannot be reached.
     pub(super) own_names: bool,
     pub(super) weakened: Vec<String>,
+    /// What the user should hear before the session starts.
+    pub(super) remarks: Vec<String>,
     pub(super) left_out: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ impl<'a> Draft<'a> {
             extra_environment: Vec::new(),
             own_names: false,
             weakened: Vec::new(),
+            remarks: Vec::new(),
             left_out: Vec::new(),
         }
     }

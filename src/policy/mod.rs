@@ -192,7 +192,8 @@ pub fn resolve(
     check_program(&draft, &program)?;
 
     let environment = environment::settle(&mut draft, &path)?;
-    let remarks = leads::nowhere(&network.value, &environment);
+    let mut remarks = std::mem::take(&mut draft.remarks);
+    remarks.extend(leads::nowhere(&network.value, &environment));
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
     nix::exposed(&mut draft);

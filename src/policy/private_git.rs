@@ -140,9 +140,12 @@ fn borrow(draft: &mut Draft<'_>, number: usize, objects: &Objects, own: bool) ->
     }
     let foreign = !own && !objects.path.starts_with(root);
     if foreign {
-        draft.weakened.push(format!(
+        // Who made the repository chose it.
+        let says = format!(
             "git: the repository borrows objects from {shown}: all of them can be read inside"
-        ));
+        );
+        draft.remarks.push(says.clone());
+        draft.weakened.push(says);
     }
     let why = if foreign { "objects that it borrows" } else { "the objects of the host's" };
     let inside = store(number);

@@ -64,7 +64,7 @@ fn they_come_to_a_repository_that_had_none_to_a_linked_worktree_and_to_another_s
         let said = place.claudebox(run).directory(&side).run().code(0).stderr;
         assert!(said.contains("git: a file of git-lfs came"), "{said}");
         assert_eq!(host(&place, "cd ../side; rm y.bin; git checkout y.bin; cat y.bin"), "two\n");
-        host(&place, "git config lfs.storage ../../store");
+        host(&place, "git config lfs.storage ../../store; mkdir -p ../store/objects");
         said_of(&place, "echo three >z.bin; git add .; git commit -qm three");
         assert!(place.root().join("store/objects").is_dir());
         assert_eq!(host(&place, "rm z.bin; git checkout z.bin; cat z.bin"), "three\n");

@@ -145,3 +145,72 @@ fn promise_w_a_link_that_came_later_leads_no_git_of_ours_elsewhere() {
         assert!(has_come(&place));
     }
 }
+
+#[test]
+fn promise_h_a_repository_borrows_from_no_directory_but_of_objects() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        committed(&place, "");
+        place.home_file(".ssh/id_test", "SECRET");
+        let alternates = ".git/objects/info/alternates";
+        place.project_file(alternates, format!("{}/.ssh\n", place.home().display()));
+        let read = "cat /run/claudebox-git/1/objects/id_test";
+        let refused = script(&place, &[], read).run().code(2);
+        let refused = refused.complains("is no object directory of git's");
+        assert!(!refused.stdout.contains("SECRET"));
+
+        // What another repository has can be borrowed, and is told to the user.
+        place.home_file("other/x", "");
+        let other = place.home().join("other");
+        let make = "git init -q; git add x; git -c user.name=a -c user.email=b commit -qm x";
+        place.command("sh").directory(&other).args(["-c", make]).run().code(0);
+        place.project_file(alternates, format!("{}/.git/objects\n", other.display()));
+        let read = "ls /run/claudebox-git/1/objects";
+        let borrows = script(&place, &[], read).run().code(0).says("pack");
+        borrows.complains("the repository borrows objects from");
+    }
+}
+
+#[test]
+fn promise_w_a_repository_does_not_choose_where_files_of_git_lfs_come() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        let store = place.home().join("chosen");
+        committed(&place, &format!("git config lfs.storage '{}'\n", store.display()));
+        let work = format!(
+            "{WORK}; set -- $(sha256sum new); d=.git/lfs/objects/$(echo $1 | sed 's,\\(..\\)\\(..\\).*,\\1/\\2,')
+             mkdir -p $d; cp new $d/$1"
+        );
+        let output = script(&place, &[], &work).run().code(0);
+        assert!(has_come(&place) && !store.exists());
+        output.complains("is no store");
+        // A store that is there is one that the user has.
+        fs::create_dir_all(store.join("objects")).unwrap();
+        place.user().own(&store);
+        place.user().own(&store.join("objects"));
+        place.claudebox(["sync"]).run().code(0);
+        assert!(fs::read_dir(store.join("objects")).unwrap().next().is_some());
+    }
+}
+
+#[test]
+fn promise_g_nothing_comes_from_a_bundle_that_a_stranger_names() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        committed(&place, "git config fetch.bundleURI $PWD/it.bundle\n");
+        let work = format!("{WORK}; git bundle create -q it.bundle HEAD main");
+        script(&place, &[], &work).run().code(0);
+        assert!(has_come(&place) && place.project().join("it.bundle").exists());
+        let refs = || place.git(&["for-each-ref", "refs/bundles"]);
+        assert_eq!(refs(), "");
+        // Control.
+        place.command("git").args(["fetch", "-q", "."]).run();
+        assert!(refs().contains("refs/bundles/main"));
+    }
+}

@@ -14,6 +14,7 @@ pub mod programs;
 pub mod refuse;
 pub mod repository;
 pub mod setting;
+mod store;
 pub mod survey;
 mod tables;
 pub mod url;

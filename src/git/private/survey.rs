@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::linked::Linked;
 use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use super::setting::{LIST, listing};
+use super::store;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::call::Call;
@@ -229,7 +230,14 @@ fn objects(path: &Path, all: &mut Vec<Objects>, odd: &mut Vec<String>, depth: us
             odd.push("an alternate has a name that has to be quoted".to_owned());
             continue;
         }
-        objects(&path.join(OsStr::from_bytes(line)), all, odd, depth + 1);
+        let borrowed = path.join(OsStr::from_bytes(line));
+        let Some(real) = Disk.canonicalize(&borrowed) else { continue };
+        if !store::is_one(&real) {
+            let shown = visible_path(&real);
+            odd.push(format!("it borrows from {shown}, which is no object directory of git's"));
+            continue;
+        }
+        objects(&real, all, odd, depth + 1);
     }
 }
 

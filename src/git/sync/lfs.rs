@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::quarantine::common;
 use super::report::{Item, LFS};
 use super::rules::Why;
-use crate::error::{Result, Tried as _};
+use crate::error::{Error, Result, Tried as _};
 use crate::git::outside::Repository;
 use crate::git::record::Record;
 use crate::hex::hexadecimal;
@@ -89,18 +89,29 @@ fn told(came: &Came) -> Vec<Item> {
     items
 }
 
-/// The host's store: in the repository, or where the user's configuration says (git-lfs-config(5)).
+/// The host's store: in the repository, or where the user's configuration says (git-lfs-config(5)). The
+/// repository's own may be a stranger's: it names one that is there, and not where one is made.
 fn store(record: &Record) -> Result<PathBuf> {
     let common = common(record.git_dir.as_path());
     let call = Repository::of(record).call("read the configuration of git-lfs");
-    let said = call.args(["config", "--null", "--type=path", "--get", "lfs.storage"]).outcome()?;
-    let set = said.output.split(|byte| *byte == 0).next().unwrap_or_default();
+    let asked = ["config", "--null", "--show-scope", "--type=path", "--get", "lfs.storage"];
+    let said = call.args(asked).outcome()?;
+    let mut parts = said.output.split(|byte| *byte == 0);
+    let (scope, set) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if !said.status.success() || set.is_empty() {
         return Ok(common.join("lfs"));
     }
     let store = common.join(OsStr::from_bytes(set));
     // A link of the user's is followed, one that stands in a repository is not.
-    Ok(fs::canonicalize(&store).unwrap_or(store))
+    let store = fs::canonicalize(&store).unwrap_or(store);
+    let is_own = matches!(scope, b"local" | b"worktree");
+    if is_own && !store.join(OBJECTS).is_dir() {
+        let shown = visible_path(&store);
+        let why =
+            format!("`lfs.storage` of the repository's own configuration is no store: {shown}");
+        return Err(Error::launcher(why));
+    }
+    Ok(store)
 }
 
 fn take_over(from: &OwnedFd, store: &Path, session: &str, bounds: Bounds) -> io::Result<Came> {
