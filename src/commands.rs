@@ -6,6 +6,7 @@ pub(crate) mod complete;
 mod ls;
 mod net;
 mod profile_new;
+mod rm;
 mod verify;
 mod worktree;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use crate::attack;
 use crate::cli::{
-    AllowArgs, DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, NetArgs, ProfileCommand,
+    AllowArgs, DoctorArgs, ExplainArgs, KeepArgs, LogArgs, LsArgs, NetArgs, ProfileCommand, RmArgs,
     RunArgs, RunOptions, SyncArgs, TrustArgs, VerifyArgs, WorktreeCommand,
 };
 use crate::demo;
@@ -158,6 +159,12 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
     }
     let wanted = host_files::name::Wanted::new(&args.paths, record.project.as_path(), &host.here());
     host_files::settle::keep(&session, &|path| wanted.means(path), &mut anstream::stderr())?;
+    Ok(0)
+}
+
+/// `claudebox rm`
+pub(crate) fn rm(args: &RmArgs, host: &Host) -> Result<u8> {
+    rm::rm(args, host, &mut anstream::stdout())?;
     Ok(0)
 }
 

@@ -92,6 +92,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Ls(args)) => commands::ls(&args, &host),
         Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
         Some(Command::Keep(args)) => commands::keep(&args, &host),
+        Some(Command::Rm(args)) => commands::rm(&args, &host),
         Some(Command::Sync(args)) => commands::sync(&args, &host),
         Some(Command::Worktree(command)) => commands::worktree(&command, &host),
         Some(Command::Log(args)) => commands::log(&args, &host),

@@ -93,6 +93,8 @@ pub enum Command {
     Attach(SessionArg),
     /// Bring back what was set aside when a session ended.
     Keep(KeepArgs),
+    /// Remove sessions that are over, with their logs.
+    Rm(RmArgs),
     /// Bring a session's commits, branches and index from its own git directory into yours.
     Sync(SyncArgs),
     /// List, compare, merge and remove the worktrees that `run --worktree` made.
@@ -291,6 +293,26 @@ pub struct KeepArgs {
     /// What to bring back, as it was listed, with everything below; all of it if absent.
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
+}
+
+/// `claudebox rm`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RmArgs {
+    /// Sessions' ids, or unambiguous beginnings of them.
+    #[arg(value_name = "SESSION", required_unless_present = "older")]
+    pub sessions: Vec<String>,
+    /// All of this project that have been over for so many days (0: all that are over).
+    #[arg(long, value_name = "DAYS", conflicts_with = "sessions")]
+    pub older: Option<u32>,
+    /// Those of every project.
+    #[arg(short, long, requires = "older")]
+    pub all: bool,
+    /// Remove also what would be lost by it: files that were set aside, git work that has not come.
+    #[arg(long)]
+    pub force: bool,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `claudebox log`.

@@ -26,7 +26,7 @@ type Offer = fn(&Host) -> Vec<CompletionCandidate>;
 
 /// What an argument is offered besides what `cli` says of it: its command, its name there, and whether
 /// it can be a path as well; that is offered where nothing else is.
-const OFFERS: [(&[&str], &str, Offer, bool); 40] = [
+const OFFERS: [(&[&str], &str, Offer, bool); 41] = [
     (&[], "allow", groups, false),
     (&[], "bind", nothing, true),
     (&[], "ro_bind", nothing, true),
@@ -50,6 +50,7 @@ const OFFERS: [(&[&str], &str, Offer, bool); 40] = [
     (&["keep"], "session", sessions, false),
     (&["keep"], "paths", nothing, true),
     (&["sync"], "session", sessions, false),
+    (&["rm"], "sessions", sessions, false),
     (&["log"], "session", sessions, false),
     (&["net"], "session", sessions, false),
     (&["verify"], "session", sessions, false),

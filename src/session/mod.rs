@@ -18,6 +18,8 @@ pub mod inside;
 pub mod lock;
 pub mod lookup;
 pub mod record;
+mod remove;
+pub use remove::remove_begun;
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};

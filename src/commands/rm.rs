@@ -1,0 +1,107 @@
+//! `claudebox rm`: which sessions are removed, and why others stay. It must never remove what is nowhere
+//! else, unless it is told to.
+
+use std::io::{self, Write};
+
+use crate::cli::RmArgs;
+use crate::error::{Error, Result, Tried as _};
+use crate::git::sync::ending;
+use crate::host::Host;
+use crate::host_files;
+use crate::log::clock::now;
+use crate::log::event::Micros;
+use crate::session::inside::{self, Inside};
+use crate::session::{Found, Sessions, State, lookup, remove_begun};
+
+/// Microseconds.
+const DAY: Micros = 24 * 60 * 60 * 1_000_000;
+
+/// Why a session stays.
+struct Hold {
+    why: String,
+    hint: Option<String>,
+    /// Not even `--force` removes it.
+    firm: bool,
+}
+
+/// Removes those that are named, or all that are over long enough.
+pub(super) fn rm(args: &RmArgs, host: &Host, out: &mut dyn Write) -> Result<()> {
+    let sessions = Sessions::new(&host.dirs);
+    remove_begun(&host.dirs.state.join("sessions"));
+    let Some(days) = args.older else {
+        for prefix in &args.sessions {
+            let found = sessions.find(Some(prefix), &host.here())?;
+            if let Some(hold) = hold(&found).filter(|hold| hold.firm || !args.force) {
+                return Err(refused(&found, hold));
+            }
+            one(&found, args.dry_run, out)?;
+        }
+        return Ok(());
+    };
+    let (here, now) = (host.here(), now());
+    let age = |found: &Found| now.saturating_sub(ended(found));
+    let is_meant = |found: &Found| {
+        !found.state.lives()
+            && (args.all || lookup::is_of(found, &here))
+            && age(found) >= DAY.saturating_mul(days.into())
+    };
+    for found in sessions.all().into_iter().filter(is_meant) {
+        match hold(&found).filter(|hold| hold.firm || !args.force) {
+            Some(Hold { why, .. }) => say(out, &format!("{} stays: {why}", found.session.id))?,
+            None => one(&found, args.dry_run, out)?,
+        }
+    }
+    Ok(())
+}
+
+fn one(found: &Found, dry: bool, out: &mut dyn Write) -> Result<()> {
+    let id = &found.session.id;
+    if dry {
+        return say(out, &format!("{id} would be removed"));
+    }
+    found.session.remove()?;
+    say(out, &format!("{id} removed"))
+}
+
+fn ended(found: &Found) -> Micros {
+    match &found.state {
+        State::Ended(status) => status.ended,
+        // Nobody wrote down when.
+        _ => found.record.created,
+    }
+}
+
+fn hold(found: &Found) -> Option<Hold> {
+    let Found { session, state, .. } = found;
+    let id = &session.id;
+    if state.lives() || inside::wait(&session.directory, std::time::Duration::ZERO) == Inside::Alive
+    {
+        let hint = format!("end it first: `claudebox attach {id}`");
+        return Some(Hold { why: "it still runs".into(), hint: Some(hint), firm: true });
+    }
+    let held = |why: String, hint: String| Some(Hold { why, hint: Some(hint), firm: false });
+    if session.is_pending() {
+        let why = "nobody has looked yet at what it left for programs of the host".to_owned();
+        return held(why, "`claudebox log` does it first".to_owned());
+    }
+    let aside = host_files::found::Found::read(&session.directory).map_or(0, |found| found.aside());
+    if aside > 0 {
+        let why = format!("{aside} of its files are set aside, and nowhere else");
+        return held(why, format!("`claudebox keep {id}` brings them back"));
+    }
+    let why = ending::open(session)?;
+    held(format!("not all of its git work has come: {why}"), format!("`claudebox sync {id}`"))
+}
+
+fn refused(found: &Found, Hold { why, hint, firm }: Hold) -> Error {
+    let error = Error::usage(format!("session {} stays: {why}", found.session.id));
+    let error = hint.into_iter().fold(error, Error::hint);
+    if firm { error } else { error.hint("`--force` removes it all the same") }
+}
+
+fn say(out: &mut dyn Write, line: &str) -> Result<()> {
+    match writeln!(out, "{line}") {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "say so"),
+        _ => Ok(()),
+    }
+}
