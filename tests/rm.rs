@@ -16,8 +16,8 @@ fn session(place: &Place, script: &str) -> Run {
 /// The ids of all sessions, the latest first.
 fn ids(place: &Place) -> Vec<String> {
     let lines = place.claudebox(["ls", "--all", "--json"]).run().code(0).stdout;
-    let id = |line: &str| line.split('"').nth(3).unwrap().to_owned();
-    lines.lines().map(id).collect()
+    let id = |line: &str| Some(line.split('"').nth(3)?.to_owned());
+    lines.lines().filter_map(id).collect()
 }
 
 fn directory(place: &Place, id: &str) -> PathBuf {

@@ -90,7 +90,7 @@ mod tests {
         let closed = session.directory.join("git/a/b");
         fs::create_dir_all(&closed).unwrap();
         symlink(&outside, closed.join("link")).unwrap();
-        fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
         session.remove().unwrap();
         assert!(sessions.all().is_empty() && sessions.without_record().is_empty());
         assert!(!session.directory.exists() && outside.join("x").exists());

@@ -340,7 +340,8 @@ impl Apply<'_> {
     }
 }
 
-fn put(to: &mut Vec<u8>, name: &Bytes, new: &Oid, old: Option<&Oid>) {
+/// One move of a ref, as `git update-ref --stdin -z` reads it.
+pub(super) fn put(to: &mut Vec<u8>, name: &Bytes, new: &Oid, old: Option<&Oid>) {
     to.extend_from_slice(b"option no-deref\0update ");
     to.extend_from_slice(&name.0);
     to.push(0);

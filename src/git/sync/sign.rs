@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::AsFd as _;
 
+use super::apply::put;
 use super::ending::not_private;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
@@ -31,32 +32,61 @@ struct Moved<'r> {
 /// Signs what a session brought, and says what became of each branch.
 ///
 /// # Errors
-/// When there is no key, or git says no. No branch has moved then.
+/// When there is no key, or git says no: no branch has moved then. When it cannot be written down that
+/// they have.
 pub fn command(session: &Session, out: &mut dyn Write) -> Result<()> {
     let id = session.id.as_str();
     let path = session.directory.join("git.lock");
     let lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
-    let Some(mut record) = Record::read(&session.directory) else { return Err(not_private(id)) };
-    let repository_of = record.clone();
-    let repository = Repository::of(&repository_of);
+    let Some(record) = Record::read(&session.directory) else { return Err(not_private(id)) };
+    let repository = Repository::of(&record);
     let said = repository.call("read the configuration").args(LIST).run()?;
     commit::may_sign(&listing(&said).unwrap_or_default())?;
-    let start = repository_of.start.as_ref().ok_or_else(|| {
+    let start = record.start.as_ref().ok_or_else(|| {
         Error::usage(format!(
             "which commits session {id} made is not known: an older claudebox began it"
         ))
         .hint("sign them yourself: git rebase --exec 'git commit --amend --no-edit -S' BASE")
     })?;
-    let now = repository.refs()?.now.refs;
+    let moved = moved(&record, start, &repository.refs()?.now.refs, out);
+    if moved.is_empty() {
+        let _ = writeln!(out, "nothing to sign");
+        return Ok(());
+    }
+    let signed = sign(&repository, &moved, start)?;
+    let message = format!("claudebox: session {id}, signed");
+    repository
+        .call("move the branches")
+        .limits(PATIENT)
+        .outlives_us(lock.as_fd())?
+        .args(["update-ref", "--create-reflog", "-m", &message, "--stdin", "-z"])
+        .input(transaction(&moved, &signed))
+        .run()?;
+    let mut after = record.clone();
+    let pairs = moved.iter().filter_map(|it| Some((it.name.clone(), signed.get(it.came)?.clone())));
+    after.signed.extend(pairs);
+    after.write(&session.directory).tried(|| "write down what was signed")?;
+    tell(&moved, &signed, out);
+    Ok(())
+}
+
+/// The branches that are as they came, and have work of the session's; of the others it is said why not.
+fn moved<'r>(
+    record: &'r Record,
+    start: &BTreeMap<Bytes, Oid>,
+    now: &BTreeMap<Bytes, Oid>,
+    out: &mut dyn Write,
+) -> Vec<Moved<'r>> {
     let mut moved = Vec::new();
-    for (name, came) in &repository_of.base.refs {
-        if names::behind(name, HEADS).is_none() || start.get(name) == Some(came) {
+    for (name, came) in &record.base.refs {
+        let Some(branch) = names::behind(name, HEADS).filter(|_| start.get(name) != Some(came))
+        else {
             continue;
-        }
-        let shown = visible(names::behind(name, HEADS).unwrap_or_default());
+        };
+        let shown = visible(branch);
         match now.get(name) {
             Some(has) if has == came => moved.push(Moved { name, came }),
-            Some(has) if Some(has) == repository_of.signed.get(name) => {
+            Some(has) if Some(has) == record.signed.get(name) => {
                 let _ = writeln!(out, "branch {shown} is signed already");
             }
             _ => {
@@ -64,35 +94,23 @@ pub fn command(session: &Session, out: &mut dyn Write) -> Result<()> {
             }
         }
     }
-    if moved.is_empty() {
-        let _ = writeln!(out, "nothing to sign");
-        return Ok(());
-    }
-    let signed = sign(&repository, &moved, start)?;
+    moved
+}
+
+/// What `git update-ref --stdin -z` is told. A branch that was moved to a commit that was there has nothing
+/// to sign.
+fn transaction(moved: &[Moved<'_>], signed: &BTreeMap<Oid, Oid>) -> Vec<u8> {
     let mut input = b"start\0".to_vec();
-    for Moved { name, came } in &moved {
-        // A branch that was moved to a commit that was there has nothing to sign.
+    for Moved { name, came } in moved {
         let Some(new) = signed.get(*came) else { continue };
-        for part in
-            [&b"option no-deref\0update "[..], &name.0, b"\0", new.as_str().as_bytes(), b"\0"]
-        {
-            input.extend_from_slice(part);
-        }
-        input.extend_from_slice(came.as_str().as_bytes());
-        input.push(0);
-        record.signed.insert((*name).clone(), new.clone());
+        put(&mut input, name, new, Some(came));
     }
     input.extend_from_slice(b"prepare\0commit\0");
-    let message = format!("claudebox: session {id}, signed");
-    repository
-        .call("move the branches")
-        .limits(PATIENT)
-        .outlives_us(lock.as_fd())?
-        .args(["update-ref", "--create-reflog", "-m", &message, "--stdin", "-z"])
-        .input(input)
-        .run()?;
-    record.write(&session.directory).tried(|| "write down what was signed")?;
-    for Moved { name, came } in &moved {
+    input
+}
+
+fn tell(moved: &[Moved<'_>], signed: &BTreeMap<Oid, Oid>, out: &mut dyn Write) {
+    for Moved { name, came } in moved {
         let shown = visible(names::behind(name, HEADS).unwrap_or_default());
         let text = match signed.get(*came) {
             Some(new) => format!("branch {shown} is signed: {}..{}", came.short(), new.short()),
@@ -102,7 +120,6 @@ pub fn command(session: &Session, out: &mut dyn Write) -> Result<()> {
     }
     let (count, s) = (signed.len(), if signed.len() == 1 { "" } else { "s" });
     let _ = writeln!(out, "{count} commit{s} signed");
-    Ok(())
 }
 
 /// Makes anew what these branches have and no branch had at the start, nor a remote; each once, its parents
