@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::index::Index;
-use super::path::{is_at_or_below, join, parent};
+use super::path::{is_at_or_below, join, name, parent};
 use super::record::{MOST_READ, Record};
 use super::survey::{Item, Kind, Survey, read_entry, write_entry};
 use super::table::{BARE, Entry, GITLINK};
@@ -126,15 +126,21 @@ struct Compare<'a> {
 impl Compare<'_> {
     fn change(&mut self, path: &Bytes, item: &Item) -> Option<Change> {
         let known = &self.record.known;
-        if known.protects(&path.0) || self.goes_with_its_head(path, item) {
+        if known.protects(&path.0) {
             return None;
         }
-        match known.items.get(path) {
-            Some(before) => (!self.is_same(path, before, item)).then_some(Change::Changed),
-            // Nobody looked there at the start. Nothing inside can set a change time.
-            None if (item.package || known.unseen > 0) && item.ctime < self.record.began => None,
-            None => Some(Change::New),
+        if let Some(before) = known.items.get(path) {
+            return (!self.is_same(path, before, item)).then_some(Change::Changed);
         }
+        let told = self.is_new(path, item) && !self.goes_with_its_head(path, item);
+        told.then_some(Change::New)
+    }
+
+    fn is_new(&self, path: &Bytes, item: &Item) -> bool {
+        let known = &self.record.known;
+        // Nobody looked there at the start. Nothing inside can set a change time.
+        let older = (item.package || known.unseen > 0) && item.ctime < self.record.began;
+        !older && !known.protects(&path.0) && !known.items.contains_key(path)
     }
 
     fn is_same(&mut self, path: &Bytes, before: &Item, now: &Item) -> bool {
@@ -156,14 +162,15 @@ impl Compare<'_> {
         before.is_some() && (self.content)(path, now).as_deref() == before
     }
 
-    /// A bare repository is told of once: by its `HEAD`, if that is new.
+    /// A bare repository is told of once: by its `HEAD`, if that is new. Where a path may belong to two,
+    /// both have to be: a new `HEAD` beside an old repository would hide what became of that one.
     fn goes_with_its_head(&self, path: &Bytes, item: &Item) -> bool {
-        if *item.entry != BARE || path.0.ends_with(b"HEAD") {
+        if *item.entry != BARE || name(&path.0) == b"HEAD" {
             return false;
         }
-        heads(path).any(|head| {
-            self.now.items.contains_key(&head) && !self.record.known.items.contains_key(&head)
-        })
+        let mut heads =
+            heads(path).filter_map(|head| self.now.items.get_key_value(&head)).peekable();
+        heads.peek().is_some() && heads.all(|(head, item)| self.is_new(head, item))
     }
 
     /// What was there and is not. Where not everything was looked at, nobody knows.
@@ -185,11 +192,13 @@ impl Compare<'_> {
     }
 }
 
-/// The `HEAD` of the bare repository that a path may belong to: it is beside it, or beside the
-/// directory it is in (`hooks`).
+/// The `HEAD` of the bare repository that a path may belong to: it is beside it, or beside the `hooks`
+/// that it is in. A `HEAD` is its own.
 fn heads(path: &Bytes) -> impl Iterator<Item = Bytes> {
     let directory = parent(&path.0);
-    [directory, parent(directory)].into_iter().map(|directory| Bytes(join(directory, b"HEAD")))
+    let hook = name(directory) == b"hooks" && name(&path.0) != b"HEAD";
+    let above = hook.then(|| parent(directory));
+    std::iter::once(directory).chain(above).map(|directory| Bytes(join(directory, b"HEAD")))
 }
 
 #[cfg(test)]
@@ -334,6 +343,32 @@ mod tests {
         let tracked = [("r/HEAD", FILE)];
         let expected = ["changed r/config tracked", "new r/hooks tracked"];
         assert_eq!(found(&before, &now, &tracked, "x"), expected);
+    }
+
+    #[test]
+    fn a_new_repository_around_another_hides_nothing_of_it() {
+        for inner in ["fix/y", "fix/hooks"] {
+            let path = |name: &str| format!("{inner}/{name}");
+            let (head, config) = (path("HEAD"), path("config"));
+            let before = record(&[(&head, F, 1), (&config, F, 2)], &[]);
+            let now = survey(&[("fix/HEAD", F, 100), (&head, F, 1), (&config, F, 101)]);
+            let tracked = [(&*head, FILE)];
+            let expected = ["new fix/HEAD".to_owned(), format!("changed {config} tracked")];
+            assert_eq!(found(&before, &now, &tracked, "x"), expected);
+            // It had none.
+            let before = record(&[(&head, F, 1)], &[]);
+            let expected = ["new fix/HEAD".to_owned(), format!("new {config} tracked")];
+            assert_eq!(found(&before, &now, &tracked, "x"), expected);
+        }
+    }
+
+    #[test]
+    fn a_repository_that_nobody_saw_is_not_new_with_its_configuration() {
+        let mut record = record(&[], &[]);
+        let now = survey(&[("r/HEAD", F, 99), ("r/config", F, 100)]);
+        assert_eq!(found(&record, &now, &[], ""), ["new r/HEAD"]);
+        record.known.unseen = 1;
+        assert_eq!(found(&record, &now, &[], ""), ["new r/config"]);
     }
 
     #[test]

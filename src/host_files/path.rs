@@ -7,6 +7,11 @@ pub fn parent(path: &[u8]) -> &[u8] {
     path.iter().rposition(|byte| *byte == b'/').map_or(b"", |end| &path[..end])
 }
 
+/// The last name of a path.
+pub fn name(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(path, |end| &path[end + 1..])
+}
+
 /// The path of a name in a directory.
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
@@ -31,6 +36,7 @@ mod tests {
     fn a_path_is_taken_apart_and_put_together() {
         for (path, directory, name) in [("a/b/c", "a/b", "c"), ("a", "", "a")] {
             assert_eq!(parent(path.as_bytes()), directory.as_bytes());
+            assert_eq!(super::name(path.as_bytes()), name.as_bytes());
             assert_eq!(join(directory.as_bytes(), name.as_bytes()), path.as_bytes());
         }
         assert_eq!(ways(b"a/b/c").collect::<Vec<_>>(), [&b"a"[..], b"a/b"]);

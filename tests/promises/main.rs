@@ -40,6 +40,7 @@ mod outside;
 mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
+mod p_repositories;
 mod p_unwatched;
 mod r_resources;
 mod s_syscalls;
