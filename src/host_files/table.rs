@@ -90,7 +90,15 @@ pub static TABLE: &[Entry] = &[
     entry(".git/config.worktree", When::Entered, "git runs programs that it names"),
     entry(".git/commondir", When::Entered, "git takes config and hooks from where it points"),
     entry(".hg/hgrc", When::Entered, "Mercurial runs hooks and extensions that it names"),
+    entry(
+        ".hg/hgrc-not-shared",
+        When::Entered,
+        "Mercurial runs hooks and extensions that it names",
+    ),
+    entry(".hg/sharedpath", When::Entered, "Mercurial takes hgrc from where it points"),
+    entry(".jj/repo", When::Entered, "Jujutsu takes config.toml from where it points"),
     entry(".jj/repo/config.toml", When::Entered, "Jujutsu runs programs that it names"),
+    entry(".jj/workspace-config.toml", When::Entered, "Jujutsu runs programs that it names"),
     entry(".git/hooks/", When::GitUsed, "git runs them"),
     entry(".husky/", When::GitUsed, "git hooks of husky"),
     entry(".githooks/", When::GitUsed, "git hooks, where core.hooksPath is set to it"),
@@ -337,6 +345,27 @@ mod tests {
         assert!(pattern(".claude", What::Link).is_some(), "what it leads to has settings.json");
         assert!(pattern("x/.config", What::Link).is_some());
         assert!(pattern(".jj/repo", What::Link).is_some());
+        // As a file it says where the repository is; as a directory it is one.
+        assert_eq!(pattern(".jj/repo", What::File), Some(".jj/repo"));
+        assert_eq!(pattern(".jj/repo", What::Directory), None);
+    }
+
+    #[test]
+    fn every_configuration_of_a_repository_is_in_it_and_what_leads_to_one() {
+        for path in [
+            ".git/config",
+            ".git/config.worktree",
+            ".git/commondir",
+            ".hg/hgrc",
+            ".hg/hgrc-not-shared",
+            ".hg/sharedpath",
+            ".jj/repo",
+            ".jj/repo/config.toml",
+            ".jj/workspace-config.toml",
+        ] {
+            assert_eq!(pattern(&format!("sub/{path}"), What::File), Some(path));
+            assert!(find(path.as_bytes(), What::File).unwrap().when.in_packages(), "{path}");
+        }
     }
 
     #[test]
