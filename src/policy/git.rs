@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::around;
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::place;
@@ -38,7 +39,7 @@ fn around(draft: &mut Draft<'_>) -> Result<()> {
     })
 }
 
-/// Adds the project, then its `.git`.
+/// Adds the project, then its `.git`, and holds what repositories around it run of the project.
 ///
 /// With `private`, answers with the directory that is to be built.
 pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGit>> {
@@ -60,12 +61,23 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
         why: "the project".to_owned(),
         origin: None,
     })?;
+    let private = repository(draft, git, trailer.is_some())?;
+    if git == Git::Private {
+        let around = around::programs(draft);
+        private_git::hold(draft, around)?;
+    }
+    Ok(private)
+}
+
+/// The project's own repository.
+fn repository(draft: &mut Draft<'_>, git: Git, trailer: bool) -> Result<Option<PrivateGit>> {
+    let root = &draft.project.root;
     match (&draft.project.git, git) {
         (GitEntry::Pointer { target }, Git::Private) => {
             let linked = find_linked::find(root, target, draft.host.uid, draft.facts)
                 .ok_or_else(|| pointer_refused(root, target))?;
             draft.git_dir = Some(linked.git_dir.clone());
-            return private_git::mounts(draft, Some(&linked), trailer.is_some()).map(Some);
+            return private_git::mounts(draft, Some(&linked), trailer).map(Some);
         }
         (GitEntry::Pointer { target }, Git::Shared | Git::ReadOnly) => {
             return Err(pointer_refused(root, target));
@@ -75,7 +87,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
         // should not be sent for git first.
         (GitEntry::Directory, Git::Private) if draft.host.bwrap.is_none() => {}
         (GitEntry::Directory, Git::Private) => {
-            return private_git::mounts(draft, None, trailer.is_some()).map(Some);
+            return private_git::mounts(draft, None, trailer).map(Some);
         }
         (GitEntry::Directory, Git::Shared) => shared(draft)?,
         (GitEntry::Directory, Git::ReadOnly) => {

@@ -4,12 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Component, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
-use crate::git::private::setting::quoted;
+use crate::git::private::setting::{Setting, quoted};
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [
@@ -53,32 +53,30 @@ fn files(draft: &Draft<'_>) -> [PathBuf; 2] {
     [config.join("git/config"), draft.host.home.join(".gitconfig")]
 }
 
-/// The directory in the project from which git outside takes its hooks, `core.hooksPath`, as far as
-/// the caller's and the project's own configuration say it without includes.
-pub(super) fn hooks_path(draft: &Draft<'_>) -> Option<PathBuf> {
-    let root = &draft.project.root;
-    let mut path = None;
-    for file in files(draft).into_iter().chain([root.join(".git/config")]) {
-        let text = draft.facts.read_head(&file, MAX_CONFIG).unwrap_or_default();
-        let said = parse(&text).into_iter().filter(|(key, _)| key == b"core.hookspath");
-        path = said.map(|(_, value)| value).next_back().or(path);
+/// What the caller's configuration files say.
+pub(super) fn of_caller(draft: &Draft<'_>) -> Vec<Setting> {
+    files(draft).iter().flat_map(|file| read(draft, file, b"global")).collect()
+}
+
+/// What a configuration file says; nothing where there is none. Includes are not followed.
+pub(super) fn read(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting> {
+    let text = draft.facts.read_head(file, MAX_CONFIG).unwrap_or_default();
+    let origin = [b"file:", file.as_os_str().as_bytes()].concat();
+    let mut settings = parse(&text);
+    for setting in &mut settings {
+        (setting.scope, setting.origin) = (scope.to_vec(), origin.clone());
     }
-    let path = PathBuf::from(OsString::from_vec(path?));
-    let inside = root.join(path).strip_prefix(root).ok()?.components().collect::<PathBuf>();
-    let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
-    (plain && !inside.as_os_str().is_empty()).then_some(inside)
+    settings
 }
 
 /// The text of `~/.gitconfig` inside. Includes are not followed: what they lead to is often there
 /// because it differs from the rest.
 pub(super) fn for_inside(draft: &Draft<'_>) -> Vec<u8> {
     let mut kept = BTreeMap::new();
-    for file in files(draft) {
-        let text = draft.facts.read_head(&file, MAX_CONFIG).unwrap_or_default();
-        for (key, value) in parse(&text) {
-            if let Some(key) = SAFE_KEYS.iter().find(|safe| safe.as_bytes() == key) {
-                kept.insert(*key, value);
-            }
+    for setting in of_caller(draft).into_iter().filter(|setting| setting.subsection.is_none()) {
+        let key = setting.key();
+        if let Some(key) = SAFE_KEYS.iter().find(|safe| safe.as_bytes() == key) {
+            kept.insert(*key, setting.value.unwrap_or_else(|| b"true".to_vec()));
         }
     }
     render(&kept)
@@ -96,35 +94,75 @@ fn render(kept: &BTreeMap<&str, Vec<u8>>) -> Vec<u8> {
     out
 }
 
-/// The keys (lower case, `section.name`) and values of a configuration file, in order; the syntax
-/// of git-config(1). Keys in a subsection are left out: none of them is wanted.
-fn parse(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// What a configuration file says, in order; the syntax of git-config(1). Scope and origin are the
+/// caller's to add.
+fn parse(text: &[u8]) -> Vec<Setting> {
     let mut found = Vec::new();
-    let mut section: Option<Vec<u8>> = None;
+    let mut section = None;
     let mut lines = Lines { rest: text };
     while let Some(line) = lines.next_line() {
         let mut line = line.trim_ascii();
-        if let Some(header) = line.strip_prefix(b"[") {
-            let Some(end) = header.iter().position(|byte| *byte == b']') else { continue };
-            let name = &header[..end];
-            let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-            section = plain.then(|| name.to_ascii_lowercase());
-            line = header[end + 1..].trim_ascii();
+        if line.starts_with(b"[") {
+            let (named, rest) = header(line).unzip();
+            section = named;
+            line = rest.unwrap_or_default();
         }
         let (Some(section), Some((name, value))) = (&section, key_value(line)) else { continue };
-        found.push(([section, name.as_slice()].join(&b'.'), value));
+        let (section, subsection): (Vec<u8>, Option<Vec<u8>>) = Clone::clone(section);
+        let (scope, origin) = Default::default();
+        found.push(Setting { scope, origin, section, subsection, name, value });
     }
     found
 }
 
-/// `name = value`; a name alone is `true`.
-fn key_value(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// The section (lower case) and subsection of `[section "subsection"]` or `[section.subsection]`, and
+/// what stands behind it.
+#[expect(clippy::type_complexity, reason = "three parts of one line")]
+fn header(line: &[u8]) -> Option<((Vec<u8>, Option<Vec<u8>>), &[u8])> {
+    let text = line.strip_prefix(b"[")?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let (name, rest) = text.split_at(text.iter().position(|byte| !is_name(byte))?);
+    let name = name.to_ascii_lowercase();
+    let rest = rest.trim_ascii_start();
+    let (named, rest) = match rest.strip_prefix(b"\"") {
+        Some(rest) => {
+            let (subsection, rest) = until_quote(rest)?;
+            ((name, Some(subsection)), rest)
+        }
+        None => match name.iter().position(|byte| *byte == b'.') {
+            Some(dot) => ((name[..dot].to_vec(), Some(name[dot + 1..].to_vec())), rest),
+            None => ((name, None), rest),
+        },
+    };
+    Some((named, rest.strip_prefix(b"]")?.trim_ascii()))
+}
+
+/// What stands before the closing quote, with backslashes resolved, and what stands behind it.
+fn until_quote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some((out, &text[at + 1..])),
+            b'\\' => {
+                out.push(*text.get(at + 1)?);
+                at += 2;
+            }
+            byte => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// `name = value`, or a name alone.
+fn key_value(line: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     if line.is_empty() || line.starts_with(b"#") || line.starts_with(b";") {
         return None;
     }
     let (name, value) = match line.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&line[..at], value(&line[at + 1..])),
-        None => (line, b"true".to_vec()),
+        Some(at) => (&line[..at], Some(value(&line[at + 1..]))),
+        None => (line, None),
     };
     Some((name.trim_ascii().to_ascii_lowercase(), value))
 }
@@ -192,9 +230,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn text(parsed: &[(Vec<u8>, Vec<u8>)]) -> Vec<String> {
-        let line = |(key, value): &(Vec<u8>, Vec<u8>)| {
-            format!("{}={}", key.escape_ascii(), value.escape_ascii())
+    fn text(parsed: &[Setting]) -> Vec<String> {
+        let line = |setting: &Setting| {
+            let value = setting.value.as_deref().map(|value| format!("={}", value.escape_ascii()));
+            format!("{}{}", setting.key().escape_ascii(), value.unwrap_or_default())
         };
         parsed.iter().map(line).collect()
     }
@@ -204,16 +243,21 @@ mod tests {
         let parsed = parse(
             b"# c\n[User]\n\tName = \"A \\\"B\\\" C\" ; c\n\temail=a@b # c\n[pull] rebase\n\
               [url \"x\"]\n\tinsteadOf = y\n[core]\n\tautocrlf = in\\\nput  \n\
-              [credential]\n helper = !cat /secret\n",
+              [credential]\n helper = !cat /secret\n[Filter \"A]\\\"b\"] Clean = x\n\
+              [diff.Old]\n textconv = y\n[broken\n key = lost\n[ok]\n key\n",
         );
         assert_eq!(
             text(&parsed),
             [
                 "user.name=A \\\"B\\\" C",
                 "user.email=a@b",
-                "pull.rebase=true",
+                "pull.rebase",
+                "url.x.insteadof=y",
                 "core.autocrlf=input",
                 "credential.helper=!cat /secret",
+                "filter.A]\\\"b.clean=x",
+                "diff.old.textconv=y",
+                "ok.key",
             ]
         );
     }
@@ -252,7 +296,8 @@ mod tests {
                 .filter(|byte| !byte.is_ascii_control() || matches!(byte, b'\n' | b'\t'))
                 .collect();
             let file = render(&BTreeMap::from([("user.name", value.clone())]));
-            prop_assert_eq!(parse(&file), vec![(b"user.name".to_vec(), value)]);
+            let parsed = parse(&file).into_iter().map(|it| (it.key(), it.value)).collect::<Vec<_>>();
+            prop_assert_eq!(parsed, vec![(b"user.name".to_vec(), Some(value))]);
         }
 
         #[test]

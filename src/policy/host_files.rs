@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::around;
 use super::draft::Draft;
-use super::gitconfig;
 use super::guard::Guard;
 use super::mount::{Access, Mount, View};
 use super::project::GitEntry;
@@ -99,14 +99,13 @@ pub(super) fn confirm(draft: &Draft<'_>, known: &mut Known) {
     });
 }
 
-/// Looks for them: also in the directory that the user's configuration of git takes hooks from. A link
-/// cannot be protected, so what it leads to within the project is.
+/// Looks for them: also in the directories that a configuration of git takes hooks from. A link cannot be
+/// protected, so what it leads to within the project is.
 fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
     let root = &draft.project.root;
-    let hooks = gitconfig::hooks_path(draft).filter(|_| own_git).map(Bytes::from);
-    let hooks = hooks.filter(|path| !is_at_or_below(&path.0, b".git"));
+    let hooks = around::hooks(draft).into_iter().map(Bytes::from);
     let hooks: BTreeMap<Bytes, &'static Entry> =
-        hooks.zip(table::by_pattern(".githooks/")).into_iter().collect();
+        hooks.zip(table::by_pattern(".githooks/").into_iter().cycle()).collect();
     let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &hooks });
     let target = |(path, item): (&Bytes, &Item)| {
         let real = draft.facts.canonicalize(&root.join(path.as_path()))?;

@@ -3,6 +3,7 @@
 //! of single files it asks of [`Facts`].
 #![forbid(unsafe_code)]
 
+mod around;
 mod binds;
 mod closure;
 mod copies;

@@ -222,12 +222,7 @@ fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Re
     for module in &repository.modules {
         look(&module.one.settings, &root.join(module.work_tree.as_path()));
     }
-    for (path, key) in found.paths {
-        let path = root.join(path);
-        let Some(kind) = draft.facts.lstat(&path).map(|found| found.kind) else { continue };
-        within(draft, &path, Node::of(kind), &format!("git outside uses it ({key})"))?;
-    }
-    draft.weakened.extend(found.open);
+    hold(draft, found)?;
     let ones = [&repository.main].into_iter().chain(repository.modules.iter().map(|it| &it.one));
     let filters: std::collections::BTreeSet<Vec<u8>> =
         ones.flat_map(|one| config::left_behind(&one.settings)).collect();
@@ -237,6 +232,18 @@ fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Re
             visible(&filter)
         ));
     }
+    Ok(())
+}
+
+/// Makes programs of the work tree read-only, and says which cannot be.
+pub(super) fn hold(draft: &mut Draft<'_>, found: InTree) -> Result<()> {
+    let root = draft.project.root.clone();
+    for (path, key) in found.paths {
+        let path = root.join(path);
+        let Some(kind) = draft.facts.lstat(&path).map(|found| found.kind) else { continue };
+        within(draft, &path, Node::of(kind), &format!("git outside uses it ({key})"))?;
+    }
+    draft.weakened.extend(found.open);
     Ok(())
 }
 

@@ -96,7 +96,7 @@ fn git_root(cwd: &Path, facts: &dyn Facts) -> Option<PathBuf> {
 }
 
 /// What git sees in `dir`: a `.git` directory without a `HEAD` is none, as for git itself.
-fn git_entry(dir: &Path, facts: &dyn Facts) -> GitEntry {
+pub(super) fn git_entry(dir: &Path, facts: &dyn Facts) -> GitEntry {
     let git = dir.join(".git");
     match facts.lstat(&git).map(|found| found.kind) {
         Some(FileKind::Directory) if facts.lstat(&git.join("HEAD")).is_some() => {

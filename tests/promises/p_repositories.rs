@@ -88,3 +88,32 @@ fn promise_p_a_repository_is_not_tracked_because_of_a_file_above_it() {
         }
     }
 }
+
+#[test]
+fn promise_p_hooks_of_a_repository_around_the_project_are_not_planted() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        for (mode, there) in [("report", false), ("set-aside", false), ("report", true)] {
+            let place = Place::new(user);
+            let executed = place.root().join("tmp/executed");
+            place.git(&["config", "core.hooksPath", "sub/tools/hk"]);
+            place.project_file("sub/a", "");
+            if there {
+                place.project_file("sub/tools/hk/commit-msg", "#!/bin/sh\n");
+            }
+            let attack = format!(
+                "mkdir -p tools/hk; printf '#!/bin/sh\\ntouch {}\\n' > tools/hk/pre-commit
+                chmod +x tools/hk/pre-commit; true",
+                executed.display()
+            );
+            let options = ["--project", "sub", "--host-files", mode];
+            let output = script(&place, &options, &attack).run().code(0);
+            assert_eq!(output.stderr.contains("new      tools/hk"), !there, "{}", output.stderr);
+            place.git(&["commit", "--allow-empty", "-qm", "mine"]);
+            // Control: where what is new is only reported, the host's git executes it.
+            let control = mode == "report" && !there;
+            assert_eq!(executed.exists(), control, "{mode}, {there}: {}", output.stderr);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The repositories that a project is in: its own, and those around it, as with `--project SUBDIR`. Their
+//! configuration names hooks and other programs in the project, which git outside runs at the next
+//! command, so the agent must not change them unnoticed. No git is asked, and includes are not
+//! followed. It must never take anything outside of the project for a part of it.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::gitconfig;
+use super::project::{GitEntry, git_entry};
+use crate::git::private::programs::{InTree, Place, in_tree};
+use crate::git::private::setting::Setting;
+use crate::lexical::clean;
+
+/// The directories in the project from which a git outside takes its hooks, `core.hooksPath`.
+pub(super) fn hooks(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
+    let root = &draft.project.root;
+    let caller = gitconfig::of_caller(draft);
+    let path = |dir: &Path| {
+        let own = settings(draft, dir)?;
+        let said = |setting: &&Setting| setting.is("core", "hookspath");
+        let last = own.iter().rfind(said).or_else(|| caller.iter().rfind(said))?;
+        let path = Path::new(OsStr::from_bytes(last.value.as_deref()?));
+        let path = match path.strip_prefix("~") {
+            Ok(rest) => draft.host.home.join(rest),
+            Err(_) => dir.join(path),
+        };
+        let inside = clean(&path).strip_prefix(root).ok()?.to_owned();
+        (!inside.as_os_str().is_empty() && !inside.starts_with(".git")).then_some(inside)
+    };
+    root.ancestors().filter_map(path).collect()
+}
+
+/// The programs in the project that the repositories around it, and the caller for these, name.
+pub(super) fn programs(draft: &Draft<'_>) -> InTree {
+    let (root, home, facts) = (&*draft.project.root, &*draft.host.home, draft.facts);
+    let caller = gitconfig::of_caller(draft);
+    let mut found = InTree::default();
+    for base in root.ancestors().skip(1) {
+        let Some(own) = settings(draft, base) else { continue };
+        for settings in [&caller, &own] {
+            in_tree(settings, Place { root, base, home, facts }, &mut found);
+        }
+    }
+    found
+}
+
+/// The configuration of the repository whose work tree is this directory; `None` where there is none.
+fn settings(draft: &Draft<'_>, dir: &Path) -> Option<Vec<Setting>> {
+    let git = match git_entry(dir, draft.facts) {
+        GitEntry::Absent => return None,
+        GitEntry::Directory => dir.join(".git"),
+        GitEntry::Pointer { target } => clean(&dir.join(target.as_path())),
+    };
+    // A linked worktree has its configuration where its repository is.
+    let common = draft.facts.read_head(&git.join("commondir"), 4096).map_or_else(
+        || git.clone(),
+        |text| clean(&git.join(OsStr::from_bytes(text.trim_ascii_end()))),
+    );
+    let mut settings = gitconfig::read(draft, &common.join("config"), b"local");
+    let own = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
+    if own.and_then(Setting::truth) == Some(true) {
+        settings.extend(gitconfig::read(draft, &git.join("config.worktree"), b"worktree"));
+    }
+    Some(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Case, at};
+    use super::super::mount::{Access, Mount, Step};
+    use crate::host::fake::FakeDisk;
+    use crate::host_files::known::Target;
+    use crate::profile::schema::Git;
+
+    /// What is mounted in `/home/u/p/sub`, the project, which has no repository of its own; what is looked
+    /// at in the end; and what is said to be open.
+    fn look(
+        git: Git,
+        disk: impl FnOnce(FakeDisk) -> FakeDisk,
+    ) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let case = Case::debian()
+            .disk(|before| disk(before.file("/home/u/p/sub/tools/hk/pre-commit", "")))
+            .with(|case| case.invocation.project = Some("/home/u/p/sub".into()))
+            .with(|case| case.settings.git = Some(at(1, git)));
+        let policy = case.policy().unwrap();
+        let mount = |step: &Step| {
+            let Mount::Bind { destination, access, .. } = &step.mount else { return None };
+            let path = destination.strip_prefix("/home/u/p/sub").ok()?.display();
+            Some(format!("{} {path}", if *access == Access::Read { "ro" } else { "rw" }))
+        };
+        let target = |target: &Target| target.path.as_path().display().to_string();
+        let said = policy.weakened.into_iter().filter(|text| text.contains(" names "));
+        (
+            policy.mounts.iter().filter_map(mount).skip(1).collect(),
+            policy.known.targets.iter().map(target).collect(),
+            said.collect(),
+        )
+    }
+
+    const HOOKS: &str = "[core]\n\thooksPath = sub/tools/hk\n";
+
+    #[test]
+    fn hooks_count_where_a_repository_around_the_project_has_them() {
+        let mounts = ["rw tools", "ro tools/hk"].map(str::to_owned).to_vec();
+        let expected = (mounts, vec!["tools/hk".to_owned()], vec![]);
+        let linked = |disk: FakeDisk| {
+            disk.without("/home/u/p/.git")
+                .file("/home/u/p/.git", "gitdir: /home/u/main/.git/worktrees/p\n")
+                .file("/home/u/main/.git/worktrees/p/commondir", "../..\n")
+        };
+        let main = "/home/u/main/.git/config";
+        for git in [Git::Private, Git::Shared, Git::None] {
+            assert_eq!(look(git, |disk| disk.file("/home/u/p/.git/config", HOOKS)), expected);
+            assert_eq!(look(git, |disk| disk.file("/home/u/.gitconfig", HOOKS)), expected);
+            assert_eq!(look(git, |disk| linked(disk).file(main, HOOKS)), expected);
+            let own = |extension: &'static str| {
+                let worktree = "/home/u/main/.git/worktrees/p/config.worktree";
+                look(git, |disk| linked(disk).file(main, extension).file(worktree, HOOKS))
+            };
+            assert_eq!(own("[extensions]\n\tworktreeConfig = true\n"), expected);
+            assert_eq!(own("").1, [""; 0], "git does not read it");
+            let beside = "[core]\n\thooksPath = other\n";
+            assert_eq!(look(git, |disk| disk.file("/home/u/p/.git/config", beside)).1, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn hooks_that_are_not_there_yet_are_looked_for_in_the_end() {
+        let config = "[core]\n\thooksPath = sub/new\n";
+        let look = look(Git::Private, |disk| disk.file("/home/u/p/.git/config", config));
+        assert_eq!((look.0, look.1), (vec![], vec!["new".to_owned()]));
+        assert!(look.2[0].contains("core.hookspath names new, which is not there"), "{:?}", look.2);
+    }
+
+    #[test]
+    fn other_programs_of_a_repository_around_the_project_are_read_only() {
+        let config = "[filter \"x\"]\n\tclean = sh sub/clean.sh %f\n[core]\n\tfsmonitor = sub/w\n";
+        let look = |git| {
+            look(git, |disk| {
+                disk.file("/home/u/p/.git/config", config)
+                    .file("/home/u/p/sub/clean.sh", "")
+                    .file("/home/u/p/sub/w", "")
+            })
+        };
+        assert_eq!(look(Git::Private).0, ["ro clean.sh", "ro w"]);
+        // As with the project's own: only a private git directory holds them.
+        assert_eq!(look(Git::Shared).0, [""; 0]);
+    }
+}
