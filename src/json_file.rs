@@ -57,3 +57,15 @@ pub(crate) fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
+
+/// The same; `None` only where there is nothing.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub(crate) fn read_if_there<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err),
+    }
+}

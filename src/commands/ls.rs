@@ -49,9 +49,10 @@ fn state_and_files(found: &Found) -> String {
         return format!("{state}, host files pending");
     }
     let aside = host_files::found::Found::read(&found.session.directory);
-    match aside.map_or(0, |found| found.aside()) {
-        0 => state,
-        aside => format!("{state}, {aside} set aside"),
+    match aside.map(|found| found.map_or(0, |found| found.aside())) {
+        Ok(0) => state,
+        Ok(aside) => format!("{state}, {aside} set aside"),
+        Err(_) => format!("{state}, what is set aside is unknown"),
     }
 }
 

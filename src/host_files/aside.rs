@@ -38,58 +38,81 @@ impl Aside {
         Ok(Self { directory: openat(CWD, &path, DIRECTORY, Mode::empty())? })
     }
 
-    /// Moves a path of the project here. `false`: there is nothing.
-    pub(super) fn take(&self, project: &mut Beneath, path: &[u8], number: u32) -> io::Result<bool> {
-        let name = name(number)?;
+    /// Moves a path of the project here, under this number; answers with the number it has. `None`: there
+    /// is nothing. A move that was interrupted is finished; but what still stands in the project is not
+    /// here, whatever has its number, and gets another, the first free one after `beyond`.
+    pub(super) fn take(
+        &self,
+        project: &mut Beneath,
+        path: &[u8],
+        number: u32,
+        beyond: u32,
+    ) -> io::Result<Option<u32>> {
+        let taken = exists(&self.directory, &name(number)?)?;
         let (from, last) = match project.place(path) {
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(exists(&self.directory, &name)?),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(taken.then_some(number)),
             other => other?,
         };
         let last = CString::new(last)?;
-        let copied = CString::new(format!("{number}.copied"))?;
-        if exists(&self.directory, &name)? {
-            return Ok(true);
+        let there = exists(&from, &last)?;
+        let copied = !taken && exists(&self.directory, &copied(number)?)?;
+        let number = if taken && there { self.free(beyond)? } else { number };
+        if copied {
+            self.replace_by_copy((&from, &last), number)?;
+        } else if there {
+            self.bring(project, path, (&from, &last), number)?;
         }
-        if exists(&self.directory, &copied)? {
-            return self.replace_by_copy((&from, &last), &copied, &name);
+        Ok((taken || copied || there).then_some(number))
+    }
+
+    /// The first number beyond this one that nothing has.
+    fn free(&self, beyond: u32) -> io::Result<u32> {
+        for number in beyond.saturating_add(1)..u32::MAX {
+            if !exists(&self.directory, &name(number)?)?
+                && !exists(&self.directory, &copied(number)?)?
+            {
+                return Ok(number);
+            }
         }
-        if !exists(&from, &last)? {
-            return Ok(false);
-        }
-        let moved = match rename(&from, &last, &self.directory, &name) {
+        Err(Errno::EXIST.into())
+    }
+
+    fn bring(
+        &self,
+        project: &mut Beneath,
+        path: &[u8],
+        (from, last): (&OwnedFd, &CStr),
+        number: u32,
+    ) -> io::Result<()> {
+        let name = name(number)?;
+        let moved = match rename(from, last, &self.directory, &name) {
             Err(Errno::ACCESS | Errno::PERM) => {
                 // To move a directory one must be allowed to change it: its `..` is another then.
                 project.unlock(parent(path))?;
                 let _ = project.unlock(path);
-                rename(&from, &last, &self.directory, &name)
+                rename(from, last, &self.directory, &name)
             }
             other => other,
         };
         match moved {
-            Ok(()) => Ok(true),
             Err(Errno::XDEV) => {
                 let part = CString::new(format!("{number}.part"))?;
                 remove(&self.directory, &part)?;
-                copy_across((&from, &last), (&self.directory, &part))?;
+                copy_across((from, last), (&self.directory, &part))?;
                 // Across file systems the kernel says so first, whatever the permissions are.
                 project.unlock(parent(path))?;
-                rename(&self.directory, &part, &self.directory, &copied)?;
-                self.replace_by_copy((&from, &last), &copied, &name)
+                rename(&self.directory, &part, &self.directory, &copied(number)?)?;
+                self.replace_by_copy((from, last), number)
             }
-            Err(errno) => Err(errno.into()),
+            other => Ok(other?),
         }
     }
 
     /// The copy is whole, so what was copied may go; only then it gets the name that says so.
-    fn replace_by_copy(
-        &self,
-        from: (&OwnedFd, &CStr),
-        copied: &CStr,
-        name: &CStr,
-    ) -> io::Result<bool> {
+    fn replace_by_copy(&self, from: (&OwnedFd, &CStr), number: u32) -> io::Result<()> {
         remove(from.0, from.1)?;
-        rename(&self.directory, copied, &self.directory, name)?;
-        Ok(true)
+        rename(&self.directory, &copied(number)?, &self.directory, &name(number)?)?;
+        Ok(())
     }
 
     /// Moves it back; an error where something is in its place.
@@ -112,6 +135,11 @@ impl Aside {
 
 fn name(number: u32) -> io::Result<CString> {
     Ok(CString::new(number.to_string())?)
+}
+
+/// A copy that is whole, while what was copied still stands.
+fn copied(number: u32) -> io::Result<CString> {
+    Ok(CString::new(format!("{number}.copied"))?)
 }
 
 fn exists(at: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
@@ -264,9 +292,9 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        fn take(&self, path: &str, number: u32) -> io::Result<bool> {
+        fn take(&self, path: &str, number: u32) -> io::Result<Option<u32>> {
             let mut project = Beneath::open(self.project.path()).unwrap();
-            Aside::open(self.session.path())?.take(&mut project, path.as_bytes(), number)
+            Aside::open(self.session.path())?.take(&mut project, path.as_bytes(), number, 9)
         }
 
         fn give(&self, path: &str, number: u32) -> io::Result<()> {
@@ -287,10 +315,10 @@ mod tests {
             let tasks = scene.project.path().join("a/.vscode/tasks.json");
             fs::set_permissions(&tasks, Permissions::from_mode(0o754)).unwrap();
             symlink("/etc/passwd", scene.project.path().join("a/.vscode/link")).unwrap();
-            assert!(scene.take("a/.vscode", 1).unwrap());
+            assert_eq!(scene.take("a/.vscode", 1).unwrap(), Some(1));
             assert!(!scene.project.path().join("a/.vscode").exists());
             assert_eq!(fs::read(scene.aside("1/tasks.json")).unwrap(), b"{}");
-            assert!(scene.take("a/.vscode", 1).unwrap(), "it is there already");
+            assert_eq!(scene.take("a/.vscode", 1).unwrap(), Some(1), "it is there already");
             fs::remove_dir(scene.project.path().join("a")).unwrap();
             scene.give("a/.vscode", 1).unwrap();
             assert_eq!(fs::metadata(&tasks).unwrap().mode() & 0o7777, 0o754);
@@ -309,7 +337,7 @@ mod tests {
             symlink(victim.path(), scene.project.path().join("a")).unwrap();
             symlink(victim.path().join("key"), scene.project.path().join(".envrc")).unwrap();
             assert!(scene.take("a/key", 1).is_err());
-            assert!(scene.take(".envrc", 2).unwrap());
+            assert_eq!(scene.take(".envrc", 2).unwrap(), Some(2));
             assert_eq!(fs::read_link(scene.aside("2")).unwrap(), victim.path().join("key"));
             assert!(scene.give("a/key", 2).is_err());
             symlink(victim.path().join("new"), scene.project.path().join(".envrc")).unwrap();
@@ -327,10 +355,26 @@ mod tests {
             scene.take(".envrc", 1).unwrap();
             scene.file(".envrc", "mine");
             assert!(scene.give(".envrc", 1).is_err());
-            assert!(scene.take(".envrc", 1).unwrap(), "done before: what came since stays");
             assert_eq!(fs::read(scene.project.path().join(".envrc")).unwrap(), b"mine");
             assert_eq!(fs::read(scene.aside("1")).unwrap(), b"agent's");
-            assert!(!scene.take("gone", 2).unwrap());
+            assert_eq!(scene.take("gone", 2).unwrap(), None);
+        }
+    }
+
+    /// What an earlier look left under a number says nothing about what still stands in the project.
+    #[test]
+    fn what_still_stands_is_not_taken_for_what_has_its_number() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            scene.file("first", "earlier");
+            assert_eq!(scene.take("first", 1).unwrap(), Some(1));
+            scene.file("tenth", "earlier");
+            assert_eq!(scene.take("tenth", 10).unwrap(), Some(10));
+            scene.file(".envrc", "planted");
+            assert_eq!(scene.take(".envrc", 1).unwrap(), Some(11));
+            assert!(!scene.project.path().join(".envrc").exists());
+            assert_eq!(fs::read(scene.aside("11")).unwrap(), b"planted");
+            assert_eq!(fs::read(scene.aside("1")).unwrap(), b"earlier");
         }
     }
 
@@ -340,11 +384,11 @@ mod tests {
         scene.file(".envrc", "whole");
         fs::create_dir(scene.session.path().join("aside")).unwrap();
         fs::write(scene.aside("1.part"), "half").unwrap();
-        assert!(scene.take(".envrc", 1).unwrap());
+        assert_eq!(scene.take(".envrc", 1).unwrap(), Some(1));
         assert_eq!(fs::read(scene.aside("1")).unwrap(), b"whole");
         scene.file("b/.envrc", "whole");
         fs::write(scene.aside("2.copied"), "whole").unwrap();
-        assert!(scene.take("b/.envrc", 2).unwrap());
+        assert_eq!(scene.take("b/.envrc", 2).unwrap(), Some(2));
         assert!(!scene.project.path().join("b/.envrc").exists() && scene.aside("2").exists());
     }
 
@@ -359,7 +403,7 @@ mod tests {
             {
                 fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
             }
-            assert!(scene.take("a/.husky", 1).unwrap());
+            assert_eq!(scene.take("a/.husky", 1).unwrap(), Some(1));
             assert!(!at("a/.husky").exists());
             assert_eq!(fs::metadata(at("a")).unwrap().mode() & 0o777, 0o555);
             fs::set_permissions(at("a"), Permissions::from_mode(0o755)).unwrap();

@@ -1,6 +1,7 @@
 //! What became of the findings of a session, in its directory: written after each step, so that a
 //! step that was interrupted is taken up again and none is taken twice.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use super::compare::{Finding, Findings};
 use super::record::VERSION;
 use crate::bytes::Bytes;
 use crate::json_file;
+use crate::visible::visible_path;
 
 /// What became of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,18 +79,56 @@ impl Found {
         self.cases.iter().filter(|case| matches!(case.fate, Some(Fate::Aside { .. }))).count()
     }
 
-    /// Writes it into a session's directory.
+    /// Writes it into a session's directory, before anything else happens: after a power cut, too, it
+    /// must be known what has been set aside under which number.
     pub fn write(&self, directory: &Path) -> io::Result<()> {
-        json_file::write(&path(directory), self)
+        if self.cases.is_empty() {
+            // There is no number to forget, and no reason to wait for the disk.
+            return json_file::write(&path(directory), self);
+        }
+        json_file::write_synced(&path(directory), self)
     }
 
     /// Reads it back; `None` where nobody has looked yet.
-    pub fn read(directory: &Path) -> Option<Self> {
-        let found: Self = json_file::read(&path(directory))?;
-        (found.v == VERSION).then_some(found)
+    ///
+    /// # Errors
+    /// When there is one that cannot be read: whoever took that for none would look and number anew, and
+    /// take what was set aside then for what stands in the project now.
+    pub fn read(directory: &Path) -> io::Result<Option<Self>> {
+        let path = path(directory);
+        let why = |err: &dyn Display| {
+            io::Error::other(format!("{} cannot be read: {err}", visible_path(&path)))
+        };
+        let found: Option<Self> = json_file::read_if_there(&path).map_err(|err| why(&err))?;
+        match found {
+            Some(found) if found.v != VERSION => Err(why(&"it is of another version of claudebox")),
+            found => Ok(found),
+        }
     }
 }
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("host-files-found.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Found::read(dir.path()).unwrap(), None);
+        let found = Found::new(Findings::default());
+        found.write(dir.path()).unwrap();
+        assert_eq!(Found::read(dir.path()).unwrap().as_ref(), Some(&found));
+        Found { v: VERSION + 1, ..found }.write(dir.path()).unwrap();
+        let why = Found::read(dir.path()).unwrap_err().to_string();
+        assert!(why.contains("another version"), "{why}");
+        for broken in ["", "{\"v\":1,\"ca"] {
+            std::fs::write(path(dir.path()), broken).unwrap();
+            let why = Found::read(dir.path()).unwrap_err().to_string();
+            assert!(why.contains("host-files-found.json cannot be read"), "{why}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub fn begin(session: &Session, project: &Path, mode: HostFiles, known: Known) -
 /// Looks at what a session left behind, unless somebody has already; `None` for a session without a
 /// record. Nothing inside may live.
 pub fn look(directory: &Path) -> io::Result<Option<Found>> {
-    if let Some(found) = Found::read(directory) {
+    if let Some(found) = Found::read(directory)? {
         return Ok(Some(found));
     }
     let Some(mut record) = Record::read(directory) else { return Ok(None) };
@@ -239,19 +239,22 @@ impl Conclusion<'_> {
         let mut project = open(self.record)?;
         let aside = Aside::open(&self.session.directory)?;
         let path = &case.finding.path;
-        let taken = aside.take(&mut project, &path.0, number);
+        // Below are the numbers of the others.
+        let beyond = u32::try_from(self.found.cases.len()).unwrap_or(u32::MAX);
+        let mut take = |path: &Bytes| aside.take(&mut project, &path.0, number, beyond);
+        let err = match take(path) {
+            Ok(Some(number)) => return Ok(Fate::Aside { number, part: None }),
+            Ok(None) => return Ok(Fate::Vanished),
+            Err(err) => err,
+        };
+        if *case.finding.entry != NESTED {
+            return Err(err);
+        }
+        // A repository may be too large to be copied. Without its HEAD it is none.
         let head = Bytes([path.0.as_slice(), b"/HEAD"].concat());
-        match taken {
-            Ok(true) => Ok(Fate::Aside { number, part: None }),
-            Ok(false) => Ok(Fate::Vanished),
-            // A repository may be too large to be copied. Without its HEAD it is none.
-            Err(_)
-                if *case.finding.entry == NESTED
-                    && aside.take(&mut project, &head.0, number)? =>
-            {
-                Ok(Fate::Aside { number, part: Some(head) })
-            }
-            Err(err) => Err(err),
+        match take(&head)? {
+            Some(number) => Ok(Fate::Aside { number, part: Some(head) }),
+            None => Err(err),
         }
     }
 
@@ -277,7 +280,8 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
     let path = lock_path(session);
     let _lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
     let record = Record::read(&session.directory);
-    let (Some(record), Some(mut found)) = (record, Found::read(&session.directory)) else {
+    let found = Found::read(&session.directory).tried(|| "find what was set aside")?;
+    let (Some(record), Some(mut found)) = (record, found) else {
         return Err(Error::usage(format!("nothing of session {id} was set aside")));
     };
     let names = tell::aside(&found);
