@@ -6,8 +6,10 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::json_file::{self, Prepared};
@@ -49,34 +51,54 @@ impl Note {
     /// Writes it down, before anything of the agent's runs.
     pub fn write(self, pid: i32) -> io::Result<()> {
         let started = started(pid).ok_or(io::ErrorKind::NotFound)?;
-        self.0.write(&Init { pid, started, boot: boot() })
+        self.0.write(&Init { pid, started, boot: boot()? })
     }
 }
 
-/// Waits for the end of everything inside.
+/// Waits for the end of everything inside. What cannot be told counts as alive: whoever looks at files
+/// or moves them meanwhile would do so under the hands of an agent.
 pub fn wait(directory: &Path, patience: Duration) -> Inside {
-    if !path(directory).exists() {
-        return Inside::Never;
-    }
-    // A file that cannot be read was written by the machine's going down.
-    let Some(init) = json_file::read::<Init>(&path(directory)) else { return Inside::Dead };
-    let pidfd = pidfd::open(init.pid).ok().filter(|_| init.boot == boot());
-    let Some(pidfd) = pidfd else { return Inside::Dead };
+    let path = path(directory);
+    let init = match json_file::read_if_there::<Init>(&path) {
+        Ok(None) => return Inside::Never,
+        Ok(Some(init)) => init,
+        // It is whole as long as the machine runs, so its going down has broken it.
+        Err(_) if is_older_than_this_boot(&path) => return Inside::Dead,
+        Err(_) => return Inside::Alive,
+    };
+    let pidfd = pidfd::open(init.pid);
     // Asked after it was opened: if it is the same now, the descriptor is of the same.
-    if started(init.pid) != Some(init.started) {
+    if is_gone(&init, boot().ok().as_deref(), pidfd.as_ref().err(), started(init.pid)) {
         return Inside::Dead;
     }
-    let ended = pidfd::ends_within(pidfd.as_fd(), patience).unwrap_or(false);
+    let ended = pidfd.is_ok_and(|pidfd| {
+        let ended = pidfd::ends_within(pidfd.as_fd(), patience);
+        ended.unwrap_or(false)
+    });
     if ended { Inside::Dead } else { Inside::Alive }
+}
+
+/// Whether that process is certainly no more: by this boot, by why it cannot be opened, and by when the
+/// process of its number started; `None` where that is not known.
+fn is_gone(init: &Init, boot: Option<&str>, refused: Option<&Errno>, started: Option<u64>) -> bool {
+    boot.is_some_and(|boot| boot != init.boot)
+        || refused == Some(&Errno::SRCH)
+        || started.is_some_and(|started| started != init.started)
+}
+
+fn is_older_than_this_boot(path: &Path) -> bool {
+    let age = fs::symlink_metadata(path).and_then(|found| found.modified());
+    let age = age.ok().and_then(|then| SystemTime::now().duration_since(then).ok());
+    let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from);
+    age.zip(up).is_some_and(|(age, up)| age > up)
 }
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("inside.json")
 }
 
-fn boot() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -104,11 +126,40 @@ mod tests {
     fn another_process_of_the_same_number_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let pid = std::process::id().cast_signed();
-        let init = Init { pid, started: started(pid).unwrap() + 1, boot: boot() };
+        let init = Init { pid, started: started(pid).unwrap() + 1, boot: boot().unwrap() };
         json_file::write(&path(dir.path()), &init).unwrap();
         assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
         let init = Init { started: init.started - 1, boot: "another".into(), pid };
         json_file::write(&path(dir.path()), &init).unwrap();
         assert_eq!(wait(dir.path(), Duration::from_secs(10)), Inside::Dead);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_alive() {
+        let init = || Init { pid: 7, started: 5, boot: "this".into() };
+        let gone = |boot, refused: Option<Errno>, started| {
+            is_gone(&init(), boot, refused.as_ref(), started)
+        };
+        for refused in [None, Some(Errno::MFILE), Some(Errno::NOMEM), Some(Errno::PERM)] {
+            assert!(!gone(Some("this"), refused, Some(5)), "{refused:?}");
+            assert!(!gone(None, refused, None), "{refused:?}");
+            assert!(gone(Some("another"), refused, None));
+            // Its number is a thread's by now.
+            assert!(gone(Some("this"), refused, Some(6)));
+        }
+        assert!(gone(None, Some(Errno::SRCH), None));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_death_unless_the_machine_went_down() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(path(dir.path())).unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Alive);
+        fs::remove_dir(path(dir.path())).unwrap();
+        fs::write(path(dir.path()), "").unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Alive);
+        let file = fs::File::options().write(true).open(path(dir.path())).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(wait(dir.path(), Duration::ZERO), Inside::Dead);
     }
 }
