@@ -278,7 +278,14 @@ fn lock_path(session: &Session) -> PathBuf {
 pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Write) -> Result<()> {
     let id = &session.id;
     let path = lock_path(session);
-    let _lock = lock::take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    // Not waited for: who holds it may be waiting for an answer, for hours.
+    let lock = lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
+    let Some(_lock) = lock else {
+        return Err(Error::launcher(format!(
+            "another terminal is seeing to what session {id} left behind"
+        ))
+        .hint(format!("answer the question there, then run `claudebox keep {id}` again")));
+    };
     let record = Record::read(&session.directory);
     let found = Found::read(&session.directory).tried(|| "find what was set aside")?;
     let (Some(record), Some(mut found)) = (record, found) else {

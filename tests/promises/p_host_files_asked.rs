@@ -82,6 +82,9 @@ fn promise_p_a_person_decides_about_each() {
                 echo x > .mcp.json; echo at w''ork; sleep 3; exit 7";
             let terminal = agent(place, monitor, plant);
             terminal.wait_for(".envrc (new): [k]eep, set [a]side, [s]how");
+            // Nobody waits behind the question.
+            let elsewhere = place.claudebox(["keep"]).run().code(125);
+            elsewhere.complains("another terminal is seeing to what session");
             terminal.type_text("s");
             terminal.press("Enter");
             terminal.wait_for("evil text");
