@@ -9,8 +9,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, mkdirat, openat,
-    readlinkat, renameat, renameat_with, statat, symlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, mkdirat, mknodat,
+    openat, readlinkat, renameat, renameat_with, statat, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -196,8 +196,12 @@ impl Copy {
                 let target = readlinkat(from.0, from.1, Vec::new())?;
                 Ok(symlinkat(target, to.0, to.1)?)
             }
-            // A socket or a FIFO holds nothing.
-            _ => Ok(()),
+            // It holds nothing; what has its name and kind stands for it.
+            kind @ (FileType::Fifo | FileType::Socket) => {
+                Ok(mknodat(to.0, to.1, kind, mode(&stat), 0)?)
+            }
+            // No agent can make a device.
+            _ => Err(Errno::NOTSUP.into()),
         }
     }
 
@@ -411,6 +415,25 @@ mod tests {
             fs::set_permissions(below.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
             fs::set_permissions(&below, Permissions::from_mode(0o755)).unwrap();
             assert!(below.join("run").exists());
+        }
+    }
+
+    #[test]
+    fn a_fifo_and_a_socket_are_moved_like_files() {
+        for across in [false, true] {
+            let scene = Scene::new(across);
+            let at = |path: &str| scene.project.path().join(path);
+            fs::create_dir(at(".idea")).unwrap();
+            for (number, path) in [(1, ".envrc"), (2, ".mcp.json"), (3, ".idea/x")] {
+                let kind = if number == 2 { FileType::Socket } else { FileType::Fifo };
+                mknodat(CWD, at(path), kind, Mode::RUSR | Mode::WUSR, 0).unwrap();
+                let unit = path.split('/').next().unwrap();
+                assert_eq!(scene.take(unit, number).unwrap(), Some(number), "{path}");
+                assert!(!at(unit).exists());
+                scene.give(unit, number).unwrap();
+                let mode = fs::symlink_metadata(at(path)).unwrap().mode();
+                assert_eq!(FileType::from_raw_mode(mode), kind, "{path}");
+            }
         }
     }
 
