@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -271,6 +272,23 @@ fn lock_path(session: &Session) -> PathBuf {
     session.directory.join("host-files.lock")
 }
 
+/// How many are set aside and can come back: where the project is another directory by now, or none,
+/// there is nothing to bring them back into.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn waiting(session: &Session) -> io::Result<usize> {
+    let aside = Found::read(&session.directory)?.map_or(0, |found| found.aside());
+    let record = Record::read(&session.directory).filter(|_| aside > 0);
+    let Some(record) = record else { return Ok(aside) };
+    match fs::symlink_metadata(record.project.as_path()) {
+        Ok(found) if (found.dev(), found.ino()) == (record.device, record.ino) => Ok(aside),
+        Ok(_) => Ok(0),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(err) => Err(err),
+    }
+}
+
 /// Brings back what was set aside: everything, or what `wanted` says yes to.
 ///
 /// # Errors
@@ -295,8 +313,7 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
     if names.is_empty() {
         return Err(Error::usage(format!("nothing of session {id} is set aside")));
     }
-    let shown = || visible_path(record.project.as_path());
-    let mut project = open(&record).tried(|| format!("open {}", shown()))?;
+    let mut project = open(&record).map_err(|err| nowhere(session, &record, &err))?;
     let aside = Aside::open(&session.directory).tried(|| "open what was set aside")?;
     let (mut back, mut failed) = (Vec::new(), Vec::new());
     for at in 0..found.cases.len() {
@@ -331,4 +348,17 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
         .hint("name it as it is listed, or from here: ./NAME"));
     }
     Ok(())
+}
+
+/// The error where the project is not there any more. What was set aside is not lost by that.
+fn nowhere(session: &Session, record: &Record, err: &io::Error) -> Error {
+    let (id, project) = (&session.id, visible_path(record.project.as_path()));
+    let message = if err.kind() == io::ErrorKind::NotFound {
+        format!("{project} is gone, to which what session {id} left would be brought back")
+    } else {
+        format!("cannot open {project} to bring back what session {id} left: {err}")
+    };
+    let aside = visible_path(&session.directory.join("aside"));
+    Error::launcher(message)
+        .hint(format!("copy it from {aside}, by the numbers in host-files-found.json beside it"))
 }

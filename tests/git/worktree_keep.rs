@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::common::must_have_sandbox;
 use crate::common::user::users;
+use crate::fixture::session;
 use crate::worktrees::{Worktrees, until};
 
 const COMMIT: &str = "echo x >>f; git commit -qam work\n";
@@ -69,6 +70,41 @@ fn what_would_be_lost_stays_and_is_said() {
         assert_eq!(all.host("git worktree list | wc -l"), "1\n");
         assert_eq!(all.worktree("list --json").code(0).stdout, "");
         all.is_sound();
+    }
+}
+
+/// What was set aside comes back into the worktree, so that is not removed under it.
+#[test]
+fn what_is_set_aside_holds_its_worktree() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        let aside = |plant: &str| {
+            let options = ["--host-files", "set-aside", "-w", "w"];
+            session(&all.place, &options, plant).run().code(0);
+        };
+        aside("echo x >>f; git commit -qam work; touch .envrc");
+        let merged = all.worktree("merge w").code(0);
+        assert!(merged.stderr.contains("not in it: 1 file set aside by"), "{}", merged.stderr);
+        let held = all.worktree("rm w").code(2);
+        assert!(held.stderr.contains("1 file set aside by session"), "{}", held.stderr);
+        let hint = held.stderr.lines().find_map(|line| line.split('`').nth(1)).unwrap();
+        let keep: Vec<&str> = hint.split(' ').skip(1).collect();
+        all.worktree("gc").code(0).says("w stays: 1 file set aside by session");
+        all.place.claudebox(&keep).run().code(0).complains("brought back: .envrc");
+        all.host(&format!("rm {}", all.path("w").join(".envrc").display()));
+        all.worktree("rm w").code(0).says("w removed");
+
+        // By force it goes, and that is said; what comes later of the same name is another.
+        aside("touch .envrc .mcp.json");
+        let gone = all.worktree("rm --force w").code(0);
+        assert!(gone.stderr.contains("lost with it: 2 files set aside by"), "{}", gone.stderr);
+        let id = gone.stderr.split("session ").nth(1).unwrap().trim();
+        let keep = all.place.claudebox(["keep", id]).run().code(125);
+        assert!(keep.stderr.contains("is gone"), "{}", keep.stderr);
+        assert!(keep.stderr.contains("/aside, by the numbers"), "{}", keep.stderr);
+        all.agent("w", "true");
+        all.worktree("rm w").code(0);
     }
 }
 

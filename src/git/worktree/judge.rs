@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::git::commit::{self, Commit};
 use crate::git::oid::Oid;
 use crate::git::sync::ending;
+use crate::host_files::settle;
 use crate::session::Found;
-use crate::visible::visible_path;
+use crate::visible::{visible, visible_path};
 
 /// What holds a worktree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub enum Hold {
         session: String,
         /// Why; ready for a terminal.
         why: String,
+    },
+    /// What a session left for the host to execute was set aside, and comes back only into this worktree.
+    SetAside {
+        /// The session.
+        session: String,
+        /// How many.
+        count: usize,
     },
     /// So many files are in no commit.
     Uncommitted(usize),
@@ -49,6 +57,9 @@ impl Hold {
             Self::NotHere { session, why } => {
                 format!("not all that session {session} did has come: {why}")
             }
+            Self::SetAside { session, count } => {
+                format!("{count} file{} set aside by session {session}", s(*count))
+            }
             Self::Uncommitted(count) => format!("{count} file{} not committed", s(*count)),
             Self::Unmerged(count) => format!("{count} commit{} on no other branch", s(*count)),
             Self::Unknown(why) => format!("it could not be looked at: {why}"),
@@ -66,6 +77,9 @@ impl Hold {
             Self::Runs(session) => Some(format!("end it first: `claudebox attach {session}`")),
             Self::NotHere { session, .. } => {
                 Some(format!("`claudebox sync {session}` tries again"))
+            }
+            Self::SetAside { session, .. } => {
+                Some(format!("`claudebox keep {session}` brings them back into it"))
             }
             Self::Uncommitted(_) => Some(format!("`claudebox worktree diff {name}` shows them")),
             Self::Unmerged(_) => Some(format!("`claudebox worktree merge {name}` merges them")),
@@ -128,12 +142,18 @@ pub fn holds(main: &Main<'_>, known: &Known) -> Result<Vec<Hold>> {
 }
 
 /// What a session holds.
-fn of_session(found: &Found) -> Option<Hold> {
+fn of_session(found: &Found) -> Vec<Hold> {
     let session = found.session.id.as_str().to_owned();
     if found.state.lives() {
-        return Some(Hold::Runs(session));
+        return vec![Hold::Runs(session)];
     }
-    ending::open(&found.session).map(|why| Hold::NotHere { session, why })
+    let aside = match settle::waiting(&found.session) {
+        Ok(0) => None,
+        Ok(count) => Some(Hold::SetAside { session: session.clone(), count }),
+        Err(err) => Some(Hold::Unknown(visible(err.to_string()))),
+    };
+    let not_here = ending::open(&found.session).map(|why| Hold::NotHere { session, why });
+    not_here.into_iter().chain(aside).collect()
 }
 
 /// Commits of its branch, and of its `HEAD`, that no other branch, tag or remote has.
