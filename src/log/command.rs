@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::event::{Exec, Outcome, Ran};
 use super::quote;
 use super::shell::Script;
-use super::unwrap::{ITSELF, Unwrapped, basename, unwrap};
+use super::unwrap::{basename, unwrap};
 use crate::bytes::Bytes;
 
 /// Longer text is cut before it is kept; nobody reads on, and a log of such lines must not fill
@@ -35,8 +35,8 @@ pub struct Command {
     pub text: String,
     /// The script of a shell's `-c`, whose commands need not be shown again.
     pub script: Option<Script>,
-    /// Only a step of the agent on the way to the real command.
-    pub step: bool,
+    /// Nothing of it is left out of the text.
+    pub whole: bool,
     /// The program is shown by a name that tells where it is: a system directory, or a place that
     /// was shown before.
     pub familiar: bool,
@@ -54,13 +54,10 @@ impl Places {
     pub fn know(&self, exec: &Exec) -> bool {
         let path = path(exec);
         let (directory, name) = split(&path);
-        let nix = directory.starts_with(b"/nix/store/") && directory.ends_with(b"/bin");
-        SYSTEM.contains(&directory)
-            || nix
-            || self.seen.get(name).is_some_and(|before| before == directory)
+        is_system(&path) || self.seen.get(name).is_some_and(|before| before == directory)
     }
 
-    /// An exec's program was shown with its whole path.
+    /// An exec's program was executed: with its whole path in sight, or under a name that is known.
     pub fn learn(&mut self, exec: &Exec) {
         const MOST: usize = 1024;
         let path = path(exec);
@@ -69,6 +66,15 @@ impl Places {
             self.seen.insert(name.to_vec(), directory.to_vec());
         }
     }
+}
+
+/// Whether a program is where only the system's owner can put one.
+fn is_system(path: &[u8]) -> bool {
+    let (directory, _) = split(path);
+    // One name below the store: `..` would lead out of it again.
+    let package = directory.strip_prefix(b"/nix/store/").and_then(|it| it.strip_suffix(b"/bin"));
+    let nix = package.is_some_and(|name| !name.contains(&b'/') && !name.starts_with(b"."));
+    nix || SYSTEM.contains(&directory)
 }
 
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
@@ -89,20 +95,16 @@ pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Com
         None => path(exec),
     };
     let missing = missing(exec, argv);
-    if !raw && missing.is_none() {
-        // A program is as familiar to itself as it was before.
-        match unwrap(&path, argv).filter(|_| familiar || path == ITSELF) {
-            Some(Unwrapped::Step) => {
-                return Command { step: true, ..plain(exec, &path, argv, missing, familiar) };
-            }
-            Some(Unwrapped::Script(script)) => {
-                if let Some(text) = quote::script(&script) {
-                    let script = Some(Script::parse(&script));
-                    return Command { text: shorten(text), script, step: false, familiar };
-                }
-            }
-            None => {}
-        }
+    // A shell of the agent's own may do anything with a script, however often it was seen.
+    if !raw
+        && missing.is_none()
+        && familiar
+        && is_system(&path)
+        && let Some(script) = unwrap(&path, argv)
+        && let Some(text) = quote::script(&script)
+    {
+        let (text, whole) = shorten(text);
+        return Command { text, script: Some(Script::parse(&script)), whole, familiar };
     }
     plain(exec, &path, argv, missing, familiar)
 }
@@ -116,11 +118,12 @@ fn plain(
 ) -> Command {
     let mut text = program(path, argv.first(), familiar);
     text.push_str(&quote::arguments(argv.get(1..).unwrap_or_default()));
-    text = shorten(text);
+    let (mut text, mut whole) = shorten(text);
+    whole &= missing.is_none();
     for note in missing.into_iter().chain(exec.arch.as_deref().map(crate::visible::visible)) {
         let _ = write!(text, " ({note})");
     }
-    Command { text, script: None, step: false, familiar }
+    Command { text, script: None, whole, familiar }
 }
 
 /// The path argument with the descriptor it is relative to, as `/proc` names it.
@@ -169,49 +172,13 @@ fn missing(exec: &Exec, argv: &[Bytes]) -> Option<String> {
     }
 }
 
-fn shorten(mut text: String) -> String {
-    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
-        let cut = text[at..].chars().count();
-        text.truncate(at);
-        let _ = write!(text, "…(+{cut})");
-    }
-    text
-}
-
-/// Whether a command's own text already says that `child` is executed, with exactly its arguments.
-/// `chained`: the same process executes both, one after the other.
-pub fn says(parent: (&Exec, &Command), child: (&Exec, &Command), chained: bool) -> bool {
-    let (parent, parent_shown) = parent;
-    let (child, child_shown) = child;
-    // A familiar name can stand for the program; a strange place is shown.
-    if !child_shown.familiar || child.argv.is_empty() || child.argv_sha256.is_some() {
-        return false;
-    }
-    let by_script = parent_shown.script.as_ref().is_some_and(|script| script.names(&child.argv));
-    by_script
-        || is_launcher_of(&parent.argv, &child.argv)
-        || (chained && is_interpreter_of(child, parent))
-}
-
-/// `env A=b CMD`, `timeout 5 CMD`, ...: programs that execute the end of their own arguments.
-fn is_launcher_of(parent: &[Bytes], child: &[Bytes]) -> bool {
-    const LAUNCHERS: [&[u8]; 11] = [
-        b"env", b"nice", b"ionice", b"nohup", b"setsid", b"stdbuf", b"time", b"timeout", b"sudo",
-        b"doas", b"chrt",
-    ];
-    parent.len() > child.len()
-        && LAUNCHERS.contains(&basename(&parent[0].0))
-        && parent.ends_with(child)
-}
-
-/// `#!/usr/bin/env python3`: the script was shown, its interpreter is executed with the script's
-/// path and arguments.
-fn is_interpreter_of(child: &Exec, script: &Exec) -> bool {
-    let Some(arguments) = script.argv.get(1..) else { return false };
-    let Some(rest) = child.argv.get(1..).and_then(|rest| rest.strip_suffix(arguments)) else {
-        return false;
-    };
-    rest.last().is_some_and(|last| *last == script.path)
+/// The text, and whether that is all of it.
+fn shorten(mut text: String) -> (String, bool) {
+    let Some((at, _)) = text.char_indices().nth(LONGEST) else { return (text, true) };
+    let cut = text[at..].chars().count();
+    text.truncate(at);
+    let _ = write!(text, "…(+{cut})");
+    (text, false)
 }
 
 #[cfg(test)]
@@ -236,6 +203,8 @@ mod tests {
             (exec("./run.sh", &["./run.sh"]), "./run.sh"),
             (exec("/nix/store/abc-git/bin/git", &["git", "log"]), "git log"),
             (exec("/p/evil/git", &["git", "log"]), "/p/evil/git log"),
+            (exec("/nix/store/../../p/bin/git", &["git"]), "/nix/store/../../p/bin/git"),
+            (exec("/nix/store/../bin/git", &["git"]), "/nix/store/../bin/git"),
             (exec("/tmp/x", &["ls", "-l"]), "exec -a ls /tmp/x -l"),
             (exec("/bin/bash", &["-bash"]), "exec -a -bash /bin/bash"),
             (exec("/usr/bin/true", &[]), "/usr/bin/true"),
@@ -284,6 +253,12 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_of_the_agents_own_is_never_taken_off() {
+        let exec = exec("/tmp/bash", &["bash", "-c", "ls"]);
+        assert_eq!(command(&exec, None, true, false).text, "bash -c ls");
+    }
+
+    #[test]
     fn the_argv_that_ran_is_the_one_shown() {
         let claimed = exec("/usr/bin/ls", &["ls", "-l"]);
         let argv = Some(vec!["ls".into(), "-a".into()]);
@@ -293,26 +268,6 @@ mod tests {
         let ran = Ran { argv: None, exe: Some("/tmp/evil".into()), ..ran };
         let shown = command(&claimed, Some(&ran), true, false);
         assert_eq!(shown.text, "exec -a ls /tmp/evil -l");
-    }
-
-    #[test]
-    fn a_child_that_stands_in_the_line_above_is_known() {
-        let known = |parent: &Exec, child: &Exec, chained| {
-            let places = Places::default();
-            let [one, two] =
-                [parent, child].map(|exec| command(exec, None, places.know(exec), false));
-            says((parent, &one), (child, &two), chained)
-        };
-        let shell = exec("/bin/sh", &["sh", "-c", "cd x && ls -l | wc"]);
-        assert!(known(&shell, &exec("/usr/bin/ls", &["ls", "-l"]), false));
-        assert!(!known(&shell, &exec("/usr/bin/ls", &["ls", "-a"]), false));
-        assert!(!known(&shell, &exec("/tmp/ls", &["ls", "-l"]), false));
-        let env = exec("/usr/bin/env", &["env", "A=b", "ls", "-l"]);
-        assert!(known(&env, &exec("/usr/bin/ls", &["ls", "-l"]), true));
-        assert!(!known(&env, &env.clone(), true));
-        let script = exec("./x.py", &["./x.py", "1"]);
-        let python = exec("/usr/bin/python3", &["python3", "./x.py", "1"]);
-        assert!(known(&script, &python, true) && !known(&script, &python, false));
     }
 
     proptest! {

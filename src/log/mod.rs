@@ -17,6 +17,7 @@ mod node;
 pub mod quote;
 pub mod reader;
 pub mod row;
+mod said;
 pub mod segment;
 pub mod shell;
 pub mod show;

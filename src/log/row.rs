@@ -136,9 +136,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether it would read the same as another, but for the time.
+    /// Whether it would read the same as another, but for the time. The same words in another directory
+    /// do something else.
     pub fn is_like(&self, other: &Self) -> bool {
-        let timeless = |row: &Self| Self { t: 0, duration: None, cwd: None, ..row.clone() };
+        let timeless = |row: &Self| Self { t: 0, duration: None, ..row.clone() };
         timeless(self) == timeless(other)
     }
 }

@@ -28,6 +28,14 @@ impl Script {
         self.commands.iter().flatten().any(|words| same(words, argv))
     }
 
+    /// Where its `cd` commands lead, one after the other.
+    pub fn directories(&self) -> impl Iterator<Item = &[u8]> {
+        self.commands.iter().flatten().filter_map(|words| match words.as_slice() {
+            [cd, directory] if cd == b"cd" => Some(directory.as_slice()),
+            _ => None,
+        })
+    }
+
     /// Whether it is nothing but this one command, so that its exit status is the command's.
     pub fn is_only<A: AsRef<[u8]>>(&self, argv: &[A]) -> bool {
         self.commands.len() == 1 && !self.negated && self.names(argv)
@@ -63,11 +71,17 @@ struct Word {
     assignment: bool,
 }
 
+struct Heredoc {
+    delimiter: Vec<u8>,
+    /// `<<-`: tabs before the delimiter do not count.
+    indented: bool,
+}
+
 struct Parser<'a> {
     rest: &'a [u8],
     script: Script,
-    /// Delimiters of here-documents whose bodies begin at the next line.
-    heredocs: Vec<Vec<u8>>,
+    /// Here-documents whose bodies begin at the next line.
+    heredocs: Vec<Heredoc>,
 }
 
 impl Parser<'_> {
@@ -141,25 +155,24 @@ impl Parser<'_> {
         while matches!(self.rest.first(), Some(b'<' | b'>' | b'&' | b'|')) {
             self.next();
         }
-        if heredoc {
-            self.eat(b"-");
-        }
+        let indented = heredoc && self.eat(b"-");
         while matches!(self.rest.first(), Some(b' ' | b'\t')) {
             self.next();
         }
         // `>(command)` and `<(command)` are left to be read as a list.
         if let Some(word) = self.word(depth).filter(|_| heredoc) {
-            self.heredocs.push(word.bytes);
+            self.heredocs.push(Heredoc { delimiter: word.bytes, indented });
         }
     }
 
     fn skip_heredocs(&mut self) {
-        for delimiter in std::mem::take(&mut self.heredocs) {
+        for Heredoc { delimiter, indented } in std::mem::take(&mut self.heredocs) {
             while !self.rest.is_empty() {
                 let after = find(self.rest, b'\n');
                 let line = &self.rest[..self.rest.len() - after.len()];
                 self.rest = after.get(1..).unwrap_or_default();
-                if line.trim_ascii_start() == delimiter.as_slice() {
+                let tabs = line.iter().take_while(|byte| indented && **byte == b'\t').count();
+                if line[tabs..] == delimiter {
                     break;
                 }
             }
@@ -314,7 +327,7 @@ mod tests {
 
     #[test]
     fn commands_are_found() {
-        let cases: [(&str, &[&str]); 22] = [
+        let cases: [(&str, &[&str]); 23] = [
             ("ls", &["ls"]),
             ("ls -la && echo hi > made.txt", &["ls|-la", "echo|hi"]),
             ("cd src; make -j2 2>&1 | tee log", &["cd|src", "make|-j2", "tee|log"]),
@@ -331,6 +344,7 @@ mod tests {
             ("! grep -q x f", &["grep|-q|x|f"]),
             ("[ -f x ] && ls", &["[|-f|x|]", "ls"]),
             ("cat <<'EOF' > x\nrm -rf /\nEOF\nwc -l x", &["cat", "wc|-l|x"]),
+            ("cat <<END\n END\nrm -rf /\nEND\nid", &["cat", "id"]),
             ("cat <<-END\n\tls\n\tEND\nid", &["cat", "id"]),
             ("ls # rm x\nid", &["ls", "id"]),
             ("a\\\nb c\\ d", &["ab|c d"]),

@@ -56,7 +56,8 @@ pub struct Tree {
     processes: HashMap<i32, Process>,
     deadlines: BTreeSet<(Micros, ExecId)>,
     places: Places,
-    agent: Option<Bytes>,
+    /// The path of the agent's program, and its process.
+    agent: Option<(Bytes, i32)>,
     rows: Vec<Row>,
 }
 
@@ -194,10 +195,7 @@ impl Tree {
         if before != key && before != first {
             self.end(before, State::Replaced, None);
         }
-        let is_step = |tree: &Self, key| {
-            tree.nodes.get(&key).is_some_and(|node| node.command.step && !node.started)
-        };
-        if first != key && is_step(self, first) {
+        if first != key && self.is_step_to(first, key) {
             self.absorb(first, key);
         }
     }

@@ -6,24 +6,12 @@
 use super::shell::literal_word;
 use crate::bytes::Bytes;
 
-/// What stands behind a shell's command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unwrapped {
-    /// The script that a person would have typed.
-    Script(Vec<u8>),
-    /// Only a step on the way: the same process executes the real command next.
-    Step,
-}
-
-/// Takes the wrappers off an argv; `None` where it is no shell with a script, or has arguments for
-/// the script that would be lost.
-pub fn unwrap(path: &[u8], argv: &[Bytes]) -> Option<Unwrapped> {
-    if is_codex_step(path, argv) {
-        return Some(Unwrapped::Step);
-    }
+/// Takes the wrappers off an argv, and gives the script that a person would have typed; `None` where
+/// it is no shell with a script, or has arguments for the script that would be lost.
+pub fn unwrap(path: &[u8], argv: &[Bytes]) -> Option<Vec<u8>> {
     let script = shell_script(path, argv)?;
     let inner = claude(script).or_else(|| gemini(script));
-    Some(Unwrapped::Script(inner.unwrap_or_else(|| script.to_vec())))
+    Some(inner.unwrap_or_else(|| script.to_vec()))
 }
 
 /// The script of `bash -c SCRIPT` and its like, where there is nothing but the script.
@@ -79,8 +67,11 @@ fn claude(script: &[u8]) -> Option<Vec<u8>> {
     }
     let (command, rest) = literal_word(rest.strip_prefix(b"eval ")?)?;
     let rest = rest.strip_prefix(b" < /dev/null").unwrap_or(rest);
-    let (_, rest) = literal_word(rest.strip_prefix(b" && pwd -P >| ")?)?;
-    rest.is_empty().then_some(command)
+    let (file, rest) = literal_word(rest.strip_prefix(b" && pwd -P >| ")?)?;
+    let name = basename(&file);
+    let ours = name.starts_with(b"claude-") && name.ends_with(b"-cwd");
+    // What is written anywhere else is for a person to see.
+    (rest.is_empty() && ours).then_some(command)
 }
 
 fn claude_snapshot(rest: &[u8]) -> Option<&[u8]> {
@@ -101,12 +92,15 @@ fn gemini(script: &[u8]) -> Option<Vec<u8>> {
     let (_, assigned) = std::str::from_utf8(first.strip_prefix(b"shopt -u promptvars ")?)
         .ok()?
         .split_once("; _bgpids_file=")?;
-    if first.iter().any(|byte| b"&|`$()<>".contains(byte)) || assigned.contains(';') {
+    if first.iter().any(|byte| b"&|`$()<>".contains(byte))
+        || assigned.contains(';')
+        || !basename(assigned.as_bytes()).starts_with(b"bgpids")
+    {
         return None;
     }
     let (trap, rest) = split_line(rest.strip_prefix(b"(\n")?)?;
     let file = trap.strip_prefix(b"  trap 'jobs -p > ")?.strip_suffix(b"' EXIT")?;
-    if file.iter().any(|byte| b"&|`;'()<>\n".contains(byte)) {
+    if file != assigned.as_bytes() || file.iter().any(|byte| b"&|`;'()<>\n".contains(byte)) {
         return None;
     }
     let command = rest.strip_suffix(b"\n)\n__code=$?\nexit $__code")?;
@@ -118,19 +112,21 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// As what a program executes itself.
-pub const ITSELF: &[u8] = b"/proc/self/exe";
-
-/// Codex executes itself, then a shell that restores a snapshot, then the command, all in one
-/// process.
-fn is_codex_step(path: &[u8], argv: &[Bytes]) -> bool {
-    let is = |argument: &Bytes, text: &[u8]| argument.0 == text;
-    let setup = (path == ITSELF || basename(path) == b"codex")
-        && argv.get(1).is_some_and(|first| is(first, b"--codex-run-as-process-setup"));
-    let snapshot = argv.len() == 3
-        && is(&argv[1], b"-c")
-        && argv[2].0.windows(16).any(|part| part == b"__CODEX_SNAPSHOT");
-    setup || snapshot
+/// Codex executes itself and then, in the same process, the command: its path and its argv, which
+/// stand at the end of `codex --codex-run-as-process-setup FD PID pipe FDS DIRECTORY PATH ARGV...`.
+/// Only a step that says all of this is none to be shown.
+pub fn codex_step<'a>(path: &[u8], argv: &'a [Bytes]) -> Option<(&'a Bytes, &'a [Bytes])> {
+    let [_, mark, socket, pid, kind, kept, _directory, program, command @ ..] = argv else {
+        return None;
+    };
+    let is_number = |word: &Bytes| !word.0.is_empty() && word.0.iter().all(u8::is_ascii_digit);
+    let exact = path == b"/proc/self/exe"
+        && mark.0 == b"--codex-run-as-process-setup"
+        && is_number(socket)
+        && is_number(pid)
+        && matches!(kind.0.as_slice(), b"pipe" | b"pty")
+        && kept.0.iter().all(|byte| byte.is_ascii_digit() || *byte == b',');
+    (exact && !command.is_empty()).then_some((program, command))
 }
 
 #[cfg(test)]
@@ -139,11 +135,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(argv: &[&str]) -> Option<String> {
-        let argv: Vec<Bytes> = argv.iter().map(|argument| Bytes::from(*argument)).collect();
-        match unwrap(&argv[0].0, &argv)? {
-            Unwrapped::Script(script) => Some(String::from_utf8(script).unwrap()),
-            Unwrapped::Step => Some("(step)".to_owned()),
-        }
+        let argv = bytes(argv);
+        Some(String::from_utf8(unwrap(&argv[0].0, &argv)?).unwrap())
+    }
+
+    fn bytes(argv: &[&str]) -> Vec<Bytes> {
+        argv.iter().map(|argument| Bytes::from(*argument)).collect()
     }
 
     /// As Claude Code 2.1.330 executes it.
@@ -163,7 +160,7 @@ mod tests {
 
     #[test]
     fn each_agents_wrapper_comes_off() {
-        let cases: [(&[&str], Option<&str>); 16] = [
+        let cases: [(&[&str], Option<&str>); 12] = [
             (&["/bin/bash", "-c", CLAUDE], Some("ls -la && echo hi > made.txt")),
             (
                 &["/bin/bash", "-c", CLAUDE_HEREDOC],
@@ -174,16 +171,6 @@ mod tests {
             (&["/bin/bash", "--norc", "--noprofile", "-c", "ls"], Some("ls")),
             (&["bash", "-lc", "ls"], Some("ls")),
             (&["/bin/sh", "-c", "cc -c a.c"], Some("cc -c a.c")),
-            (
-                &["/opt/codex", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"],
-                Some("(step)"),
-            ),
-            (
-                &["/proc/self/exe", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"],
-                Some("(step)"),
-            ),
-            (&["/opt/evil", "--codex-run-as-process-setup", "x", "bash", "-c", "ls"], None),
-            (&["bash", "-c", "__CODEX_SNAPSHOT=/x\nexec \"$@\""], Some("(step)")),
             (&["bash", "-c", "echo \"$1\"", "x", "y"], None),
             (&["bash", "-nc", "ls"], None),
             (&["bash", "script.sh"], None),
@@ -211,11 +198,30 @@ mod tests {
             GEMINI.replace("tmp\n(\n", "tmp; evil\n(\n"),
             GEMINI.replace("tmp\n(\n", "tmp $(evil)\n(\n"),
             GEMINI.replace("' EXIT", "; evil' EXIT"),
+            GEMINI.replace("> /tmp/gemini-shell-Xa/bgpids.tmp'", "> /home/u/.bashrc'"),
+            GEMINI.replace("/tmp/gemini-shell-Xa/bgpids.tmp", "/home/u/.bashrc"),
+            CLAUDE.replace("/tmp/claude-cd35-cwd", "/home/u/.bashrc"),
             GEMINI.replace("exit $__code", "evil; exit $__code"),
         ];
         for script in &evil {
             assert_eq!(shown(&["bash", "-c", script]).as_ref(), Some(script));
         }
+    }
+
+    #[test]
+    fn a_step_of_codex_is_one_only_word_for_word() {
+        let step = "x --codex-run-as-process-setup 7 123 pipe 3,4 /p /bin/bash bash -c ls";
+        let words: Vec<&str> = step.split(' ').collect();
+        let argv = bytes(&words);
+        let leads_to = codex_step(b"/proc/self/exe", &argv);
+        assert_eq!(leads_to, Some((&argv[7], &argv[8..])));
+        assert_eq!(codex_step(b"/tmp/codex", &argv), None);
+        for (at, word) in [(1, "-c"), (2, "x"), (3, ""), (4, "exec"), (5, "/tmp/x")] {
+            let mut words = words.clone();
+            words[at] = word;
+            assert_eq!(codex_step(b"/proc/self/exe", &bytes(&words)), None, "{word}");
+        }
+        assert_eq!(codex_step(b"/proc/self/exe", &argv[..8]), None);
     }
 
     proptest! {

@@ -5,7 +5,9 @@
 use super::Tree;
 use crate::log::command::{self, Command};
 use crate::log::event::{Exec, ExecId, Outcome, Ran};
-use crate::log::unwrap::basename;
+use crate::log::node::Node;
+use crate::log::said::says;
+use crate::log::unwrap::{basename, codex_step};
 
 impl Tree {
     /// Works out what is shown for a node.
@@ -23,18 +25,16 @@ impl Tree {
             .filter(|process| process.current != key)
             .and_then(|process| self.nodes.get(&process.current));
         let said = !raw
-            && !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
+            && self.is_sure_of(node)
             && [above, current].into_iter().flatten().any(|above| {
-                self.layout.shows_all_of(&above.command.text, above.depth)
-                    && command::says(
-                        (&above.exec, &above.command),
-                        (&node.exec, &shown),
-                        chained.is_some(),
-                    )
+                let line = (&above.exec, &above.command);
+                self.is_sure_of(above)
+                    && self.layout.shows_all_of(&above.command.text, above.depth)
+                    && says(line, (&node.exec, &shown), chained.is_some())
             });
         let helper = self.helper(&node.exec, &shown);
         if node.exec.depth == 0 && self.agent.is_none() {
-            self.agent = Some(node.exec.path.clone());
+            self.agent = Some((node.exec.path.clone(), pid));
         }
         if let Some(node) = self.nodes.get_mut(&key) {
             (node.command, node.said, node.helper) = (shown, said, helper);
@@ -51,7 +51,12 @@ impl Tree {
         if !self.rules.marked && !self.is_below_helper(exec) {
             return None;
         }
-        let own = self.agent.as_ref() == Some(&exec.path);
+        let (agent, pid) = self.agent.as_ref()?;
+        // What lost its ancestors, and with them their marker, is said to be below the agent.
+        if exec.depth == 1 && exec.ppid != *pid {
+            return None;
+        }
+        let own = *agent == exec.path;
         let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
         let name = std::str::from_utf8(basename(name)).ok()?;
         self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
@@ -62,6 +67,28 @@ impl Tree {
     fn is_below_helper(&self, exec: &Exec) -> bool {
         let above = || exec.root.and_then(|root| self.nodes.get(&root));
         exec.root == Some(exec.id) || above().is_some_and(|root| root.helper.is_some())
+    }
+
+    /// Whether `step` is only Codex on its way to `next`, and nothing else has run meanwhile.
+    pub(super) fn is_step_to(&self, step: ExecId, next: ExecId) -> bool {
+        let (Some(step), Some(next)) = (self.nodes.get(&step), self.nodes.get(&next)) else {
+            return false;
+        };
+        let codex = step.parent.and_then(|parent| self.nodes.get(&parent)).is_some_and(|above| {
+            above.exec.pid == step.exec.ppid && basename(&above.exec.path.0) == b"codex"
+        });
+        let leads_to = codex_step(&step.exec.path.0, &step.exec.argv);
+        codex
+            && !self.rules.raw
+            && !step.started
+            && self.is_sure_of(step)
+            && self.is_sure_of(next)
+            && leads_to == Some((&next.exec.path, next.exec.argv.as_slice()))
+    }
+
+    /// Whether what a command's caller showed is what ran, as far as this machine can tell.
+    fn is_sure_of(&self, node: &Node) -> bool {
+        !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
     }
 
     /// Works out how deep a node is shown.

@@ -15,8 +15,8 @@ impl Tree {
         let children = std::mem::take(&mut node.children);
         if node.is_shown() && node.helper.is_none() {
             self.rows.push(Row { t: node.t, ..node.row(self.rules.verifies) });
-            self.places.learn(&node.exec);
         }
+        self.places.learn(&node.exec);
         for child in children {
             match self.nodes.get(&child).map(|child| &child.state) {
                 Some(State::Running) => self.await_until(child, PATIENCE),
@@ -64,7 +64,7 @@ impl Tree {
         if shown {
             rows.push(node.row(self.rules.verifies));
         }
-        if shown && !matches!(node.state, State::NotExecuted(_)) {
+        if !matches!(node.state, State::NotExecuted(_) | State::Checked | State::Superseded) {
             self.places.learn(&node.exec);
         }
         for child in std::mem::take(&mut node.children) {

@@ -45,28 +45,158 @@ exec           one
 ");
 }
 
+/// Codex, which executes itself with these words, and in the same process what `command` says.
+fn codex(setup: &str, command: &[&str]) -> String {
+    let mut session = Session::new();
+    let codex = session.exec(Some(1), "/opt/codex", &["codex"]);
+    session.ran(codex, Outcome::Verified);
+    session.wait(2500);
+    let setup: Vec<&str> = setup.split(' ').collect();
+    let step = session.exec(Some(codex), "/proc/self/exe", &setup);
+    session.ran(step, Outcome::Verified);
+    let argv = command.iter().map(|argument| Bytes::from(*argument)).collect();
+    let pid = session.pids[&step];
+    let (path, parent) = ("/bin/bash".into(), Some(step));
+    let id = session.put(Exec { pid, parent, path, argv, ..Exec::default() });
+    session.ran(id, Outcome::Verified);
+    session.exit(id, 0);
+    session.exit(codex, 0);
+    session.end();
+    session.rows()
+}
+
 #[test]
 fn the_last_exec_of_codex_is_the_command() {
+    let setup = "x --codex-run-as-process-setup 7 102 pipe 0 /p /bin/bash bash -c id";
+    insta::assert_snapshot!(codex(setup, &["bash", "-c", "id"]), @r"
+…         /opt/codex
+0  <1ms     id
+0  2.5s   /opt/codex
+0  5.5s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn attack_a_step_of_codex_that_leads_elsewhere_is_shown() {
+    let setup = "x --codex-run-as-process-setup 7 102 pipe 0 /p /bin/bash bash -c id";
+    let shown = codex(setup, &["bash", "-c", "ls"]);
+    assert!(shown.contains("--codex-run-as-process-setup"), "{shown}");
+    let setup = "x --codex-run-as-process-setup evil 102 pipe 0 /p /bin/bash bash -c id";
+    let shown = codex(setup, &["bash", "-c", "id"]);
+    assert!(shown.contains("--codex-run-as-process-setup evil"), "{shown}");
+}
+
+#[test]
+fn attack_a_script_that_talks_of_codexs_snapshot_is_shown() {
     let mut session = Session::new();
-    let step =
-        session.exec(Some(1), "/usr/bin/codex", &["codex", "--codex-run-as-process-setup", "x"]);
-    session.ran(step, Outcome::Verified);
-    let pid = session.pids[&step];
-    for script in ["__CODEX_SNAPSHOT=x; exec", "npm test"] {
-        let argv = vec!["bash".into(), "-c".into(), script.into()];
-        let id = session.put(Exec {
-            pid,
-            path: "/bin/bash".into(),
-            argv,
-            parent: Some(step),
-            ..Exec::default()
-        });
-        session.ran(id, Outcome::Verified);
+    let program = "import os; os.execvp('ls', ['ls', '-la']) # __CODEX_SNAPSHOT";
+    for (path, argv) in [
+        ("/usr/bin/python3", ["python3", "-c", program]),
+        ("/bin/sh", ["sh", "-c", "echo x > evil; exec $X # __CODEX_SNAPSHOT"]),
+    ] {
+        let step = session.exec(Some(1), path, &argv);
+        session.ran(step, Outcome::Verified);
+        let (pid, argv) = (session.pids[&step], vec!["ls".into(), "-la".into()]);
+        let (path, parent) = ("/usr/bin/ls".into(), Some(step));
+        let ls = session.put(Exec { pid, parent, path, argv, ..Exec::default() });
+        session.ran(ls, Outcome::Verified);
+        session.exit(ls, 0);
     }
-    session.exit(session.last, 0);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r#"
+0  <1ms   python3 -c "import os; os.execvp('ls', ['ls', '-la']) # __CODEX_SNAPSHOT"
+0  <1ms     ls -la
+0  <1ms   echo x > evil; exec $X # __CODEX_SNAPSHOT
+0  <1ms     ls -la
+0  3.0s   /opt/claude --dangerously-skip-permissions
+"#);
+}
+
+#[test]
+fn attack_a_program_by_the_name_of_another_is_shown() {
+    let mut session = Session::new();
+    let shell = session.shell(". ./x.sh; ls -r dir");
+    session.command(shell, "/usr/bin/rm", &["ls", "-r", "dir"], 0);
+    session.command(shell, "/usr/bin/ls", &["ls", "-r", "dir"], 0);
+    session.exit(shell, 0);
     session.end();
     insta::assert_snapshot!(session.rows(), @r"
-0  <1ms   npm test
+0  <1ms   . ./x.sh; ls -r dir
+0  <1ms     exec -a ls /usr/bin/rm -r dir
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn attack_the_words_of_a_line_done_elsewhere_are_shown() {
+    let mut session = Session::new();
+    let shell = session.shell(". ./x.sh; rm -r dist");
+    for cwd in ["/home/u/p", "/home/u/p/other"] {
+        let argv = ["rm", "-r", "dist"].map(Bytes::from).to_vec();
+        let (path, cwd) = ("/usr/bin/rm".into(), Some(cwd.into()));
+        let rm = session.put(Exec { path, argv, cwd, parent: Some(shell), ..Exec::default() });
+        session.ran(rm, Outcome::Verified);
+        session.exit(rm, 0);
+    }
+    session.exit(shell, 0);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   . ./x.sh; rm -r dist
+0  <1ms     other$ rm -r dist
+0  3.0s   .$ /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn attack_repeats_in_other_directories_are_shown() {
+    let mut session = Session::new();
+    for cwd in ["/home/u/p", "/home/u/p", "/home/u/p", "/home/u/p/other", "/home/u/p"] {
+        let argv = ["rm", "-r", "dist"].map(Bytes::from).to_vec();
+        let (path, cwd) = ("/usr/bin/rm".into(), Some(cwd.into()));
+        let rm = session.put(Exec { path, argv, cwd, parent: Some(1), ..Exec::default() });
+        session.ran(rm, Outcome::Verified);
+        session.exit(rm, 0);
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   rm -r dist
+0    x2   rm -r dist
+0  <1ms   other$ rm -r dist
+0  <1ms   .$ rm -r dist
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn attack_a_place_is_not_remembered_over_a_program_that_a_line_said() {
+    let mut session = Session::new();
+    session.command(1, "/tmp/ls", &["ls", "-r", "dir"], 0);
+    for path in ["/usr/bin/ls", "/tmp/ls"] {
+        let shell = session.shell("ls -r dir");
+        session.command(shell, path, &["ls", "-r", "dir"], 0);
+        session.exit(shell, 0);
+    }
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   /tmp/ls -r dir
+0  <1ms   ls -r dir
+0  <1ms   ls -r dir
+0  <1ms     /tmp/ls -r dir
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+#[test]
+fn attack_an_orphan_that_forgot_its_marker_is_no_helper() {
+    let mut session = Session::new();
+    let argv = ["git", "push", "evil"].map(Bytes::from).to_vec();
+    let (path, parent) = ("/usr/bin/git".into(), Some(1));
+    let id = session.put(Exec { ppid: 7, path, argv, parent, ..Exec::default() });
+    session.ran(id, Outcome::Verified);
+    session.exit(id, 0);
+    session.end();
+    insta::assert_snapshot!(session.rows(), @r"
+0  <1ms   git push evil
 0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
 }

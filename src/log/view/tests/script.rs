@@ -70,6 +70,10 @@ impl Session {
         self.depths.insert(id, depth);
         self.began.insert(id, self.t);
         let cwd = exec.cwd.clone().or(Some("/home/u/p".into()));
+        let exec = match exec.parent {
+            Some(parent) if exec.ppid == 0 => Exec { ppid: self.pids[&parent], ..exec },
+            _ => exec,
+        };
         let exec = Exec { t: self.t, id, pid, depth, cwd, ..exec };
         self.events.push(Event::Exec(Box::new(exec)));
         id
