@@ -1,5 +1,5 @@
 //! What a running session's network can be asked and told from outside: which rules are in force,
-//! and to take one more. It must never let a rule undo a denial, nor take one from inside.
+//! and to take more. It must never let a rule undo a denial, nor take one from inside.
 #![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,12 @@ pub trait Live {
     /// When the broker does not answer.
     fn status(&self) -> Result<Status>;
 
-    /// Adds a rule that allows. It counts from the next connection on, and stands in the log.
+    /// Adds rules that allow, all of them or none. They count from the next connection on, and stand
+    /// in the log.
     ///
     /// # Errors
-    /// When a denial leaves nothing of it, or the broker does not answer.
-    fn allow(&self, rule: Rule) -> Result<()>;
+    /// When a denial leaves nothing of one, or the broker does not answer.
+    fn allow(&self, rules: Vec<Rule>) -> Result<()>;
 }
 
 /// What a person may want to know of the network of a running session.

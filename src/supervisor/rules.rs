@@ -33,8 +33,8 @@ pub(super) fn allow(
     let Some(live) = live else { return no_rules(planned) };
     let done = || -> Result<Allowed> {
         let (allowed, fresh) = settle(&live.status()?.rules, wanted)?;
-        for rule in fresh {
-            live.allow(rule)?;
+        if !fresh.is_empty() {
+            live.allow(fresh)?;
         }
         Ok(allowed)
     };
@@ -99,15 +99,15 @@ fn no_rules(planned: &plan::Network) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::net::Ipv4Addr;
 
     use super::*;
     use crate::network::live::Status;
     use crate::network::sockets::{Gateway, Way};
 
-    /// A broker that only keeps its rules.
-    struct Kept(RefCell<Rules>);
+    /// A broker that only keeps its rules, and cannot take more than so many at a time.
+    struct Kept(RefCell<Rules>, Cell<usize>);
 
     impl Live for Kept {
         fn status(&self) -> Result<Status> {
@@ -116,8 +116,11 @@ mod tests {
             Ok(Status { gateway, rules, names: 0, open: Vec::new(), published: Vec::new() })
         }
 
-        fn allow(&self, rule: Rule) -> Result<()> {
-            self.0.borrow_mut().allow.push(rule);
+        fn allow(&self, rules: Vec<Rule>) -> Result<()> {
+            if rules.len() > self.1.get() {
+                return Err(Error::launcher("cannot listen"));
+            }
+            self.0.borrow_mut().allow.extend(rules);
             Ok(())
         }
     }
@@ -125,7 +128,7 @@ mod tests {
     fn kept() -> Kept {
         let allow = vec![parse::allow("*.example.com", "p.toml:1").unwrap()];
         let deny = vec![parse::deny("evil.test", "p.toml:2").unwrap()];
-        Kept(RefCell::new(Rules { allow, deny }))
+        Kept(RefCell::new(Rules { allow, deny }), Cell::new(usize::MAX))
     }
 
     fn asked(kept: &Kept, rules: &[&str]) -> Answer {
@@ -159,11 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_all_be_taken_is_not_taken_in_part() {
+        let kept = kept();
+        kept.1.set(1);
+        let answer = asked(&kept, &["pypi.org", "files.pythonhosted.org"]);
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+        assert_eq!(kept.0.borrow().allow.len(), 1);
+    }
+
+    #[test]
     fn the_rules_travel_in_a_memory_file_however_many() {
         let kept = kept();
-        for at in 0..2000 {
-            kept.allow(parse::allow(&format!("h{at}.test"), "x").unwrap()).unwrap();
-        }
+        let rules = (0..2000).map(|at| parse::allow(&format!("h{at}.test"), "x").unwrap());
+        kept.allow(rules.collect()).unwrap();
         let (answer, file) = tell(Some(&kept), &plan::Network::None);
         assert_eq!(answer, Answer::Network);
         let bytes = fds::read_sealed(file.unwrap()).unwrap();

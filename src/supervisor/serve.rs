@@ -1,6 +1,6 @@
 //! The session while the agent runs: one loop over everything that can happen, until the agent
-//! has ended and all that was inside is dead. It must never wait for anything else, and never
-//! answer with another code than the agent's where the agent has one.
+//! has ended and all that was inside is dead. It must never wait for anything else (the broker has a
+//! second to answer a person's question about the network), and never answer with another code than the agent's where the agent has one.
 #![forbid(unsafe_code)]
 
 use std::io;

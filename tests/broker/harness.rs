@@ -31,6 +31,12 @@ pub(crate) const INSIDE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The compatibility proxy's port.
 pub(crate) const PROXY: u16 = 3128;
 
+/// A port at which nothing can be listened at.
+pub(crate) const BROKEN: u16 = 4444;
+/// A port at which that takes [`SLOWNESS`].
+pub(crate) const SLOW: u16 = 5555;
+pub(crate) const SLOWNESS: Duration = Duration::from_secs(4);
+
 const ISOLATED: &str = "CLAUDEBOX_TEST_ISOLATED";
 
 /// Runs the test of this name in a network of its own.
@@ -62,6 +68,11 @@ impl Sockets for Loopback {
     }
 
     fn listen(&self, at: SocketAddr) -> io::Result<OwnedFd> {
+        match at.port() {
+            BROKEN => return Err(io::Error::other("broken")),
+            SLOW => std::thread::sleep(SLOWNESS),
+            _ => {}
+        }
         let socket = socket(at, SocketType::STREAM)?;
         sockopt::set_socket_reuseport(&socket, true)?;
         bind(&socket, &at)?;

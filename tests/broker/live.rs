@@ -1,6 +1,8 @@
 //! What changes while a session runs, and its end.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use claudebox::log::event::Event;
 use simple_dns::{RCODE, TYPE};
@@ -14,7 +16,7 @@ fn what_is_allowed_later_is_reached_from_then_on() {
         let running = Setup::new(&["b.test:443"]).host("a.test", at).start();
         assert_eq!(ask("a.test", TYPE::A).0, RCODE::NameError);
         running.refused();
-        running.broker.allow(rule("a.test:8080")).unwrap();
+        running.broker.allow(vec![rule("a.test:8080")]).unwrap();
         let allowed = running.event(|event| match event {
             Event::Allow(allow) => Some(allow.rule.text.clone()),
             _ => None,
@@ -24,11 +26,46 @@ fn what_is_allowed_later_is_reached_from_then_on() {
         // One more port of a name that has its address already, and of an address.
         let before = address("b.test");
         connect((before, 22)).unwrap_err();
-        running.broker.allow(rule("*.test:22")).unwrap();
+        running.broker.allow(vec![rule("*.test:22")]).unwrap();
         connect((before, 22)).unwrap();
-        running.broker.allow(rule("127.7.7.7:22")).unwrap();
+        running.broker.allow(vec![rule("127.7.7.7:22")]).unwrap();
         connect(("127.7.7.7".parse::<std::net::IpAddr>().unwrap(), 22)).unwrap();
         assert_eq!(running.broker.status().unwrap().rules.allow.len(), 4);
+    });
+}
+
+#[test]
+fn rules_are_taken_together_or_not_at_all() {
+    isolated("live::rules_are_taken_together_or_not_at_all", || {
+        let running = Setup::new(&["a.test:443"]).deny("evil.test:22").start();
+        let first = SocketAddr::from(([127, 7, 7, 7], 22));
+        for second in [&format!("127.7.7.7:{BROKEN}"), "evil.test:22"] {
+            let rules = vec![rule("127.7.7.7:22"), rule(second), rule("127.7.7.7:23")];
+            running.broker.allow(rules).unwrap_err();
+            assert_eq!(running.broker.status().unwrap().rules.allow.len(), 1, "{second}");
+            connect(first).unwrap_err();
+        }
+        // Nor does what was begun stand in the way.
+        running.broker.allow(vec![rule("127.7.7.7:22"), rule("127.7.7.7:22")]).unwrap();
+        connect(first).unwrap();
+        let told = running.rest().iter().filter(|event| matches!(event, Event::Allow(_))).count();
+        assert_eq!(told, 2);
+    });
+}
+
+#[test]
+fn a_broker_that_is_silent_holds_nobody_up_and_is_not_called_dead() {
+    isolated("live::a_broker_that_is_silent_holds_nobody_up_and_is_not_called_dead", || {
+        let running = Setup::new(&[]).start();
+        let began = Instant::now();
+        let slow = vec![rule(&format!("127.7.7.7:{SLOW}"))];
+        let error = running.broker.allow(slow).unwrap_err().to_string();
+        assert!(error.contains("silent") && began.elapsed() < SLOWNESS, "{error}");
+        // Who was told so gets nothing of it later.
+        running.broker.allow(vec![rule("a.test:443")]).unwrap_err();
+        std::thread::sleep(SLOWNESS);
+        let rules = running.broker.status().unwrap().rules.allow;
+        assert!(rules.is_empty(), "{rules:?}");
     });
 }
 
@@ -36,13 +73,13 @@ fn what_is_allowed_later_is_reached_from_then_on() {
 fn a_denial_is_not_lifted() {
     isolated("live::a_denial_is_not_lifted", || {
         let running = Setup::new(&[]).deny("*.evil.test").deny("b.test:22").start();
-        let refused = running.broker.allow(rule("x.evil.test:443")).unwrap_err().to_string();
+        let refused = running.broker.allow(vec![rule("x.evil.test:443")]).unwrap_err().to_string();
         assert!(refused.contains("`*.evil.test` (test)"), "{refused}");
-        running.broker.allow(rule("*.x.evil.test:443")).unwrap_err();
-        running.broker.allow(rule("b.test:22")).unwrap_err();
-        running.broker.allow(rule("b.test:443")).unwrap();
+        running.broker.allow(vec![rule("*.x.evil.test:443")]).unwrap_err();
+        running.broker.allow(vec![rule("b.test:22")]).unwrap_err();
+        running.broker.allow(vec![rule("b.test:443")]).unwrap();
         // A wider rule is taken, and the denial stays.
-        running.broker.allow(rule("*.test:443")).unwrap();
+        running.broker.allow(vec![rule("*.test:443")]).unwrap();
         assert_eq!(ask("x.evil.test", TYPE::A).0, RCODE::NameError);
         assert_eq!(ask("x.test", TYPE::A).0, RCODE::NoError);
     });

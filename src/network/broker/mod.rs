@@ -30,8 +30,8 @@ mod upstream;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -56,8 +56,9 @@ pub use super::live::{Connected, Status};
 const LOOKUPS: usize = 8;
 /// How long such a thread waits for the next.
 const KEPT: Duration = Duration::from_secs(2);
-/// How long the broker may take to answer the supervisor. Only one that hangs takes so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the broker may take to answer the supervisor, whose loop does nothing else meanwhile. Only
+/// one that hangs takes so long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The notice of a broker that broke.
 const STOPPED: &str = "network-stopped";
@@ -73,8 +74,30 @@ pub struct Broker {
 /// What the supervisor asks of it.
 #[derive(Debug)]
 enum Command {
-    Allow(Box<Rule>, SyncSender<Result<()>>),
-    Status(SyncSender<Status>),
+    Allow(Vec<Rule>, Answer<Result<()>>),
+    Status(Answer<Status>),
+}
+
+/// Where the answer to a command goes.
+#[derive(Debug)]
+struct Answer<T> {
+    to: SyncSender<T>,
+    /// Held by who waits for it.
+    asker: Weak<()>,
+}
+
+impl<T> Answer<T> {
+    fn is_awaited(&self) -> bool {
+        self.asker.strong_count() > 0
+    }
+
+    /// Does what was asked, and says so; unless nobody waits for it any more, who was told that it was
+    /// not done.
+    fn give(self, answer: impl FnOnce() -> T) {
+        if self.is_awaited() {
+            let _ = self.to.send(answer());
+        }
+    }
 }
 
 impl Broker {
@@ -126,12 +149,12 @@ impl Broker {
         }
     }
 
-    /// Allows one thing more, from now on.
+    /// Allows more from now on, by all of these rules or by none.
     ///
     /// # Errors
-    /// When a rule of the session forbids it whatever allows it, or it cannot be listened at.
-    pub fn allow(&self, rule: Rule) -> Result<()> {
-        self.ask(|answer| Command::Allow(Box::new(rule), answer))?
+    /// When a rule of the session forbids one whatever allows it, or one cannot be listened at.
+    pub fn allow(&self, rules: Vec<Rule>) -> Result<()> {
+        self.ask(|answer| Command::Allow(rules, answer))?
     }
 
     /// What there is.
@@ -142,18 +165,28 @@ impl Broker {
         self.ask(Command::Status)
     }
 
-    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Result<T> {
+    fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T> {
         let gone = || Error::launcher("the network of this session has ended");
-        let (answer, answered) = sync_channel(1);
+        let (to, answered) = sync_channel(1);
+        let waiting = Arc::new(());
+        let answer = Answer { to, asker: Arc::downgrade(&waiting) };
         let commands = self.commands.as_ref().ok_or_else(gone)?;
         commands.send(command(answer)).map_err(|_| gone())?;
-        answered.recv_timeout(PATIENCE).map_err(|_| gone())
+        answered.recv_timeout(PATIENCE).map_err(|err| match err {
+            RecvTimeoutError::Disconnected => gone(),
+            RecvTimeoutError::Timeout => {
+                let seconds = PATIENCE.as_secs();
+                let what = format!("the network of this session is silent for {seconds} s");
+                Error::launcher(what)
+                    .hint("it is busy, or it hangs; `claudebox net` says what is in force")
+            }
+        })
     }
 }
 
 impl Live for Broker {
-    fn allow(&self, rule: Rule) -> Result<()> {
-        Self::allow(self, rule)
+    fn allow(&self, rules: Vec<Rule>) -> Result<()> {
+        Self::allow(self, rules)
     }
 
     fn status(&self) -> Result<Status> {
@@ -208,7 +241,8 @@ fn run(
 fn begin(state: impl FnOnce() -> State) -> Result<Rc<State>> {
     limits::raise_open_files();
     let state = Rc::new(state());
-    state.open_rules(&state.rules.borrow().allow)?;
+    let listeners = state.open_rules(&state.rules.borrow().allow)?;
+    state.serve_all(listeners);
     stub::begin(&state)?;
     proxy::begin(&state)?;
     lead::begin(&state)?;
@@ -227,8 +261,12 @@ fn serve_direct(state: Rc<State>, listener: TcpListener, at: SocketAddr) {
 async fn serve(state: &Rc<State>, mut commands: UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Allow(rule, answer) => drop(answer.send(state.allow(*rule))),
-            Command::Status(answer) => drop(answer.send(state.status())),
+            Command::Allow(rules, answer) if answer.is_awaited() => {
+                let listeners = state.prepare(&rules);
+                answer.give(|| listeners.map(|listeners| state.allow(rules, listeners)));
+            }
+            Command::Allow(..) => {}
+            Command::Status(answer) => answer.give(|| state.status()),
         }
     }
 }

@@ -34,6 +34,8 @@ use crate::network::rule::{Decision, HTTPS, Host, Rule, Rules, To};
 use crate::network::sockets::{Gateway, Sockets, Way};
 
 type Note = Box<dyn Fn(Event) + Send>;
+/// Sockets, and where they listen.
+type Listeners = Vec<(SocketAddr, TcpListener)>;
 /// Takes what comes to a listener at this address, as long as the broker lives.
 type Serve = fn(Rc<State>, TcpListener, SocketAddr);
 
@@ -229,16 +231,24 @@ impl State {
     /// Listens at an address of the gateway, if nobody does yet. What comes is decided on when it
     /// comes.
     fn listen(self: &Rc<Self>, at: SocketAddr) -> Result<(), Unnamed> {
-        if self.listeners.borrow().contains(&at) {
-            return Ok(());
+        if !self.listeners.borrow().contains(&at) {
+            let listener = self.socket(at, 0)?;
+            self.serve(at, listener);
         }
-        if self.listeners.borrow().len() >= self.limits.listeners {
+        Ok(())
+    }
+
+    /// A socket that listens there, and that nobody serves yet, like so many others.
+    fn socket(&self, at: SocketAddr, others: usize) -> Result<TcpListener, Unnamed> {
+        if self.listeners.borrow().len() + others >= self.limits.listeners {
             return Err(Unnamed::Full);
         }
-        let listener = self.sockets.listen(at).and_then(listener).map_err(Unnamed::NoListener)?;
+        self.sockets.listen(at).and_then(listener).map_err(Unnamed::NoListener)
+    }
+
+    fn serve(self: &Rc<Self>, at: SocketAddr, listener: TcpListener) {
         self.listeners.borrow_mut().insert(at);
         (self.serve)(Rc::clone(self), listener, at);
-        Ok(())
     }
 
     /// Listens at a gateway's port for something other than direct connections.
@@ -248,57 +258,78 @@ impl State {
         Ok(listener)
     }
 
-    /// Listens where these rules speak of addresses, and at the new ports of names that have one.
-    pub(super) fn open_rules(self: &Rc<Self>, rules: &[Rule]) -> Result<()> {
-        if !self.is_transparent() {
-            return Ok(());
+    /// Sockets where these rules speak of addresses, and at the new ports of names that have one: all
+    /// of them or, if one cannot be had, none. Nobody serves them yet.
+    pub(super) fn open_rules(&self, rules: &[Rule]) -> Result<Listeners> {
+        let mut open = Vec::new();
+        for (at, rule) in self.places_of(rules) {
+            let listener = self.socket(at, open.len()).map_err(|unnamed| {
+                let rule = crate::visible::visible(&rule.text);
+                let why = match unnamed {
+                    Unnamed::NoListener(err) => err.to_string(),
+                    _ => "there are too many already".to_owned(),
+                };
+                Error::launcher(format!("cannot listen at {at} for `{rule}`: {why}"))
+            })?;
+            open.push((at, listener));
         }
+        Ok(open)
+    }
+
+    pub(super) fn serve_all(self: &Rc<Self>, listeners: Listeners) {
+        for (at, listener) in listeners {
+            self.serve(at, listener);
+        }
+    }
+
+    /// Where these rules are to be listened at and nobody does yet.
+    fn places_of<'a>(&self, rules: &'a [Rule]) -> BTreeMap<SocketAddr, &'a Rule> {
+        let mut places = BTreeMap::new();
+        if !self.is_transparent() {
+            return places;
+        }
+        let pool = self.pool.borrow();
         for rule in rules {
             let Some(port) = rule.port else { continue };
             if let To::Net(net) = rule.to {
-                self.open(at_net(net, port), rule)?;
+                places.entry(at_net(net, port)).or_insert(rule);
                 continue;
             }
             let about = |name: &Name| rule.matches(&Host::Name(name.clone()), port);
-            let known: Vec<Ipv4Addr> = {
-                let pool = self.pool.borrow();
-                pool.names().filter(|(name, _)| about(name)).map(|(_, address)| address).collect()
-            };
-            for address in known {
-                self.open(SocketAddr::new(address.into(), port), rule)?;
+            for (_, address) in pool.names().filter(|(name, _)| about(name)) {
+                places.entry(SocketAddr::new(address.into(), port)).or_insert(rule);
             }
         }
-        Ok(())
-    }
-
-    fn open(self: &Rc<Self>, at: SocketAddr, rule: &Rule) -> Result<()> {
+        let listeners = self.listeners.borrow();
         // Without IPv6 nobody inside reaches an address of it.
-        if at.is_ipv6() && self.gateway.v6.is_none() {
-            return Ok(());
-        }
-        let what = || format!("listen at {at} for `{}`", crate::visible::visible(&rule.text));
-        self.listen(at).map_err(|unnamed| match unnamed {
-            Unnamed::NoListener(err) => Error::launcher(format!("cannot {}: {err}", what())),
-            _ => Error::launcher(format!("cannot {}: there are too many already", what())),
-        })
+        let reached = |at: &SocketAddr| at.is_ipv4() || self.gateway.v6.is_some();
+        places.retain(|at, _| reached(at) && !listeners.contains(at));
+        places
     }
 
-    /// Takes over one more rule.
-    pub(super) fn allow(self: &Rc<Self>, rule: Rule) -> Result<()> {
-        if let Meets::Denial(denial) = meets(&self.rules.borrow(), &rule) {
-            let error = Error::launcher(format!(
-                "{} is forbidden by `{}` ({}), which no rule lifts",
-                crate::visible::visible(&rule.text),
-                crate::visible::visible(&denial.text),
-                crate::visible::visible(&denial.origin),
-            ));
-            return Err(error.hint("take the denial out of the profile, and start again"));
+    /// What has to be there before more rules are taken over. Nothing has changed yet.
+    pub(super) fn prepare(&self, rules: &[Rule]) -> Result<Listeners> {
+        for rule in rules {
+            if let Meets::Denial(denial) = meets(&self.rules.borrow(), rule) {
+                let error = Error::launcher(format!(
+                    "{} is forbidden by `{}` ({}), which no rule lifts",
+                    crate::visible::visible(&rule.text),
+                    crate::visible::visible(&denial.text),
+                    crate::visible::visible(&denial.origin),
+                ));
+                return Err(error.hint("take the denial out of the profile, and start again"));
+            }
         }
-        self.open_rules(std::slice::from_ref(&rule))?;
-        let rule_said = said(&rule);
-        self.rules.borrow_mut().allow.push(rule);
-        self.note(Event::Allow(event::Allow { t: now(), rule: rule_said }));
-        Ok(())
+        self.open_rules(rules)
+    }
+
+    /// Takes over more rules.
+    pub(super) fn allow(self: &Rc<Self>, rules: Vec<Rule>, listeners: Listeners) {
+        self.serve_all(listeners);
+        for rule in &rules {
+            self.note(Event::Allow(event::Allow { t: now(), rule: said(rule) }));
+        }
+        self.rules.borrow_mut().allow.extend(rules);
     }
 
     /// A number for a connection, under which its bytes are counted.
