@@ -165,6 +165,15 @@ fn always_is_written_into_the_users_own_profile_and_what_stands_there_stays() {
         place.home_file(".config/claudebox/profiles/default.toml", "network = 3\n");
         always("x.test").code(2).complains("cannot add to `network`");
         assert_eq!(fs::read_to_string(&file).unwrap(), "network = 3\n");
+        fs::remove_file(&file).unwrap();
+        // The running session may reach it all the same, and that is said.
+        during(&place, &[], "", || {
+            place.home_file(".config/claudebox/profiles/default.toml", "network = 3\n");
+            let allowed = always("y.test").code(2).complains("cannot add to `network`");
+            allowed.says("may reach y.test:443 from now on");
+            fs::remove_file(&file).unwrap();
+        });
+        place.home_file(".config/claudebox/profiles/default.toml", "");
         place.project_file("own.toml", "extends = [\"base\"]\n");
         fs::remove_file(&file).unwrap();
         run("./own.toml");

@@ -70,16 +70,23 @@ pub(super) fn allow(
         return Err(Error::usage(format!("session {} is over: {state}", session.id))
             .hint("`--always` allows it in every later session of its profile"));
     }
+    // What holds already is said whatever becomes of the rest.
+    say(&lines, out)?;
     if always {
         let edited = edit::allow_always(library, &record.profile, &wanted.text)?;
         let path = visible_path(&edited.path);
-        lines.push(if edited.changed {
+        let line = if edited.changed {
             format!("later sessions of the profile `{}` may reach it, too: {path}", record.profile)
         } else {
             format!("{path} says so already")
-        });
+        };
+        say(&[line], out)?;
     }
-    match lines.iter().try_for_each(|line| writeln!(out, "{line}")) {
+    Ok(())
+}
+
+fn say(lines: &[String], out: &mut dyn Write) -> Result<()> {
+    match lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "say so"),
         _ => Ok(()),
     }
