@@ -127,12 +127,28 @@ fn the_hello_is_checked_in_a_tunnel_too() {
             let received = served.join().unwrap();
             assert_eq!(answer.ends_with(&words), passes, "{rule} {name}");
             assert_eq!(received, if passes { words } else { vec![] });
-            if passes {
-                running.connect();
-            } else {
+            running.connect();
+            if !passes {
                 assert_eq!(running.refused().why, "other-name");
+                let end = running.disconnect();
+                assert_eq!((end.sent, end.error.is_some()), (0, true));
             }
         }
+    });
+}
+
+#[test]
+fn who_goes_without_a_word_has_been_connected_all_the_same() {
+    isolated("proxy::who_goes_without_a_word_has_been_connected_all_the_same", || {
+        let (at, served) = echo();
+        let running = Setup::new(&["a.test:443"]).host("a.test", at).start();
+        let answer = text(talk(proxy(), b"CONNECT a.test:443 HTTP/1.1\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(served.join().unwrap(), b"", "the server was reached");
+        assert_eq!(running.connect().host, "a.test");
+        let end = running.disconnect();
+        assert_eq!(end.address, Some(at.to_string()));
+        assert_eq!((end.sent, end.error.is_some()), (0, true));
     });
 }
 

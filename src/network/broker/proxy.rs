@@ -1,6 +1,6 @@
 //! The compatibility proxy: HTTP and SOCKS 5 at one port of the gateway, under the same rules. A
 //! program that asks it gets an answer in words where it is refused. It must never connect to
-//! another target than the one it decided on.
+//! another target than the one it decided on, nor before the log has it.
 #![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
@@ -144,18 +144,27 @@ async fn reach(
             return answer(inside, &language.no("403 Forbidden", Code::NotAllowed, &text)).await;
         }
     };
+    // Who asks only, and goes, has made a connection to the outside all the same.
+    let open = connection::open(state, &wanted);
     let dialled = match dial::dial(state, &route, wanted.port).await {
         Ok(dialled) => dialled,
         Err(why) => {
             let text = format!("{target}: {why}");
-            connection::open(state, &wanted).failed(why);
+            open.failed(why);
+            drop(open);
             return answer(inside, &unreached(&text)).await;
         }
     };
+    open.leads_to(dialled.address);
     // Nothing of the client's has gone out yet. It waits for our word before it says its hello.
-    relay::all(inside, &language.yes()).await.ok()?;
-    let said = connection::hello(state, inside, &wanted, said).await?;
-    let open = connection::open(state, &wanted);
+    if let Err(err) = relay::all(inside, &language.yes()).await {
+        open.failed(format!("nothing was sent: {err}"));
+        return None;
+    }
+    let Some(said) = connection::hello(state, inside, &wanted, said).await else {
+        open.failed("nothing was sent: no TLS hello for this host came".to_owned());
+        return None;
+    };
     connection::through(open, inside, dialled, &said).await
 }
 
