@@ -19,7 +19,7 @@ use crate::bytes::Bytes;
 use crate::visible::visible;
 
 /// After this long, in microseconds, a command that still runs is shown as running.
-const PATIENCE: Micros = 2_000_000;
+pub(super) const PATIENCE: Micros = 2_000_000;
 /// For this long, in microseconds, a failed exec may be followed by one at the next place of PATH.
 const NEXT_PLACE: Micros = 300_000;
 /// How many commands are kept at once.
@@ -85,6 +85,11 @@ impl Tree {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// When the first of the commands began that wait to be shown.
+    pub fn waits(&self) -> Option<Micros> {
+        self.nodes.values().find(|node| !node.started).map(|node| node.t)
     }
 
     /// When something is to be shown although no event comes.

@@ -4,6 +4,8 @@
 //! that come out are the colours added here.
 #![forbid(unsafe_code)]
 
+mod between;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -12,6 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use regex_lite::Regex;
 
+use self::between::{Between, Moment, Told};
 use super::event::{Confined, End, Event, ExecLogStatus, Git, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
 use super::layout::{Beside, DIM, Layout};
@@ -50,6 +53,7 @@ pub struct View {
     tree: Tree,
     fold: Fold,
     net: net::fold::Fold,
+    between: Between,
     began: Option<Micros>,
     /// When it was last, by whatever said so.
     latest: Micros,
@@ -73,6 +77,7 @@ impl View {
             tree: Tree::new(rules),
             fold: Fold::default(),
             net,
+            between: Between::default(),
             began: None,
             latest: 0,
             project: Bytes::default(),
@@ -98,15 +103,14 @@ impl View {
 
     /// When [`Self::pass`] would show something although no event comes.
     pub fn deadline(&self) -> Option<Micros> {
-        let deadlines = [self.tree.deadline(), self.fold.deadline(), self.net.deadline()];
-        deadlines.into_iter().flatten().min()
+        let rows = self.tree.deadline().into_iter().chain(self.fold.deadline());
+        rows.chain(self.net.deadline()).chain(self.between.deadline()).min()
     }
 
     /// The next event.
     pub fn event(&mut self, event: Event) {
-        if let Some(t) = time(&event) {
-            self.pass(t);
-        }
+        let now = time(&event).unwrap_or(self.latest);
+        self.pass(now);
         match event {
             Event::Start(start) => self.start(&start),
             Event::Confined(confined) => self.confined(&confined),
@@ -124,7 +128,7 @@ impl View {
             | Event::Listen(_)) => self.net.event(&event),
             Event::Segment(_) | Event::Unknown => {}
         }
-        self.show();
+        self.show(now);
     }
 
     /// A line of the log that holds no event.
@@ -146,12 +150,11 @@ impl View {
         self.latest = now;
         let now = if set_back { Micros::MAX } else { now };
         self.tree.pass(now);
-        self.show();
+        self.net.pass(now);
+        self.show(now);
         let mut shown = Vec::new();
         self.fold.pass(now, &mut shown);
         self.render(shown);
-        self.net.pass(now);
-        self.show_net();
     }
 
     /// Events are left out here.
@@ -165,7 +168,7 @@ impl View {
     pub fn finish(&mut self, alive: bool) {
         self.tree.finish(if alive { &State::Running } else { &State::Gone });
         self.net.finish();
-        self.show();
+        self.show(Micros::MAX);
         self.interrupt();
     }
 
@@ -232,23 +235,17 @@ impl View {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        self.interrupt();
-        let time = self.time(notice.t);
-        self.layout.words(&time, &visible(&notice.text), WARNING, &mut self.out);
+        self.tell(notice.t, visible(&notice.text), WARNING);
     }
 
     fn host_file(&mut self, file: &HostFile) {
-        self.interrupt();
-        let time = self.time(file.t);
         let (path, who) = (quote::word(&file.path.0), visible(&file.who));
         let words = format!("{} host file {path}: {who}", visible(&file.change));
         let style = if file.tracked || file.change == "gone" { WARNING } else { ALARM };
-        self.layout.words(&time, &words, style, &mut self.out);
+        self.tell(file.t, words, style);
     }
 
     fn git(&mut self, git: &Git) {
-        self.interrupt();
-        let time = self.time(git.t);
         let place = git.submodule.as_ref().map(|path| quote::word(&path.0) + ": ");
         let sync = if git.asked { "git sync" } else { "git" };
         let words = format!("{sync}: {}{}", place.unwrap_or_default(), visible(&git.text));
@@ -256,7 +253,12 @@ impl View {
             "held" | "rewritten" | "deleted" => WARNING,
             _ => Style::new(),
         };
-        self.layout.words(&time, &words, style, &mut self.out);
+        self.tell(git.t, words, style);
+    }
+
+    /// Tells of something between the rows, as soon as those are shown that are older.
+    fn tell(&mut self, t: Micros, words: String, style: Style) {
+        self.between.push(Told::Words { t, words, style });
     }
 
     fn end(&mut self, end: &End) {
@@ -297,36 +299,53 @@ impl View {
         self.render(shown);
     }
 
-    /// Shows the rows that the tree has ready.
-    fn show(&mut self) {
-        let mut shown = Vec::new();
+    /// Shows what is ready by now, the older first.
+    fn show(&mut self, now: Micros) {
+        for row in self.net.take() {
+            let grep = self.options.grep.as_ref();
+            let wanted = (!self.options.failed || row.what.is_bad())
+                && grep.is_none_or(|regex| regex.is_match(&row.text()));
+            if wanted {
+                self.between.push(Told::Net(row));
+            }
+        }
+        let mut moment = Moment { now, waits: self.tree.waits(), next: None };
         for mut row in self.tree.take() {
+            // The lines of a drawn tree are not broken.
+            if row.branch.is_empty() {
+                moment.next = Some(row.t);
+                self.show_between(moment);
+            }
             if !self.wants(&row) {
                 continue;
             }
             if self.options.failed || self.options.grep.is_some() {
                 row.helper = None;
             }
+            let mut shown = Vec::new();
             if self.options.all {
                 shown.push(Shown::Row(row));
             } else {
                 self.fold.row(row, &mut shown);
             }
+            self.render(shown);
         }
-        self.render(shown);
-        self.show_net();
+        moment.next = None;
+        self.show_between(moment);
     }
 
-    /// Shows what there is of the network, between the rows.
-    fn show_net(&mut self) {
-        for row in self.net.take() {
-            let grep = self.options.grep.as_ref();
-            let wanted = (!self.options.failed || row.what.is_bad())
-                && grep.is_none_or(|regex| regex.is_match(&row.text()));
-            if wanted {
-                self.interrupt();
-                let time = self.time(row.t);
-                self.layout.net(&row, &time, &mut self.out);
+    fn show_between(&mut self, moment: Moment) {
+        while let Some(line) = self.between.next(moment) {
+            self.interrupt();
+            match line {
+                Told::Net(row) => {
+                    let time = self.time(row.t);
+                    self.layout.net(&row, &time, &mut self.out);
+                }
+                Told::Words { t, words, style } => {
+                    let time = self.time(t);
+                    self.layout.words(&time, &words, style, &mut self.out);
+                }
             }
         }
     }

@@ -54,15 +54,86 @@ fn installing() -> Session {
 #[test]
 fn the_network_stands_between_the_commands() {
     insta::assert_snapshot!(installing().rows(), @r"
+   0 400ms   npm ci
  net         registry.npmjs.org:443
 deny         telemetry.example.com is not allowed · claudebox allow telemetry.example.com
-   0 400ms   npm ci
 rule         pypi.org is allowed from now on (claudebox allow)
 open         [::1]:5173 listens inside
    0  3.4s   /opt/claude --dangerously-skip-permissions
  net    x3   registry.npmjs.org:443 ↑7.8K ↓12M
 deny    x3   telemetry.example.com is not allowed
 ");
+}
+
+/// A shell that has run for less than it takes to be shown, a command below it, and what that was
+/// refused; beside it one that came later and was done sooner.
+fn refused_below(shell: &str) -> Session {
+    let mut session = Session::new();
+    let bash = session.exec(Some(1), "/bin/bash", &[shell]);
+    session.ran(bash, Outcome::Verified);
+    session.command(bash, "/usr/bin/ls", &["ls"], 0);
+    session.wait(100);
+    let curl = session.exec(Some(bash), "/usr/bin/curl", &["curl", "https://example.com"]);
+    session.ran(curl, Outcome::Verified);
+    session.events.push(Event::Refused(Refused {
+        t: session.t,
+        host: "example.com".into(),
+        protocol: "dns".into(),
+        why: "not-listed".into(),
+        times: 1,
+        ..Refused::default()
+    }));
+    session.wait(100);
+    session.exit(curl, 6);
+    session.command(bash, "/usr/bin/id", &["id"], 0);
+    session.wait(3000);
+    session.exit(bash, 0);
+    session.end();
+    session
+}
+
+#[test]
+fn what_is_older_is_shown_first() {
+    insta::assert_snapshot!(refused_below("bash").rows(), @r"
+   …         bash
+   0  <1ms     ls
+   6 100ms     curl https://example.com
+deny         example.com is not allowed
+   0  <1ms     id
+   0  3.2s   bash
+   0  6.2s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+/// As the pane shows it, which asks for the time when something is due.
+#[test]
+fn the_pane_has_the_order_of_the_log() {
+    let session = refused_below("bash");
+    let mut view = View::new(options());
+    for event in session.events.clone() {
+        while let Some(due) = view.deadline().filter(|due| Some(*due) < time(&event)) {
+            view.pass(due);
+        }
+        view.event(event);
+    }
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert_eq!(shown, session.shown(None, |_| {}));
+}
+
+#[test]
+fn a_line_waits_for_no_command_longer_than_that_is_kept_back() {
+    let session = refused_below("bash");
+    let mut view = View::new(options());
+    for event in session.events.iter().take_while(|event| !matches!(event, Event::Refused(_))) {
+        view.event(event.clone());
+    }
+    view.take();
+    let refused = session.events.iter().find(|event| matches!(event, Event::Refused(_))).unwrap();
+    view.event(refused.clone());
+    assert_eq!(view.take(), "");
+    view.pass(time(refused).unwrap() + 2_000_000);
+    let shown = anstream::adapter::strip_str(&view.take()).to_string();
+    assert!(shown.contains("example.com is not allowed"), "{shown}");
 }
 
 #[test]
