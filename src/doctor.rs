@@ -104,7 +104,7 @@ fn landlock(host: &Host) -> Finding {
 }
 
 fn terminal(host: &Host) -> Finding {
-    match tmux::Program::find(host) {
+    match tmux::Program::locate(host).and_then(tmux::Program::at) {
         Ok(tmux) if tmux.support == tmux::version::Support::Full => {
             Finding::new(Level::Fine, "tmux", "shows the log beside the agent")
         }

@@ -79,7 +79,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
-    let host = Host::probe_for(named_project(&cli))?;
+    let mut host = Host::probe_for(named_project(&cli))?;
+    if makes_a_plan(cli.command.as_ref()) {
+        host.find_bwrap()?;
+    }
     if sees_to_pending(cli.command.as_ref()) {
         front::see_to_pending(&host);
     }
@@ -118,6 +121,16 @@ fn named_project(cli: &Cli) -> Option<&Path> {
         Some(Command::Explain(args)) => args.run.options.project.as_deref(),
         _ => None,
     }
+}
+
+/// Whether a command makes a plan, and so asks bwrap what it can do.
+fn makes_a_plan(command: Option<&Command>) -> bool {
+    matches!(
+        command,
+        None | Some(
+            Command::Run(_) | Command::Explain(_) | Command::Doctor(_) | Command::Profile(_)
+        )
+    )
 }
 
 /// Whether a command first sees to what killed sessions left behind. `ls` only shows that there is

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result, Tried as _};
 use crate::host::Host;
-use crate::host::search;
 use crate::proc_stat::start_time;
 use crate::visible::visible_path;
 
@@ -91,7 +90,7 @@ pub fn prepare(host: &Host) -> Result<Scratch> {
     write(&project.join("hello.txt"), "a few words to count\n")?;
     let task = serde_json::to_string_pretty(&scratch.task).tried(|| "write the demo's task")?;
     write(&project.join(TASK), &task)?;
-    init_git(&project)?;
+    init_git(&project, host)?;
     Ok(scratch)
 }
 
@@ -128,12 +127,10 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// An empty repository without templates, so that no hook of the caller's is in it.
-fn init_git(project: &Path) -> Result<()> {
+fn init_git(project: &Path, host: &Host) -> Result<()> {
     let missing =
         || Error::launcher("cannot find git").hint("the demo needs git; install it and try again");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let here = std::env::current_dir().tried(|| "find the current directory")?;
-    let git = search::outside_of_project("git", &path, &here, None).ok_or_else(missing)?;
+    let git = host.program("git", None).ok_or_else(missing)?;
     let output = Command::new(git)
         .args(["init", "--quiet", "--template=", "--initial-branch=main"])
         .arg(project)
@@ -160,7 +157,7 @@ mod tests {
 
     fn scratch() -> (TempDir, Scratch) {
         let home = tempfile::tempdir().unwrap();
-        let host = Host { home: home.path().to_owned(), ..Host::default() };
+        let host = Host { home: home.path().to_owned(), ..Host::probe_for(None).unwrap() };
         let scratch = prepare(&host).unwrap();
         (home, scratch)
     }

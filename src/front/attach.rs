@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use super::client::Client;
 use super::conclude::conclude;
@@ -12,7 +13,8 @@ use crate::host::Host;
 use crate::log::clock::{age, now};
 use crate::session::record::{Mode, Status};
 use crate::session::{Found, Sessions, State};
-use crate::tmux::{Program, argv};
+use crate::tmux::{Server, argv};
+use crate::visible::visible_path;
 
 /// Attaches to the session that is meant by the beginning of an id, or else to this project's
 /// latest; answers with the code to exit with.
@@ -26,10 +28,10 @@ pub fn attach(prefix: Option<&str>, host: &Host) -> Result<u8> {
     if host.environment.contains_key(OsStr::new("TMUX")) {
         say("this is a tmux inside a tmux: type the prefix twice to reach the inner one");
     }
-    let program = Program::find(host)?;
-    let _viewing = found.session.view();
     let socket = found.session.tmux_socket();
-    let server = program.private(&socket, None, &host.environment);
+    let tmux = found.record.tmux.as_ref().ok_or_else(|| no_tmux(&socket))?;
+    let _viewing = found.session.view();
+    let server = Server::private(tmux.as_path(), &socket, None, &host.environment);
     let client = Client::open(&server, &argv::attach())?;
     let signal = client.wait()?;
     conclude(&found.session, &server, signal)
@@ -52,6 +54,12 @@ fn check(Found { session, record, state }: &Found) -> Result<()> {
                 .hint(format!("`claudebox log --follow {id}` shows what runs")))
         }
     }
+}
+
+/// On `PATH` the agent may have put another by now.
+fn no_tmux(socket: &Path) -> Error {
+    Error::launcher("this session was started by an older claudebox, which did not note its tmux")
+        .hint(format!("go to it by your own: tmux -S {} attach", visible_path(socket)))
 }
 
 fn how_it_ended(status: &Status) -> String {

@@ -1,6 +1,8 @@
 //! What the front end makes of the end of its tmux client: detached, ended, or crashed. Only the
 //! session's own status and lock may say which.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,10 +11,9 @@ use nix::sys::signal::Signal;
 
 use super::{leftovers, say};
 use crate::error::{Error, Result, exit};
-use crate::host::Host;
 use crate::session::record::Status;
 use crate::session::{Session, Sessions};
-use crate::tmux::{Program, Server, argv};
+use crate::tmux::{Server, argv};
 use crate::visible::visible_path;
 
 /// How long a supervisor may take to end everything, once its terminal is gone.
@@ -55,13 +56,11 @@ pub(super) fn conclude(session: &Session, server: &Server, signal: Option<Signal
 }
 
 /// Removes what sessions left behind whose supervisor and front end were killed.
-pub(super) fn remove_stale(sessions: Sessions<'_>, host: &Host) {
+pub(super) fn remove_stale(sessions: Sessions<'_>, environment: &BTreeMap<OsString, OsString>) {
     for session in sessions.stale() {
-        let socket = session.tmux_socket();
-        if socket.exists()
-            && let Ok(program) = Program::find(host)
-        {
-            end_server(&session, &program.private(&socket, None, &host.environment));
+        if let Some(tmux) = sessions.record(&session.id).and_then(|record| record.tmux) {
+            let socket = session.tmux_socket();
+            end_server(&session, &Server::private(tmux.as_path(), &socket, None, environment));
         }
         session.remove_runtime();
     }

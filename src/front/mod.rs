@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 
 use crate::bytes::Bytes;
-use crate::error::{Error, Result, say};
+use crate::error::{Result, say};
 use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::clock::now;
@@ -28,10 +28,10 @@ use crate::network::plan::Network;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::policy::invocation::Invocation;
+use crate::policy::outside::replaceable;
 use crate::session::record::{Mode, Status};
 use crate::session::{Draft, Locks, Session, Sessions};
 use crate::tmux::Program;
-use crate::visible::visible_path;
 
 /// What is weaker where claudebox's own tmux is not between the agent and the terminal.
 const NOT_BETWEEN: &str = "terminal: what runs inside prints to yours, escape sequences included; no tmux of ours between";
@@ -76,7 +76,7 @@ impl Place {
 pub fn run(policy: &Policy, plan: &Plan, invocation: &Invocation, host: &Host) -> Result<u8> {
     let place = choose_place(policy, invocation, host)?;
     let sessions = Sessions::new(&host.dirs);
-    conclude::remove_stale(sessions, host);
+    conclude::remove_stale(sessions, &host.environment);
     leftovers::refuse_pending(sessions, &plan.summary.project)?;
     let (session, locks) = sessions.create(draft(policy, plan, host, &place))?;
     let (mode, known) = (policy.host_files.value, policy.known.clone());
@@ -116,14 +116,10 @@ fn choose_place(policy: &Policy, invocation: &Invocation, host: &Host) -> Result
     };
     let tmux = Program::locate(host)?;
     if policy.lets_replace(&tmux) {
-        return Err(Error::launcher(format!(
-            "{} could be written inside, and is not started outside of the sandbox",
-            visible_path(&tmux)
-        ))
-        .hint("take it off PATH, or run with --no-monitor"));
+        return Err(replaceable(&tmux).hint("take it off PATH, or run with --no-monitor"));
     }
-    let program = Program::find(host)?;
-    Ok(match users::Pane::find(&program, &host.environment) {
+    let program = Program::at(tmux)?;
+    Ok(match users::Pane::find(program.path(), &host.environment) {
         Some(pane) => Place::UsersTmux(pane),
         None => Place::OwnTmux(program, size),
     })
@@ -151,6 +147,10 @@ fn draft(policy: &Policy, plan: &Plan, host: &Host, place: &Place) -> Draft {
             Place::Here { .. } => Mode::Terminal,
             Place::UsersTmux(_) => Mode::UserTmux,
             Place::OwnTmux(..) => Mode::Tmux,
+        },
+        tmux: match place {
+            Place::OwnTmux(program, _) => Some(program.path().into()),
+            Place::Here { .. } | Place::UsersTmux(_) => None,
         },
     }
 }

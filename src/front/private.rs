@@ -40,7 +40,7 @@ pub(super) fn run(start: &Start<'_>, program: &Program, size: Size, locks: Locks
     let _viewing = start.session.view();
     let socket = start.session.tmux_socket();
     let config = before_path(start.session);
-    let server = program.private(&socket, Some(&config), &start.host.environment);
+    let server = Server::private(program.path(), &socket, Some(&config), &start.host.environment);
     let left = open(start, &server, size, locks, &mut notes).map(Client::wait);
     notes.iter().for_each(say);
     match left {

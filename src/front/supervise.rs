@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use crate::session::id::Id;
 use crate::session::record::{RECORD_VERSION, Status};
 use crate::session::{Locks, Session, Sessions, handover, lock};
 use crate::supervisor::{self, Ended, Terminal};
-use crate::tmux::{Program, argv};
+use crate::tmux::{Server, argv};
 use crate::visible::visible;
 
 /// An agent that ends sooner than this, or with an error, leaves what was on its screen.
@@ -36,13 +37,16 @@ const LAST_WORDS: usize = 40;
 pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     let unknown = || Error::usage(format!("no session `{}` is waiting", visible(id)));
     let id = Id::parse(id).ok_or_else(unknown)?;
-    let session = Sessions::new(&host.dirs).get(&id).ok_or_else(unknown)?;
+    let sessions = Sessions::new(&host.dirs);
+    let session = sessions.get(&id).ok_or_else(unknown)?;
+    let tmux = sessions.record(&id).and_then(|record| record.tmux);
     let (mut plan, locks) = handover::take(&session)?;
     know_terminal(&mut plan.inner.env, &host.environment);
     let begun = Instant::now();
     let (mut status, outcome) = run(&session, &plan, Terminal::Own);
     if status.message.is_none() && (begun.elapsed() < TOO_SOON || status.code != 0) {
-        status.last_words = screen(host);
+        status.last_words =
+            tmux.map(|tmux| screen(tmux.as_path(), &host.environment)).unwrap_or_default();
     }
     if !session.is_viewed() {
         // Nobody is there who could be asked.
@@ -135,11 +139,10 @@ fn know_terminal(inner: &mut Vec<(Bytes, Bytes)>, pane: &BTreeMap<OsString, OsSt
 }
 
 /// What the agent's pane shows, without the blank lines around it; nothing if tmux does not say.
-fn screen(host: &Host) -> Vec<String> {
+fn screen(tmux: &Path, environment: &BTreeMap<OsString, OsString>) -> Vec<String> {
     let lines = || {
-        let pane = host.environment.get(OsStr::new("TMUX_PANE"))?.to_str()?;
-        let server = Program::find(host).ok()?.users(&host.environment);
-        server.run(&argv::screen(pane)).ok()
+        let pane = environment.get(OsStr::new("TMUX_PANE"))?.to_str()?;
+        Server::users(tmux, environment).run(&argv::screen(pane)).ok()
     };
     let text = lines().unwrap_or_default();
     let mut lines: Vec<String> =

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use super::supervise::in_users_terminal;
 use super::{Start, no_room, own_command, say};
 use crate::error::Result;
 use crate::session::Locks;
-use crate::tmux::{Program, Server, argv};
+use crate::tmux::{Server, argv};
 
 /// The pane that claudebox was started in.
 pub(super) struct Pane {
@@ -28,13 +29,10 @@ const DIRECTORIES: [&str; 4] = ["HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "X
 impl Pane {
     /// The pane of this terminal, if it is one. `$TMUX` alone says little: terminals that were
     /// started from a pane inherit it.
-    pub(super) fn find(
-        program: &Program,
-        environment: &BTreeMap<OsString, OsString>,
-    ) -> Option<Self> {
+    pub(super) fn find(program: &Path, environment: &BTreeMap<OsString, OsString>) -> Option<Self> {
         environment.get(OsStr::new("TMUX")).filter(|value| !value.is_empty())?;
         let id = environment.get(OsStr::new("TMUX_PANE"))?.to_str()?.to_owned();
-        let server = program.users(environment);
+        let server = Server::users(program, environment);
         let terminal = server.run(&argv::pane_terminal(&id)).ok()?;
         let ours = nix::unistd::ttyname(std::io::stdin()).ok()?;
         (ours.as_os_str() == OsStr::new(&terminal)).then_some(Self { server, id })

@@ -2,7 +2,6 @@
 //! could have put on `PATH`: this one runs outside of every sandbox.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -10,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bwrap, search};
+use super::{Bwrap, Host};
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 use crate::json_file;
@@ -19,19 +18,13 @@ use crate::visible::visible_path;
 /// The name of the cache file.
 const CACHE: &str = "bwrap.json";
 
-/// The bwrap on `path` (a `PATH`), with its options. `None` where there is none.
+/// The bwrap of this host, with its options. `None` where there is none.
 ///
 /// # Errors
 /// When a bwrap is there and does not answer `--help`.
-pub(super) fn find(
-    path: &OsStr,
-    cwd: &Path,
-    project: Option<&Path>,
-    cache: &Path,
-) -> Result<Option<Bwrap>> {
-    let Some(program) = search::outside_of_project("bwrap", path, cwd, project) else {
-        return Ok(None);
-    };
+pub(super) fn find(host: &Host) -> Result<Option<Bwrap>> {
+    let Some(program) = host.program("bwrap", None) else { return Ok(None) };
+    let cache = &host.dirs.cache;
     let found = fs::metadata(&program).tried(|| format!("look at {}", visible_path(&program)))?;
     let setuid = found.mode() & 0o4000 != 0;
     let identity = Identity::of(&program, &found);
@@ -112,13 +105,9 @@ fn remember(cache: &Path, of: Identity, options: &BTreeSet<String>) {
     }
 }
 
-/// The `PATH` of execvp(3) where the variable is unset.
-pub(super) fn default_path() -> OsString {
-    "/usr/local/bin:/usr/bin:/bin".into()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Dirs;
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
@@ -143,7 +132,13 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let (bin, cache) = (tmp.path().join("bin"), tmp.path().join("cache"));
         script(&bin, "echo x >> $0.asked; echo --args");
-        let find = || find(bin.as_os_str(), tmp.path(), None, &cache).unwrap().unwrap();
+        let host = Host {
+            cwd: tmp.path().into(),
+            environment: [("PATH".into(), bin.clone().into())].into(),
+            dirs: Dirs { cache: cache.clone(), ..Dirs::default() },
+            ..Host::default()
+        };
+        let find = || find(&host).unwrap().unwrap();
         assert_eq!(find(), find());
         let asked = || fs::read_to_string(bin.join("bwrap.asked")).unwrap().len();
         assert_eq!(asked(), 2);
@@ -153,22 +148,5 @@ mod tests {
         fs::write(cache.join(CACHE), "{").unwrap();
         assert!(find().options.contains("--bind-fd"));
         assert_eq!(asked(), 6);
-    }
-
-    #[test]
-    fn a_repository_does_not_choose_its_own_bwrap() {
-        let tmp = tempfile::tempdir().unwrap();
-        let project = tmp.path().join("project");
-        fs::create_dir_all(project.join(".git")).unwrap();
-        fs::create_dir_all(project.join("sub")).unwrap();
-        script(&project.join("bin"), "touch $0.ran");
-        std::os::unix::fs::symlink(project.join("bin"), tmp.path().join("link")).unwrap();
-        for entry in [project.join("bin"), tmp.path().join("link"), "../bin".into()] {
-            let cwd = project.join("sub");
-            assert_eq!(find(entry.as_os_str(), &cwd, None, tmp.path()).unwrap(), None, "{entry:?}");
-        }
-        let (bin, named) = (project.join("bin"), Some(Path::new("project")));
-        assert_eq!(find(bin.as_os_str(), tmp.path(), named, tmp.path()).unwrap(), None);
-        assert!(!project.join("bin/bwrap.ran").exists());
     }
 }

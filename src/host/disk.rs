@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 
-use super::{Facts, FileFacts, FileKind, Host, search};
+use super::{Facts, FileFacts, FileKind, Host, NIX_STORE};
 use crate::error::Result;
 use crate::git;
 use crate::git::private::linked::Linked;
@@ -49,6 +49,10 @@ impl Facts for Disk {
         Some(head)
     }
 
+    fn program(&self, host: &Host, name: &str, also: Option<&Path>) -> Option<PathBuf> {
+        host.program(name, also)
+    }
+
     fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey {
         let FirstLook { own_git, extra } = *look;
         let look =
@@ -76,13 +80,12 @@ impl Facts for Disk {
     }
 
     fn requisites(&self, host: &Host, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
-        let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-        let program = search::outside_of_project("nix-store", &path, &host.cwd, None)
-            .ok_or("there is no nix-store on PATH")?;
+        let program = host.program(NIX_STORE, None).ok_or("there is no nix-store on PATH")?;
         let mut ask = Command::new(program);
         // One program under many names: it looks at its own.
-        ask.arg0("nix-store").args(["--query", "--requisites"]).args(paths);
-        ask.stdin(Stdio::null()).env_clear().env("PATH", path).env("HOME", &host.home);
+        ask.arg0(NIX_STORE).args(["--query", "--requisites"]).args(paths);
+        ask.stdin(Stdio::null()).env_clear().env("HOME", &host.home);
+        ask.env("PATH", host.path_outside());
         if let Some(remote) = host.environment.get(OsStr::new("NIX_REMOTE")) {
             ask.env("NIX_REMOTE", remote);
         }
@@ -129,6 +132,8 @@ pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -157,5 +162,23 @@ mod tests {
         }
         assert_eq!(Disk.links(dir.path()), ["a", "b"]);
         assert!(Disk.links(&dir.path().join("file")).is_empty());
+    }
+
+    #[test]
+    fn the_store_is_not_asked_by_a_program_of_the_project() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let bin = root.join("project/bin");
+        fs::create_dir_all(&bin).unwrap();
+        let script = "#!/bin/sh\necho /nix/store/x\necho \"$PATH\"\n";
+        fs::write(bin.join(NIX_STORE), script).unwrap();
+        fs::set_permissions(bin.join(NIX_STORE), fs::Permissions::from_mode(0o755)).unwrap();
+        let environment = [("PATH".into(), bin.clone().into_os_string())];
+        let host = Host { cwd: root.clone(), environment: environment.into(), ..Host::default() };
+        let named = Host { named: Some("project".into()), ..host.clone() };
+        let error = Disk.requisites(&named, &[]).unwrap_err();
+        assert_eq!(error, "there is no nix-store on PATH");
+        let control = Disk.requisites(&host, &[]).unwrap();
+        assert_eq!(control, ["/nix/store/x".into(), bin]);
     }
 }

@@ -1,7 +1,7 @@
 //! A file system that is a map, for tests: another distribution is a fixture.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Facts, FileFacts, FileKind, Host};
@@ -152,6 +152,12 @@ impl Facts for FakeDisk {
             Node::File { content, .. } => Some(content[..content.len().min(max)].to_vec()),
             _ => None,
         }
+    }
+
+    /// Along `PATH`, whatever project that is in.
+    fn program(&self, host: &Host, name: &str, _also: Option<&Path>) -> Option<PathBuf> {
+        let path = host.environment.get(OsStr::new("PATH"))?;
+        std::env::split_paths(path).find_map(|dir| self.canonicalize(&dir.join(name)))
     }
 
     fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey {

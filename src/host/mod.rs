@@ -37,11 +37,13 @@ pub struct Host {
     pub environment: BTreeMap<OsString, OsString>,
     /// The current directory, as the caller reached it (not canonical).
     pub cwd: PathBuf,
+    /// The project that the command line names, as it was typed: no program is taken from it.
+    pub named: Option<PathBuf>,
     /// This program.
     pub executable: PathBuf,
     /// Where claudebox keeps things.
     pub dirs: Dirs,
-    /// The bwrap there is.
+    /// The bwrap there is; see [`Host::find_bwrap`].
     pub bwrap: Option<Bwrap>,
     /// The Landlock ABI, 0 for none.
     pub landlock_abi: u32,
@@ -137,6 +139,9 @@ pub struct FileFacts {
     pub born: Option<u128>,
 }
 
+/// The program that knows what a path of the store of Nix needs.
+pub const NIX_STORE: &str = "nix-store";
+
 /// Questions about single files. A map in tests, the disk in life; so resolving stays pure.
 pub trait Facts {
     /// lstat(2); `None` where there is nothing or it cannot be seen.
@@ -147,6 +152,8 @@ pub trait Facts {
     fn canonicalize(&self, path: &Path) -> Option<PathBuf>;
     /// The first `max` bytes of a regular file.
     fn read_head(&self, path: &Path, max: usize) -> Option<Vec<u8>>;
+    /// See [`Host::program`].
+    fn program(&self, host: &Host, name: &str, also: Option<&Path>) -> Option<PathBuf>;
     /// The host-executable files of a project, as far as a start may look for them. `own_git`:
     /// its `.git` is its own repository.
     fn host_files(&self, project: &Path, look: &FirstLook<'_>) -> Survey;

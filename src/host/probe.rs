@@ -1,5 +1,5 @@
-//! Looks at the machine and the caller: one pass at start, no process spawned but the first
-//! `bwrap --help`. It must never create or change anything but its own cache.
+//! Looks at the machine and the caller: one pass at start, no process spawned; and, for who makes a plan,
+//! the first `bwrap --help`. It must never create or change anything but its own cache.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,19 +13,22 @@ use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible_path;
 
 impl Host {
-    /// Probes this machine for the caller of this process.
+    /// Probes this machine for the caller of this process, bwrap included.
+    ///
+    /// # Errors
+    /// As of [`Self::probe_for`] and [`Self::find_bwrap`].
+    pub fn probe() -> Result<Self> {
+        let mut host = Self::probe_for(None)?;
+        host.find_bwrap()?;
+        Ok(host)
+    }
+
+    /// All but bwrap, for a project that the command line may name. No program is executed: an agent may
+    /// have put one on `PATH`, and this runs with every pane and every command.
     ///
     /// # Errors
     /// When there is no home directory, no current directory, or `$XDG_RUNTIME_DIR/claudebox` is
     /// another's.
-    pub fn probe() -> Result<Self> {
-        Self::probe_for(None)
-    }
-
-    /// The same for a project that is not where the caller stands: bwrap is not taken from it.
-    ///
-    /// # Errors
-    /// See [`Self::probe`].
     pub fn probe_for(project: Option<&Path>) -> Result<Self> {
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let uid = rustix::process::geteuid().as_raw();
@@ -35,14 +38,13 @@ impl Host {
             Error::launcher(format!("cannot find the current directory: {err}"))
                 .hint("change to a directory that exists, then start claudebox again")
         })?;
-        let path = environment.get(OsStr::new("PATH")).cloned();
-        let path = path.unwrap_or_else(bwrap::default_path);
         Ok(Self {
             uid,
             user: user(&environment, uid),
             gid: rustix::process::getegid().as_raw(),
             executable: std::env::current_exe().tried(|| "find claudebox's own program")?,
-            bwrap: bwrap::find(&path, &cwd, project, &dirs.cache)?,
+            named: project.map(Path::to_owned),
+            bwrap: None,
             landlock_abi: crate::sys::landlock::abi(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             name: OsStr::from_bytes(rustix::system::uname().nodename().to_bytes()).to_owned(),
@@ -54,6 +56,15 @@ impl Host {
             dirs,
             environment,
         })
+    }
+
+    /// Looks for bwrap, which whoever makes a plan needs.
+    ///
+    /// # Errors
+    /// When a bwrap is there and does not answer `--help`.
+    pub fn find_bwrap(&mut self) -> Result<()> {
+        self.bwrap = bwrap::find(self)?;
+        Ok(())
     }
 
     /// The current directory, canonical where it still exists.

@@ -65,13 +65,24 @@ pub(super) fn of_command_line(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
+/// What `--bind` lets the session write, canonical.
+pub(super) fn writable(draft: &Draft<'_>) -> impl Iterator<Item = PathBuf> {
+    let binds = draft.invocation.binds.iter().filter(|argument| argument.writable);
+    binds.filter_map(|argument| draft.facts.canonicalize(&typed(draft, argument)))
+}
+
+/// The source of an argument, absolute.
+fn typed(draft: &Draft<'_>, argument: &BindArgument) -> PathBuf {
+    match argument.source.strip_prefix("~") {
+        Ok(rest) => draft.host.home.join(rest),
+        Err(_) => draft.host.cwd.join(&argument.source),
+    }
+}
+
 /// Source (canonical) and destination of an argument.
 fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(PathBuf, PathBuf)> {
     let option = &origin.source;
-    let typed = match argument.source.strip_prefix("~") {
-        Ok(rest) => draft.host.home.join(rest),
-        Err(_) => draft.host.cwd.join(&argument.source),
-    };
+    let typed = typed(draft, argument);
     let shown = visible_path(&typed);
     let source = draft.facts.canonicalize(&typed).ok_or_else(|| {
         Error::usage(format!("{option}: {shown} does not exist"))

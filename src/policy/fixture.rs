@@ -90,6 +90,7 @@ impl Case {
             home: "/home/u".into(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/home/u/p/sub".into(),
+            named: None,
             executable: "/opt/claudebox".into(),
             dirs: Dirs {
                 config: "/home/u/.config/claudebox".into(),

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use super::around;
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::outside;
 use super::paths::place;
 use super::private_git;
 use super::project::{GitEntry, pointer_refused};
 use super::system::EMPTY_SIZE;
 use crate::error::Result;
 use crate::git::private::find_linked;
+use crate::git::private::linked::Linked;
 use crate::host::FileKind;
 use crate::plan::git::PrivateGit;
 use crate::profile::schema::Git;
@@ -77,7 +79,7 @@ fn repository(draft: &mut Draft<'_>, git: Git, trailer: bool) -> Result<Option<P
             let linked = find_linked::find(root, target, draft.host.uid, draft.facts)
                 .ok_or_else(|| pointer_refused(root, target))?;
             draft.git_dir = Some(linked.git_dir.clone());
-            return private_git::mounts(draft, Some(&linked), trailer).map(Some);
+            return private(draft, Some(&linked), trailer).map(Some);
         }
         (GitEntry::Pointer { target }, Git::Shared | Git::ReadOnly) => {
             return Err(pointer_refused(root, target));
@@ -87,7 +89,7 @@ fn repository(draft: &mut Draft<'_>, git: Git, trailer: bool) -> Result<Option<P
         // should not be sent for git first.
         (GitEntry::Directory, Git::Private) if draft.host.bwrap.is_none() => {}
         (GitEntry::Directory, Git::Private) => {
-            return private_git::mounts(draft, None, trailer).map(Some);
+            return private(draft, None, trailer).map(Some);
         }
         (GitEntry::Directory, Git::Shared) => shared(draft)?,
         (GitEntry::Directory, Git::ReadOnly) => {
@@ -96,6 +98,17 @@ fn repository(draft: &mut Draft<'_>, git: Git, trailer: bool) -> Result<Option<P
         (GitEntry::Directory, Git::None) => hidden(draft)?,
     }
     Ok(None)
+}
+
+/// The host's git looks at the repository now, and works on it until long after the session.
+fn private(draft: &mut Draft<'_>, linked: Option<&Linked>, trailer: bool) -> Result<PrivateGit> {
+    outside::refuse_replaceable(
+        draft,
+        "git",
+        Some(&draft.project.root),
+        "take it off PATH, or go without a private git directory: --git shared",
+    )?;
+    private_git::mounts(draft, linked, trailer)
 }
 
 fn shared(draft: &mut Draft<'_>) -> Result<()> {

@@ -24,6 +24,7 @@ mod network;
 mod nix;
 mod nix_trust;
 mod note;
+pub mod outside;
 mod parts;
 pub mod paths;
 mod private_git;
@@ -133,10 +134,7 @@ impl Policy {
     /// Whether something inside could put another program in the place of one of the host's
     /// (canonical), which is then not to be executed outside.
     pub fn lets_replace(&self, program: &Path) -> bool {
-        self.mounts.iter().any(|step| match &step.mount {
-            Mount::Bind { source, access: Access::Write, .. } => program.starts_with(source.path()),
-            _ => false,
-        })
+        outside::lets_replace(&self.mounts, program)
     }
 
     /// Places of the host's that the user lets the sandbox write besides the project (canonical).

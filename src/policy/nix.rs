@@ -10,10 +10,12 @@ use super::draft::{Bind, Draft};
 use super::environment;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::nix_trust::trusted;
+use super::outside;
 use super::paths::{is_below, place};
 use super::program::Need;
 use super::store::{STORE, store_path};
 use crate::error::{Error, Kind, Result};
+use crate::host::NIX_STORE;
 use crate::plan::Prepare;
 use crate::profile::schema::{NetworkMode, Nix, NixHole};
 use crate::visible::visible_path;
@@ -125,6 +127,12 @@ pub(super) fn store_paths(draft: &mut Draft<'_>) -> Result<()> {
     if draft.store_paths.is_empty() || draft.settings.nix_closure.is_some() {
         return Ok(());
     }
+    outside::refuse_replaceable(
+        draft,
+        NIX_STORE,
+        None,
+        "take it off PATH; or `nix = \"store\"`, which asks nobody",
+    )?;
     let place = place(&draft.nix.origin);
     let roots: Vec<PathBuf> = draft.store_paths.iter().cloned().collect();
     let paths = draft.facts.requisites(draft.host, &roots).map_err(|why| {

@@ -11,6 +11,7 @@ use crate::network::plan::Network;
 use crate::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
 use crate::policy::Policy;
 use crate::policy::mount::{Access, Mount, Source};
+use crate::policy::outside::replaceable;
 use crate::visible::visible_path;
 
 /// Without these there is no sandbox; each is in bwrap since 0.5 (2021) or longer.
@@ -82,10 +83,8 @@ fn usable<'h>(host: &'h Host, policy: &Policy) -> Result<&'h Bwrap> {
         ));
     }
     if policy.lets_replace(&bwrap.path) {
-        return Err(Error::launcher(format!(
-            "{shown} could be written inside, and is not started outside of the sandbox"
-        ))
-        .hint("install bubblewrap from your distribution, and take the project off PATH"));
+        return Err(replaceable(&bwrap.path)
+            .hint("install bubblewrap from your distribution, and take the project off PATH"));
     }
     // A pane or a log that is opened later executes it again, outside.
     if policy.lets_replace(&host.executable) {

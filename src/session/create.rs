@@ -41,6 +41,8 @@ pub struct Draft {
     pub command: Bytes,
     /// See [`Record::mode`].
     pub mode: Mode,
+    /// See [`Record::tmux`].
+    pub tmux: Option<Bytes>,
 }
 
 impl Draft {
@@ -60,6 +62,7 @@ impl Draft {
             network: self.network,
             command: self.command,
             mode: self.mode,
+            tmux: self.tmux,
             runtime: session.runtime.as_path().into(),
         }
     }

@@ -99,6 +99,7 @@ mod tests {
                 network: "host".into(),
                 command: "claude".into(),
                 mode: Mode::Tmux,
+                tmux: None,
                 runtime: "/r".into(),
             },
             state,

@@ -295,6 +295,7 @@ pub(crate) mod tests {
             network: "host".into(),
             command: "claude".into(),
             mode: record::Mode::Tmux,
+            tmux: None,
         }
     }
 

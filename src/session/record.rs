@@ -47,6 +47,9 @@ pub struct Record {
     pub command: Bytes,
     /// Where the agent shows itself.
     pub mode: Mode,
+    /// The tmux that its own server is of, canonical: the one that was found safe before the agent ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmux: Option<Bytes>,
     /// The directory of its sockets.
     pub runtime: Bytes,
 }

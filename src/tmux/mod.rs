@@ -1,5 +1,6 @@
 //! tmux: its argv, its configuration, and what it answers. claudebox's own server runs outside of
 //! every sandbox, on a socket that is never bound into one: who reaches it can run commands here.
+//! Which tmux that is, is settled before the agent runs, and never looked up again.
 //! No secret may ever pass through tmux: its argv, its environment and its options can be read
 //! from every pane.
 
@@ -23,7 +24,7 @@ use nix::sys::signal::Signal;
 use self::argv::Words;
 use self::version::Support;
 use crate::error::{Error, Result, Tried as _};
-use crate::host::{Host, search};
+use crate::host::Host;
 use crate::sys::process::signal_at_our_end;
 use crate::visible::visible;
 
@@ -49,50 +50,53 @@ pub struct Server {
 impl Program {
     /// Where tmux is along the caller's PATH, but not in the project; nothing is executed yet.
     pub fn locate(host: &Host) -> Result<PathBuf> {
-        let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-        search::outside_of_project("tmux", &path, &host.cwd, None).ok_or_else(|| {
+        host.program("tmux", None).ok_or_else(|| {
             Error::launcher("tmux is not installed, and the log pane needs it").hint(
                 "install it (`apt install tmux`, `dnf install tmux`), or run with --no-monitor",
             )
         })
     }
 
-    /// Finds tmux and asks for its version.
-    pub fn find(host: &Host) -> Result<Self> {
-        let path = Self::locate(host)?;
+    /// Asks the tmux at this path for its version.
+    pub fn at(path: PathBuf) -> Result<Self> {
         let mut ask = Command::new(&path);
         ask.arg("-V").env_clear();
         let answer = process::output(ask, LIMIT).tried(|| "run `tmux -V`")?;
         Ok(Self { support: version::judge(&answer.stdout)?, path })
     }
 
-    /// A server of claudebox's own. With `config` it is started by the first command that can.
+    /// Where it is, canonical.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Server {
+    /// A server of claudebox's own, by this tmux. With `config` it is started by the first command that can.
     pub fn private(
-        &self,
+        program: &Path,
         socket: &Path,
         config: Option<&Path>,
         environment: &BTreeMap<OsString, OsString>,
-    ) -> Server {
+    ) -> Self {
         // `-u`: a client in a C locale would drop everything that is not ASCII.
         let options = [OsStr::new("-u"), OsStr::new("-S"), socket.as_os_str()];
         let mut options: Vec<OsString> = options.map(OsString::from).into();
         options.extend(config.into_iter().flat_map(|config| ["-f".into(), config.into()]));
         let environment = environment::for_tmux(environment);
-        Server { program: self.path.clone(), options, environment }
+        Self { program: program.to_owned(), options, environment }
     }
 
     /// The server that `$TMUX` names.
-    pub fn users(&self, environment: &BTreeMap<OsString, OsString>) -> Server {
+    pub fn users(program: &Path, environment: &BTreeMap<OsString, OsString>) -> Self {
         let environment = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
-        Server {
-            program: self.path.clone(),
+        Self {
+            program: program.to_owned(),
             options: Vec::new(),
             environment: environment.collect(),
         }
     }
-}
 
-impl Server {
     /// Has tmux carry out commands; answers with what it prints.
     pub fn run(&self, words: &Words) -> Result<String> {
         let Answer { told, complaint } = self.ask(words)?;

@@ -124,6 +124,7 @@ fn draft(project: &Path) -> Draft {
         network: "none".to_owned(),
         command: "true".into(),
         mode: Mode::Terminal,
+        tmux: None,
     }
 }
 

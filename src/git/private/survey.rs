@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::git::call::Call;
 use crate::git::version::{self, Version};
 use crate::git::written;
-use crate::host::{Disk, Facts as _, FileKind, Host, search};
+use crate::host::{Disk, Facts as _, FileKind, Host};
 use crate::host_files::index;
 use crate::lexical::clean;
 use crate::visible::visible_path;
@@ -115,8 +115,7 @@ fn expanded(program: &Path, git_dir: &Path, work_tree: &Path) -> Result<Vec<Vec<
 
 /// A git that neither the project nor an agent in it could have put there.
 fn program(root: &Path, host: &Host) -> Result<PathBuf> {
-    let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    search::outside_of_project("git", &path, &host.cwd, Some(root)).ok_or_else(|| {
+    host.program("git", Some(root)).ok_or_else(|| {
         super::refuse::instead(
             Error::launcher("cannot find git, which makes the private git directory")
                 .hint("install it: apt install git"),

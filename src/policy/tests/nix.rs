@@ -196,3 +196,16 @@ fn no_part_of_the_system_brings_the_socket_along() {
     let weakened = bound.policy().unwrap().weakened.join("\n");
     assert!(weakened.contains("nix: the daemon can be reached: its socket is in /nix (--ro-bind)"));
 }
+
+#[test]
+fn a_nix_store_that_the_session_could_write_is_not_asked() {
+    let case =
+        case(Nix::Private).disk(|disk| disk.program("/home/u/p/bin/nix-store", "")).with(|case| {
+            let path = "/home/u/.nix-profile/bin:/home/u/p/bin:/usr/bin";
+            case.host.environment.insert("PATH".into(), path.into());
+        });
+    insta::assert_snapshot!(case.error(), @r#"
+    /home/u/p/bin/nix-store could be written inside, and is not started outside of the sandbox
+    hint: take it off PATH; or `nix = "store"`, which asks nobody
+    "#);
+}

@@ -1,10 +1,11 @@
 //! The mounts and the configuration of a private git directory.
 
-use super::super::fixture::{Case, at, bwrap};
+use super::super::fixture::{Case, at, bwrap, list};
 use crate::git::private::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use crate::git::private::setting::tests::local;
 use crate::git::version::PRIVATE;
 use crate::plan::git::PrivateGit;
+use crate::profile::bind::parse_bind;
 use crate::profile::schema::Git;
 
 fn objects(path: &str, alternates: bool) -> Objects {
@@ -136,4 +137,24 @@ fn what_is_refused_names_the_other_ways() {
     ");
     let shared = case(repository()).with(|case| case.invocation.git = Some(Git::Shared));
     assert_eq!(shared.policy().unwrap().private_git, None);
+}
+
+#[test]
+fn a_git_that_the_session_could_write_is_not_started() {
+    let case = case(repository())
+        .disk(|disk| disk.program("/usr/bin/git", "").program("/home/u/bin/git", ""))
+        .with(|case| {
+            case.host.environment.insert("PATH".into(), "/home/u/bin:/usr/bin".into());
+        });
+    case.policy().unwrap();
+    let bind = parse_bind(b"~/bin", true).unwrap();
+    let bound = case.clone().with(|case| case.invocation.binds.push(bind));
+    insta::assert_snapshot!(bound.error(), @"
+    /home/u/bin/git could be written inside, and is not started outside of the sandbox
+    hint: take it off PATH, or go without a private git directory: --git shared
+    ");
+    let bind = parse_bind(b"~/bin", false).unwrap();
+    case.clone().with(|case| case.invocation.binds.push(bind)).policy().unwrap();
+    let written = case.with(|case| case.settings.read_write = list(7, &["~/bin"]));
+    assert!(written.error().starts_with("/home/u/bin/git could be written inside"));
 }
