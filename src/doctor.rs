@@ -4,7 +4,8 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::host::Host;
@@ -13,8 +14,12 @@ use crate::log::reader::{Entry, Reader};
 use crate::network::gateway;
 use crate::plan::limits::{FILE_SIZE, NOT_ENFORCED, OPEN_FILES};
 use crate::policy::limits::remedy;
+use crate::subprocess::{self, Group};
 use crate::tmux;
 use crate::visible::{visible, visible_path};
+
+/// How long the sandbox that is tried may take: far longer than any start.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// One thing that was looked at.
 struct Finding {
@@ -179,14 +184,15 @@ fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
         .prefix("claudebox-doctor-")
         .tempdir()
         .tried(|| "make a project to try the sandbox in")?;
-    let output = Command::new(&host.executable)
+    let mut command = Command::new(&host.executable);
+    command
         .args(["run", "--no-monitor", "--network", network, "--project"])
         .arg(project.path())
         .args(["--", "sh", "-c", "cat /proc/net/if_inet6 2>/dev/null; true"])
         .env("XDG_STATE_HOME", scratch.path())
-        .env("XDG_CONFIG_HOME", scratch.path())
-        .stdin(Stdio::null())
-        .output()
+        .env("XDG_CONFIG_HOME", scratch.path());
+    // In our group: it may look at the terminal, and Ctrl-C is meant for it, too.
+    let output = subprocess::output(command, Group::Ours, LIMIT)
         .tried(|| format!("execute {}", visible_path(&host.executable)))?;
     if !output.status.success() {
         return Err(failure(&output.stderr));

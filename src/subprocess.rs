@@ -1,5 +1,5 @@
 //! Runs a program to its end, within limits of time and output: git where a repository is a stranger's,
-//! tmux where a user's configuration makes it hang. It must never wait for what a program left behind.
+//! tmux where a user's configuration makes it hang, `nix-store` where its daemon does. It must never wait for what a program left behind.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write as _};
@@ -19,6 +19,9 @@ use crate::sys::pidfd;
 
 /// How much of what it says on its standard error is kept, bytes: the end, where the reason stands.
 const WORDS: usize = 16 << 10;
+
+/// The most that [`output`] takes, bytes.
+const MOST: usize = 64 << 20;
 
 /// Which process group a program is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,16 @@ pub(crate) fn run(
     drop(life);
     let (stdout, stderr) = said?;
     if ended? { Ok(Output { status, stdout, stderr }) } else { Err(Broken::Late) }
+}
+
+/// The same without input, for a program that says little; one that takes longer is an error of kind
+/// [`io::ErrorKind::TimedOut`].
+pub(crate) fn output(command: Command, group: Group, time: Duration) -> io::Result<Output> {
+    run(command, b"", group, time, MOST).map_err(|broken| match broken {
+        Broken::Late => io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {time:?}")),
+        Broken::TooMuch => io::Error::other(format!("it says more than {} MiB", MOST >> 20)),
+        Broken::NotStarted(err) | Broken::Io(err) => err,
+    })
 }
 
 fn ends_by(child: &Child, end: Instant) -> io::Result<bool> {
@@ -216,6 +229,15 @@ mod tests {
         assert!(matches!(closed, Err(Broken::Late)));
         std::thread::sleep(Duration::from_secs(2));
         assert!(!alive.exists());
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec sleep 60"]);
+        let error = output(command, Group::Ours, TIME / 200).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "no answer in 50ms");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +14,14 @@ use super::{Bwrap, Host};
 use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 use crate::json_file;
+use crate::subprocess::{self, Group};
 use crate::visible::visible_path;
 
 /// The name of the cache file.
 const CACHE: &str = "bwrap.json";
+
+/// How long it may take to say what it can do.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The bwrap of this host, with its options. `None` where there is none.
 ///
@@ -31,18 +36,16 @@ pub(super) fn find(host: &Host) -> Result<Option<Bwrap>> {
     if let Some(options) = recall(cache, &identity) {
         return Ok(Some(Bwrap { path: program, options, setuid }));
     }
-    let options = ask(&program)?;
+    let options = ask(&program, LIMIT)?;
     remember(cache, identity, &options);
     Ok(Some(Bwrap { path: program, options, setuid }))
 }
 
 /// Runs `bwrap --help` with an empty environment and takes the options out of it.
-fn ask(program: &Path) -> Result<BTreeSet<String>> {
-    let output = Command::new(program)
-        .arg("--help")
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
+fn ask(program: &Path, limit: Duration) -> Result<BTreeSet<String>> {
+    let mut command = Command::new(program);
+    command.arg("--help").env_clear();
+    let output = subprocess::output(command, Group::Own, limit)
         .tried(|| format!("run {} --help", visible_path(program)))?;
     Ok(options_of(&output.stdout))
 }
@@ -125,6 +128,14 @@ mod tests {
         let help =
             b"usage: bwrap [OPTIONS...]\n\n    --help    Print\n    --args FD  see --perms\n";
         assert_eq!(Vec::from_iter(options_of(help)), ["--args", "--help"]);
+    }
+
+    #[test]
+    fn one_that_hangs_is_an_error() {
+        let tmp = tempfile::tempdir().unwrap();
+        let program = script(tmp.path(), "sleep 60");
+        let error = ask(&program, Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(error.ends_with("/bwrap --help: no answer in 50ms"), "{error}");
     }
 
     #[test]

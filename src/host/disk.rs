@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
@@ -20,7 +20,11 @@ use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
+use crate::subprocess::{self, Group};
 use crate::visible::visible;
+
+/// How long `nix-store` may take; a daemon of Nix that is stuck never answers.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,20 +88,25 @@ impl Facts for Disk {
         let mut ask = Command::new(program);
         // One program under many names: it looks at its own.
         ask.arg0(NIX_STORE).args(["--query", "--requisites"]).args(paths);
-        ask.stdin(Stdio::null()).env_clear().env("HOME", &host.home);
+        ask.env_clear().env("HOME", &host.home);
         ask.env("PATH", host.path_outside());
         if let Some(remote) = host.environment.get(OsStr::new("NIX_REMOTE")) {
             ask.env("NIX_REMOTE", remote);
         }
-        let output = ask.output().map_err(|err| format!("nix-store: {err}"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or("it failed");
-            return Err(format!("nix-store: {}", visible(last)));
-        }
-        let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        Ok(lines.map(|line| PathBuf::from(OsString::from_vec(line.to_vec()))).collect())
+        paths_of(ask, LIMIT).map_err(|why| format!("{NIX_STORE}: {why}"))
     }
+}
+
+/// The paths that `nix-store` prints, one a line.
+fn paths_of(ask: Command, limit: Duration) -> Result<Vec<PathBuf>, String> {
+    let output = subprocess::output(ask, Group::Own, limit).map_err(|err| err.to_string())?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or("it failed");
+        return Err(visible(last));
+    }
+    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(|line| PathBuf::from(OsString::from_vec(line.to_vec()))).collect())
 }
 
 /// Opens a regular file for reading. `O_NONBLOCK`, because a FIFO in an agent's place for a file
@@ -162,6 +171,14 @@ mod tests {
         }
         assert_eq!(Disk.links(dir.path()), ["a", "b"]);
         assert!(Disk.links(&dir.path().join("file")).is_empty());
+    }
+
+    #[test]
+    fn a_daemon_of_nix_that_is_stuck_does_not_hold_the_start_up() {
+        let mut ask = Command::new("/bin/sh");
+        ask.args(["-c", "sleep 60"]);
+        let error = paths_of(ask, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error, "no answer in 50ms");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use self::argv::Words;
 use self::version::Support;
 use crate::error::{Error, Result, Tried as _};
 use crate::host::Host;
+use crate::subprocess::{self, Group};
 use crate::sys::process::signal_at_our_end;
 use crate::visible::visible;
 
@@ -61,7 +62,7 @@ impl Program {
     pub fn at(path: PathBuf) -> Result<Self> {
         let mut ask = Command::new(&path);
         ask.arg("-V").env_clear();
-        let answer = process::output(ask, LIMIT).tried(|| "run `tmux -V`")?;
+        let answer = subprocess::output(ask, Group::Own, LIMIT).tried(|| "run `tmux -V`")?;
         Ok(Self { support: version::judge(&answer.stdout)?, path })
     }
 
@@ -126,7 +127,7 @@ impl Server {
     }
 
     fn ask(&self, words: &Words) -> Result<Answer> {
-        let output = process::output(self.command(words), LIMIT)
+        let output = subprocess::output(self.command(words), Group::Own, LIMIT)
             .tried(|| format!("have tmux do `{}`", name(words)))?;
         let told = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
         let complaint = match output.status.signal() {
