@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bwrap, Host};
 use crate::bytes::Bytes;
-use crate::error::{Result, Tried as _};
+use crate::error::{Error, Result, Tried as _};
 use crate::json_file;
 use crate::subprocess::{self, Group};
-use crate::visible::visible_path;
+use crate::visible::{visible, visible_path};
 
 /// The name of the cache file.
 const CACHE: &str = "bwrap.json";
@@ -41,13 +41,22 @@ pub(super) fn find(host: &Host) -> Result<Option<Bwrap>> {
     Ok(Some(Bwrap { path: program, options, setuid }))
 }
 
-/// Runs `bwrap --help` with an empty environment and takes the options out of it.
+/// Runs `bwrap --help` with an empty environment and takes the options out of it. A bwrap that fails, for
+/// want of memory or of a library, is an error of now: what it does not say must not be kept.
 fn ask(program: &Path, limit: Duration) -> Result<BTreeSet<String>> {
     let mut command = Command::new(program);
     command.arg("--help").env_clear();
     let output = subprocess::output(command, Group::Own, limit)
         .tried(|| format!("run {} --help", visible_path(program)))?;
-    Ok(options_of(&output.stdout))
+    let options = options_of(&output.stdout);
+    if output.status.success() && !options.is_empty() {
+        return Ok(options);
+    }
+    let said = visible(output.stderr.trim_ascii());
+    let how = if said.is_empty() { output.status.to_string() } else { said };
+    let shown = visible_path(program);
+    Err(Error::launcher(format!("{shown} does not say what it can do: {how}"))
+        .hint(format!("see what `{shown} --help` says; if it is broken, install bubblewrap again")))
 }
 
 /// The long options that begin a line of the help text.
@@ -91,10 +100,10 @@ struct Cached {
     options: BTreeSet<String>,
 }
 
-/// The options from the cache, if they are of this very program.
+/// The options from the cache, if they are of this very program. None at all is no answer of a bwrap's.
 fn recall(cache: &Path, identity: &Identity) -> Option<BTreeSet<String>> {
     let cached: Cached = json_file::read(&cache.join(CACHE))?;
-    (cached.of == *identity).then_some(cached.options)
+    (cached.of == *identity && !cached.options.is_empty()).then_some(cached.options)
 }
 
 /// Writes the cache. It is only an optimisation: whatever fails here is not a failure.
@@ -138,17 +147,50 @@ mod tests {
         assert!(error.ends_with("/bwrap --help: no answer in 50ms"), "{error}");
     }
 
+    fn host(root: &Path) -> Host {
+        Host {
+            cwd: root.into(),
+            environment: [("PATH".into(), root.join("bin").into())].into(),
+            dirs: Dirs { cache: root.join("cache"), ..Dirs::default() },
+            ..Host::default()
+        }
+    }
+
+    #[test]
+    fn what_a_bwrap_that_fails_does_not_say_is_not_kept() {
+        let tmp = tempfile::tempdir().unwrap();
+        let host = host(tmp.path());
+        let program = tmp.path().join("bin/bwrap");
+        let flag = tmp.path().join("works");
+        // The same file: only how it fares changes, as when memory is short.
+        script(
+            &tmp.path().join("bin"),
+            &format!(
+                "test -e {} || {{ echo 'no lib' >&2; exit 127; }}; echo --args",
+                flag.display()
+            ),
+        );
+        let error = find(&host).unwrap_err();
+        let expected = format!("{} does not say what it can do: no lib", program.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(!error.hints().is_empty());
+        // As an earlier claudebox kept it.
+        let identity = Identity::of(&program, &fs::metadata(&program).unwrap());
+        remember(&host.dirs.cache, identity, &BTreeSet::new());
+        fs::write(&flag, "").unwrap();
+        assert!(find(&host).unwrap().unwrap().has("--args"));
+        script(&tmp.path().join("bin"), "exit 0");
+        assert!(find(&host).unwrap_err().to_string().ends_with("exit status: 0"));
+        script(&tmp.path().join("bin"), "echo --args; kill -9 $$");
+        assert!(find(&host).unwrap_err().to_string().contains("signal: 9"));
+    }
+
     #[test]
     fn it_is_asked_once_and_again_when_it_changed() {
         let tmp = tempfile::tempdir().unwrap();
         let (bin, cache) = (tmp.path().join("bin"), tmp.path().join("cache"));
         script(&bin, "echo x >> $0.asked; echo --args");
-        let host = Host {
-            cwd: tmp.path().into(),
-            environment: [("PATH".into(), bin.clone().into())].into(),
-            dirs: Dirs { cache: cache.clone(), ..Dirs::default() },
-            ..Host::default()
-        };
+        let host = host(tmp.path());
         let find = || find(&host).unwrap().unwrap();
         assert_eq!(find(), find());
         let asked = || fs::read_to_string(bin.join("bwrap.asked")).unwrap().len();
