@@ -5,13 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::error::{Error, Result, Tried as _};
+use crate::host::search::Projects;
 use crate::subprocess::{self, Broken, Group};
 use crate::sys::process;
 use crate::visible::visible;
@@ -47,7 +48,7 @@ const SIGNING: [&str; 12] = [
 ];
 
 /// What is taken over from our environment: where the user's own configuration is, and whose it is.
-const KEPT: [&str; 6] = ["HOME", "XDG_CONFIG_HOME", "PATH", "USER", "LOGNAME", "TMPDIR"];
+const KEPT: [&str; 5] = ["HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME", "TMPDIR"];
 
 /// What git is told by its environment.
 const SAID: [(&str, &str); 9] = [
@@ -94,6 +95,8 @@ pub struct Call {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     configuration: Vec<(OsString, OsString)>,
+    /// Where an agent can write: no program is looked for there.
+    project: Option<PathBuf>,
     input: Vec<u8>,
     limits: Limits,
     lock: Option<OwnedFd>,
@@ -149,6 +152,7 @@ impl Call {
             arguments: Vec::new(),
             environment: Vec::new(),
             configuration: Vec::new(),
+            project: None,
             input: Vec::new(),
             limits: Limits::default(),
             lock: None,
@@ -167,6 +171,14 @@ impl Call {
     #[must_use]
     pub fn work_tree(mut self, path: &Path) -> Self {
         self.options.extend(["-C".into(), path.into(), "--work-tree".into(), path.into()]);
+        self
+    }
+
+    /// The project, also where the call does not look at it: what git runs along `PATH`, gpg(1) for
+    /// a signature, is not taken from there, nor from the repository that we are in.
+    #[must_use]
+    pub fn project(mut self, path: &Path) -> Self {
+        self.project = Some(path.into());
         self
     }
 
@@ -269,6 +281,7 @@ impl Call {
         // The directory we are in may be gone, or an agent's.
         command.env_clear().current_dir("/");
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env("PATH", path(self.project.as_deref()));
         command.envs(SAID).envs(self.environment);
         let count = self.configuration.len();
         command.env("GIT_CONFIG_COUNT", count.to_string());
@@ -287,6 +300,15 @@ impl Call {
         }
         run(command, &self.what, &self.input, self.limits, self.group)
     }
+}
+
+/// Our `PATH`, without what leads into a project.
+fn path(project: Option<&Path>) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where we are may be gone.
+    let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let projects = Projects::of(&here, project.into_iter());
+    projects.map(|projects| projects.left_of(&path)).unwrap_or_default()
 }
 
 impl Outcome {
@@ -342,6 +364,8 @@ fn last_words(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -358,6 +382,23 @@ mod tests {
         assert_eq!(outcome.words, "a\\x1bb");
         assert_eq!(outcome.refusal("try").to_string(), "cannot try: a\\x1bb");
         assert_eq!(outcome.status.code(), Some(3));
+    }
+
+    #[test]
+    fn no_program_is_looked_for_in_the_project() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("git");
+        fs::write(&program, "#!/bin/sh\necho \"$PATH\"\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let there = std::env::split_paths(&path).find(|entry| entry.is_dir()).unwrap();
+        let looks_in = |call: Call| {
+            let said = call.run().unwrap();
+            let path = OsStr::from_bytes(said.trim_ascii_end());
+            std::env::split_paths(path).any(|entry| entry == there)
+        };
+        assert!(!looks_in(Call::new(&program, "try").project(&there)));
+        assert!(looks_in(Call::new(&program, "try")), "control");
     }
 
     #[test]

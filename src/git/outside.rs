@@ -78,7 +78,8 @@ impl<'a> Repository<'a> {
     /// A call for its objects and refs.
     pub fn call(&self, what: &str) -> Call {
         let shown = visible_path(self.git_dir);
-        Call::new(self.program, format!("{what} of {shown}")).git_dir(self.git_dir)
+        let call = Call::new(self.program, format!("{what} of {shown}"));
+        call.git_dir(self.git_dir).project(self.work_tree)
     }
 
     /// A call that looks at its work tree and index, too.

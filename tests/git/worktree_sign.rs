@@ -131,3 +131,29 @@ fn what_a_session_committed_is_signed_when_it_is_over() {
         all.is_sound();
     }
 }
+
+/// With the user's keys at hand, git looks for who signs along PATH, where the agent may have put one.
+#[test]
+fn a_program_of_the_project_on_path_does_not_sign() {
+    must_have_sandbox();
+    must_have(&["ssh-keygen"]);
+    for user in users() {
+        let all = Worktrees::new(user);
+        all.host(KEY);
+        let plant = "printf '#!/bin/sh\n: >../ran\n' >ssh-keygen; chmod +x ssh-keygen
+            echo x >>f; git commit -qam one";
+        let run = ["run", "--no-monitor", "--host-files", "report", "--", "sh", "-c", plant];
+        all.place.claudebox(run).run().code(0);
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", all.place.project().display());
+        let sign = all.place.claudebox(["sync", "--sign"]).env("PATH", &path);
+        sign.run().code(0).says("1 commit signed");
+        let ran = all.place.root().join("ran");
+        assert!(!ran.exists());
+        all.place
+            .command("git")
+            .env("PATH", &path)
+            .args(["commit", "-qS", "--allow-empty", "-m", "x"])
+            .run();
+        assert!(ran.exists(), "the control");
+    }
+}
