@@ -96,7 +96,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
     let scratch = demo::prepare(host)?;
     invocation.project = Some(scratch.project());
     let code = start(&invocation, config, host)?;
-    let Found { session, state, .. } = Sessions::new(&host.dirs).find(None, &scratch.project())?;
+    let Found { session, state, .. } = Sessions::new(&host.dirs).latest_of(&scratch.project())?;
     if matches!(state, State::Starting | State::Running) {
         scratch.keep();
         return Ok(code);

@@ -18,7 +18,7 @@ use crate::generated::COMPLETING;
 use crate::host::Host;
 use crate::profile::command::described;
 use crate::profile::library::Library;
-use crate::session::{Found, Sessions, lookup};
+use crate::session::{Found, Sessions};
 use crate::visible::visible_path;
 
 /// What can stand in the place of an argument.
@@ -126,10 +126,10 @@ fn nothing(_: &Host) -> Vec<CompletionCandidate> {
     Vec::new()
 }
 
-/// The sessions of this project, and those that live; where there are none, all.
+/// The sessions of this project and its worktrees, and those that live; where there are none, all.
 fn sessions(host: &Host) -> Vec<CompletionCandidate> {
-    let here = host.here();
-    let near = of_sessions(host, |found| lookup::is_of(found, &here) || found.state.lives());
+    let of_project = Sessions::new(&host.dirs).project_at(&host.here());
+    let near = of_sessions(host, |found| of_project.has(found) || found.state.lives());
     if near.is_empty() { of_sessions(host, |_| true) } else { near }
 }
 

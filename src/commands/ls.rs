@@ -15,10 +15,11 @@ use crate::log::clock::{age, now};
 use crate::log::encode;
 use crate::log::event::Micros;
 use crate::session::record::Mode;
-use crate::session::{Found, Sessions, State, lookup};
+use crate::session::{Found, Sessions, State};
 use crate::visible::visible;
 
-/// Prints the sessions of the project that `here` (canonical) is in, or all. `columns` is how wide
+/// Prints the sessions of the project that `here` (canonical) is in, those in its worktrees among
+/// them, or all. `columns` is how wide
 /// the terminal is, where it is one.
 pub(super) fn ls(
     args: &LsArgs,
@@ -29,7 +30,8 @@ pub(super) fn ls(
 ) -> Result<()> {
     let mut found = sessions.all();
     if !args.all {
-        found.retain(|found| lookup::is_of(found, here));
+        let project = sessions.project_at(here);
+        found.retain(|found| project.has(found));
     }
     let written = if args.json {
         write_json(&found, out)

@@ -93,7 +93,7 @@ fn watch(argv: Vec<OsString>, host: &Host) -> Result<Seen> {
     ));
     let code = front::run(&policy, &plan, &invocation, host)?;
     let after = look()?;
-    let found = Sessions::new(&host.dirs).find(None, &policy.project.root)?;
+    let found = Sessions::new(&host.dirs).latest_of(&policy.project.root)?;
     if found.state.lives() {
         return Err(Error::launcher(format!("session {} still runs", found.session.id))
             .hint("a profile is made of what a run did when it is over"));

@@ -27,8 +27,9 @@ use std::path::{Path, PathBuf};
 
 pub use self::create::Draft;
 use self::id::Id;
+use self::lookup::Project;
 use self::record::{Record, Status};
-use crate::error::{Result, Tried as _};
+use crate::error::{Error, Result, Tried as _};
 use crate::host::Dirs;
 use crate::json_file;
 use crate::network::rule::Rules;
@@ -235,7 +236,23 @@ impl<'a> Sessions<'a> {
     /// The session that is meant by the beginning of an id, or else the latest of the project
     /// that `here` (canonical) is in.
     pub fn find(self, prefix: Option<&str>, here: &Path) -> Result<Found> {
-        lookup::choose(self.all(), prefix, here)
+        lookup::choose(self.all(), prefix, &self.project_at(here))
+    }
+
+    /// What sessions are of the project that `here` (canonical) is in.
+    pub fn project_at(self, here: &Path) -> Project {
+        Project::of(here, self.dirs)
+    }
+
+    /// The latest session of exactly this project: of one that was just run there.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn latest_of(self, project: &Path) -> Result<Found> {
+        let mut all = self.all().into_iter();
+        all.find(|found| found.record.project.as_path() == project).ok_or_else(|| {
+            Error::launcher(format!("there is no session of {} any more", visible_path(project)))
+        })
     }
 
     /// Sessions that are over, with something pending.

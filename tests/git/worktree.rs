@@ -9,6 +9,7 @@ use crate::common::place::Place;
 use crate::common::run::Output;
 use crate::common::user::users;
 use crate::fixture::{prepared, session};
+use crate::worktrees::{Worktrees, until};
 
 /// Two commits.
 const TWO: &str =
@@ -116,5 +117,40 @@ fn a_checkout_for_a_worktree_runs_nothing_of_the_repository() {
         // Control: by hand, both are run.
         place.git(&["worktree", "add", "-q", "../three"]);
         assert!(ran.exists());
+    }
+}
+
+#[test]
+fn its_sessions_are_found_from_the_checkout() {
+    must_have_sandbox();
+    for user in users() {
+        let all = Worktrees::new(user);
+        all.place.claudebox(["run", "--no-monitor", "--", "true"]).run().code(0);
+        let works = all.session("pane", ": >begun; until test -e over; do sleep 0.1; done").start();
+        let path = || all.path("pane");
+        until("the session works", || {
+            all.worktree("list").stdout.contains("running") && path().join("begun").exists()
+        });
+        let from_here = |words: &[&str]| all.place.claudebox(words).run();
+        let listed = from_here(&["ls", "--json"]).code(0).stdout;
+        let running = listed.lines().find(|line| line.contains(r#""state":"running""#)).unwrap();
+        assert_eq!(listed.lines().count(), 2, "{listed}");
+        from_here(&["net"]).code(0).says("pane");
+        from_here(&["allow", "pypi.org"]).code(0);
+        assert!(from_here(&["log"]).code(0).stdout.contains("begun"));
+        from_here(&["keep"]).code(2).complains("still runs");
+        // Inside the worktree only its own are found.
+        let inside = all.place.claudebox(["ls", "--json"]).directory(path()).run().code(0);
+        assert_eq!(inside.stdout.trim_end(), running);
+
+        // With one that runs in the checkout as well, neither is guessed.
+        let wait = "until test -e over; do sleep 0.1; done";
+        let other = session(&all.place, &[], wait).start();
+        until("the other works", || from_here(&["ls"]).stdout.matches("running").count() == 2);
+        from_here(&["allow", "pypi.org"]).code(2).complains("2 sessions run in");
+        fs::write(path().join("over"), "").unwrap();
+        all.place.project_file("over", "");
+        works.wait().code(0);
+        other.wait();
     }
 }

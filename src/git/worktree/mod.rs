@@ -31,7 +31,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use sha2::{Digest as _, Sha256};
 
 use super::call::Call;
 use super::names::{self, HEADS};
@@ -44,7 +43,6 @@ use super::record::Head;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::git::version;
-use crate::hex::hexadecimal;
 use crate::host::{Disk, Facts as _, FileKind, Host};
 use crate::lexical::clean;
 use crate::session::{Found, Sessions};
@@ -52,8 +50,6 @@ use crate::visible::{visible, visible_path};
 
 /// What is put before a worktree's name to name its branch.
 pub const BRANCH: &str = "claudebox/";
-/// A directory beside claudebox's own state, which nothing inside may see.
-const DIRECTORY: &str = "claudebox-worktrees";
 
 /// A repository, by its main work tree.
 #[derive(Debug)]
@@ -118,7 +114,7 @@ impl<'h> Main<'h> {
                 visible_path(&survey.main.directory)
             ))));
         }
-        Ok(Self { root: root.to_owned(), survey, directory: directory(root, host), host })
+        Ok(Self { root: root.to_owned(), survey, directory: host.dirs.worktrees_of(root), host })
     }
 
     /// Refuses where the host's git cannot be told to run nothing of what an agent wrote.
@@ -282,17 +278,6 @@ impl<'h> Main<'h> {
         text.and_then(|text| text.parse().ok())
             .ok_or_else(|| Error::launcher("cannot count commits: git's answer is not understood"))
     }
-}
-
-/// Where a repository's worktrees are: by its name, for the eye, and its path.
-fn directory(root: &Path, host: &Host) -> PathBuf {
-    let state = host.dirs.state.parent().unwrap_or(&host.dirs.state);
-    let hash = hexadecimal(&Sha256::digest(root.as_os_str().as_bytes())[..4]);
-    let name = root.file_name().unwrap_or_default();
-    let mut repository = name.to_owned();
-    repository.push("-");
-    repository.push(hash);
-    state.join(DIRECTORY).join(repository)
 }
 
 /// A branch as a person calls it.
