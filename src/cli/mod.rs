@@ -88,6 +88,7 @@ pub enum Command {
     /// Show what `run` would do with the same arguments, and where each value comes from.
     Explain(ExplainArgs),
     /// List sessions.
+    #[command(visible_alias = "list")]
     Ls(LsArgs),
     /// Attach to a running session.
     Attach(SessionArg),
@@ -215,6 +216,7 @@ pub struct SyncArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum WorktreeCommand {
     /// List the project's worktrees, and how each stands.
+    #[command(visible_alias = "ls")]
     List {
         /// One JSON object a line.
         #[arg(long)]
@@ -383,6 +385,7 @@ pub struct VerifyArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ProfileCommand {
     /// List the profiles there are.
+    #[command(visible_alias = "ls")]
     List,
     /// Print a profile's file, comments and all.
     Show {
