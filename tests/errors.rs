@@ -80,6 +80,25 @@ fn a_broken_profile_stops_only_what_could_be_meant_for_it() {
 }
 
 #[test]
+fn a_profile_that_shows_no_program_says_so_before_anything_starts() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.project_file("bare.toml", "description = \"bare\"\n");
+        let profile = ["--profile", "./bare.toml"];
+        let refused = run(&place, &profile).args(["--", "/bin/true"]).run().code(2);
+        refused.complains("nothing of the system is visible").complains("extends = [\"base\"]");
+        place.claudebox(["profile", "check", "./bare.toml"]).run().code(2);
+        assert!(!place.state().join("sessions").exists());
+        // Named in another way, the system is there.
+        let lists = "files.read-only = [\"/usr\", \"/bin\", \"/lib\", \"/lib64\"]\n";
+        place.project_file("lists.toml", lists);
+        run(&place, &["--profile", "./lists.toml", "--", "/bin/true"]).run().code(0);
+        place.claudebox(["profile", "check", "./lists.toml"]).run().code(0);
+    }
+}
+
+#[test]
 fn a_program_that_is_missing_or_no_program() {
     common::must_have_sandbox();
     for user in users() {

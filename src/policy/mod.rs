@@ -54,7 +54,7 @@ use crate::plan::git::PrivateGit;
 use crate::plan::{Landlock, Mirror, Prepare};
 use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::profile::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix};
-use crate::profile::settings::Settings;
+use crate::profile::settings::{Settings, shows_no_program};
 use crate::visible::visible;
 
 use draft::Draft;
@@ -161,6 +161,9 @@ pub fn resolve(
     project: &Project,
     facts: &dyn Facts,
 ) -> Result<Policy> {
+    if settings.shows_no_program() && invocation.binds.is_empty() {
+        return Err(shows_no_program(&format!("the profile `{}`", visible(&settings.name))));
+    }
     let choices = Choices::of(settings, invocation, host)?;
     let limits = limits::settle(settings, host)?;
     let mut draft = Draft::new(settings, invocation, host, project, facts);

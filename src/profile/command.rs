@@ -11,6 +11,7 @@ use super::merge::{Layer, merge};
 use super::mistake::did_you_mean;
 use super::origin::LayerKind;
 use super::schema::Profile;
+use super::settings::shows_no_program;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::{visible, visible_path};
 
@@ -84,13 +85,8 @@ fn checked(library: &Library, cwd: &Path, name: &Path) -> Result<()> {
     }
     let layers = layers(library, cwd, name)?;
     layers.iter().try_for_each(|layer| groups.check(&layer.source, &layer.profile))?;
-    let settings = merge(layers);
-    if settings.system.is_empty() {
-        return Err(Error::usage(format!(
-            "{}: nothing of the system is visible",
-            visible_path(name)
-        ))
-        .hint("no program can run like that; write `extends = [\"base\"]`"));
+    if merge(layers).shows_no_program() {
+        return Err(shows_no_program(&visible_path(name)));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::amounts::{Limit, Memory};
 use super::groups::Groups;
 use super::origin::Settled;
 use super::schema::{Demand, ExecLog, Git, HostFiles, NetworkMode, Nix, NixHole};
+use crate::error::Error;
 use crate::network::plan::Publish;
 
 /// Everything the profile layers say, merged. Scalars: the last layer wins. Lists: the union, in
@@ -101,6 +102,21 @@ pub struct Settings {
     pub must_not_reach: Vec<Settled<String>>,
     /// All other limits.
     pub limits: LimitSettings,
+}
+
+impl Settings {
+    /// Whether nothing is named in which a program could be: then not even claudebox's own could start.
+    pub fn shows_no_program(&self) -> bool {
+        let files = [&self.system, &self.read_only, &self.read_write];
+        let nix = self.nix.as_ref().is_some_and(|nix| nix.value != Nix::None);
+        files.iter().all(|paths| paths.is_empty()) && self.nix_closure.is_none() && !nix
+    }
+}
+
+/// The error for a profile that [shows no program](Settings::shows_no_program).
+pub fn shows_no_program(profile: &str) -> Error {
+    Error::usage(format!("{profile}: nothing of the system is visible"))
+        .hint("no program can run like that; write `extends = [\"base\"]`")
 }
 
 /// The network. See [`super::schema::Network`].
