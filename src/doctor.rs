@@ -2,13 +2,15 @@
 //! tried, not looked up: a sandbox is started as a session would start it, because hand-made
 //! checks pass where the real start fails. It must never leave anything behind.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::error::{Error, Result, Tried as _, exit};
-use crate::host::Host;
+use crate::git::version::{MERGE, PRIVATE, Version};
+use crate::host::{Host, search};
 use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
 use crate::log::reader::{Entry, Reader};
 use crate::network::gateway;
@@ -57,7 +59,7 @@ impl Finding {
 /// # Errors
 /// When `out` cannot be written.
 pub fn doctor(host: &Host, out: &mut dyn Write) -> Result<u8> {
-    let mut findings = vec![bwrap(host), kernel(host), landlock(host)];
+    let mut findings = vec![bwrap(host), git(host), kernel(host), landlock(host)];
     findings.extend(sandbox(host));
     findings.push(terminal(host));
     write(&findings, out).tried(|| "write the findings")?;
@@ -83,6 +85,34 @@ fn bwrap(host: &Host) -> Finding {
     }
     Finding::new(Level::Weak, "bubblewrap", format!("{path} has no {}", lacks.join(", ")))
         .hint("a newer bubblewrap has them; what is missing is shown as weakened")
+}
+
+/// The git that makes the private git directory, which is what most profiles want.
+fn git(host: &Host) -> Finding {
+    let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    let Some(program) = search::outside_of_project("git", &path, &host.cwd, None) else {
+        return Finding::new(Level::Missing, "git", "is not installed")
+            .hint("install it: apt install git, dnf install git, pacman -S git")
+            .hint("or go without git inside: --git none");
+    };
+    match Version::of(&program) {
+        Ok(version) => git_of(version, &visible_path(&program)),
+        Err(error) => Finding::of_error("git", &error),
+    }
+}
+
+fn git_of(version: Version, path: &str) -> Finding {
+    let is = format!("{path} is {version}");
+    if version < PRIVATE {
+        return Finding::new(Level::Missing, "git", is)
+            .hint(format!("install a git that is {PRIVATE} or newer, first on your PATH"))
+            .hint("or go without it inside: --git none");
+    }
+    if version < MERGE {
+        return Finding::new(Level::Weak, "git", is)
+            .hint(format!("`claudebox worktree merge` and `apply` need {MERGE} or newer"));
+    }
+    Finding::new(Level::Fine, "git", is)
 }
 
 fn kernel(host: &Host) -> Finding {
@@ -330,6 +360,21 @@ mod tests {
         let eth0 = "fd636c61756400000000000000000002 02 80 00 80     eth0\n";
         assert!(!has_ipv6(b"") && !has_ipv6(lo.as_bytes()));
         assert!(has_ipv6(format!("{lo}{eth0}").as_bytes()));
+    }
+
+    #[test]
+    fn a_git_that_is_too_old_is_found_out() {
+        assert!(git(&Host::default()).level == Level::Missing, "there is none without a PATH");
+        for (version, level) in [
+            (Version(2, 30), Level::Missing),
+            (Version(2, 31), Level::Weak),
+            (Version(2, 37), Level::Weak),
+            (Version(2, 38), Level::Fine),
+        ] {
+            let finding = git_of(version, "/usr/bin/git");
+            assert!(finding.level == level, "{version}");
+            assert_eq!(finding.hints.is_empty(), level == Level::Fine);
+        }
     }
 
     #[test]
