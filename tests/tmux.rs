@@ -534,6 +534,12 @@ fn a_terminal_that_tmux_cannot_use_is_an_error_before_anything_runs() {
         let screen = terminal.wait_for("code=125.");
         assert!(screen.contains("TERM is `no-such-terminal`"), "{screen}");
         assert_no_litter(place);
+        // Nothing has run, so nothing is open.
+        let listed = place.claudebox(["ls"]).run().code(0).stdout;
+        assert!(listed.contains("ended 125") && !listed.contains("pending"), "{listed}");
+        let verified = place.claudebox(["verify", "--all"]).run().code(0);
+        assert!(verified.stdout.contains("nothing to verify"), "{}", verified.stdout);
+        assert_eq!(verified.stderr, "");
     });
 }
 

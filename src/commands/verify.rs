@@ -1,14 +1,18 @@
 //! `claudebox verify`: which logs are checked, one line for each that names its session, and one
-//! exit code for all. It must never pass over a session whose log it cannot check.
+//! exit code for all. It must never pass over a session in which anything ran, and whose log it
+//! cannot check.
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cli::VerifyArgs;
 use crate::error::{Result, Tried as _};
+use crate::log::segment;
 use crate::log::verify::{Verdict, verify as check};
 use crate::session::id::Id;
-use crate::session::{Found, Sessions};
+use crate::session::inside::{self, Inside};
+use crate::session::{Found, Sessions, State};
 use crate::visible::visible;
 
 /// Checks the session that is meant from `here` (canonical), or all; the exit code is that of the
@@ -30,9 +34,15 @@ pub(super) fn verify(
     };
     let found =
         if args.all { sessions.all() } else { vec![sessions.find(args.session.as_deref(), here)?] };
-    for Found { session, record, .. } in found {
+    for found in found {
+        let (session, project) = (&found.session, visible(&found.record.project));
+        let finding = if args.all && never_began(&found) {
+            (Verdict::Ok, "nothing to verify: it never began".to_owned())
+        } else {
+            check(&session.directory)
+        };
         // The project last: it is foreign text, and could look like a verdict.
-        say(&session.id, check(&session.directory), &visible(&record.project))?;
+        say(&session.id, finding, &project)?;
     }
     if args.all {
         for id in sessions.without_record() {
@@ -41,6 +51,16 @@ pub(super) fn verify(
         }
     }
     Ok(worst.exit_code())
+}
+
+/// Whether claudebox could not even begin a session: nothing ran, so there is nothing that a log could
+/// be missing. One whose log was taken away while it ran has written down who was inside.
+fn never_began(Found { session, state, .. }: &Found) -> bool {
+    let failed =
+        matches!(state, State::Ended(status) if status.message.is_some() && status.head.is_none());
+    failed
+        && inside::wait(&session.directory, Duration::ZERO) == Inside::Never
+        && segment::list(&session.directory).is_ok_and(|numbers| numbers.is_empty())
 }
 
 #[cfg(test)]
@@ -52,6 +72,7 @@ mod tests {
     use crate::log::sink::Sink as _;
     use crate::log::writer::{Limits, Writer};
     use crate::session::Session;
+    use crate::session::record::Status;
     use crate::session::tests::{dirs, draft};
 
     /// A log with nothing but its start, and an end if it has one.
@@ -103,5 +124,32 @@ mod tests {
         let changed = fs::read_to_string(&log).unwrap().replace("\"v\":1", "\"v\":2");
         fs::write(&log, changed).unwrap();
         assert_eq!(said(&all).0, 1);
+    }
+
+    #[test]
+    fn a_session_that_never_began_has_nothing_to_verify() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        let (failed, locks) = sessions.create(draft("/p")).unwrap();
+        let error = crate::error::Error::launcher("tmux could not use this terminal");
+        failed.write_status(&Status::of_failure(&error, 7)).unwrap();
+        drop(locks);
+        let said = |all| {
+            let mut out = Vec::new();
+            let args = VerifyArgs { all, ..VerifyArgs::default() };
+            let code = verify(&args, sessions, Path::new("/p"), &mut out).unwrap();
+            (code, String::from_utf8(out).unwrap())
+        };
+        let (code, text) = said(true);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains("  nothing to verify: it never began  /p"), "{text}");
+        // Of one that is asked for by itself, that there is no log is the answer.
+        assert_eq!(said(false).0, 3);
+        // Control: something ran in it, and its log was taken away.
+        fs::write(failed.directory.join("inside.json"), "").unwrap();
+        let (code, text) = said(true);
+        assert_eq!(code, 3, "{text}");
+        assert!(text.contains("cannot verify: there is no log"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 //! a person to ask. It must never change the exit code: that is the agent's.
 
 use std::io::{IsTerminal as _, StdinLock};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::termios::{QueueSelector, tcflush};
@@ -13,6 +14,7 @@ use crate::git::sync::ending;
 use crate::host::Host;
 use crate::host_files::ask::{Dialogue, Person};
 use crate::host_files::settle::{self, Settled};
+use crate::session::inside::{self, Inside};
 use crate::session::{Session, Sessions};
 
 /// Sees to a session that has just ended in this terminal.
@@ -42,7 +44,9 @@ fn host_files(session: &Session) {
 /// Sees to sessions whose supervisor and front end were both killed.
 pub fn see_to_pending(host: &Host) {
     for session in Sessions::new(&host.dirs).pending() {
-        say(format_args!("session {} ended without seeing to what it left behind", session.id));
+        if inside::wait(&session.directory, Duration::ZERO) != Inside::Never {
+            say(format_args!("session {} ended without seeing to what it left behind", session.id));
+        }
         see_to(&session);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::conclude::{conclude, end_server};
-use super::{Size, Start, no_room, own_command, say};
+use super::{Size, Start, leftovers, no_room, own_command, say};
 use crate::error::{Error, Result, Tried as _};
 use crate::log::clock::now;
 use crate::session::handover::Offer;
@@ -193,6 +193,8 @@ fn abandon(session: &Session, server: &Server, error: &Error) {
     end_server(session, server);
     let _ = session.write_status(&Status::of_failure(error, now()));
     session.remove_runtime();
+    // Where nothing has run there is nothing to be seen to: no later command is to say that there is.
+    leftovers::see_to(session);
 }
 
 fn before_path(session: &Session) -> PathBuf {
