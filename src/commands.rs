@@ -79,8 +79,14 @@ fn start(invocation: &Invocation, config: &Config, host: &Host) -> Result<u8> {
 fn in_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
     let Some(name) = &invocation.worktree else { return Ok(invocation.clone()) };
     let main = project::find(invocation.project.as_deref(), host, &Disk)?;
-    if let GitEntry::Pointer { target } = &main.git {
-        return Err(project::pointer_refused(&main.root, target));
+    match &main.git {
+        GitEntry::Directory => {}
+        GitEntry::Pointer { target } => return Err(project::pointer_refused(&main.root, target)),
+        GitEntry::Absent => {
+            return Err(project::outside_git(&main.root)
+                .hint("a worktree is made of a repository: git init, and a first commit")
+                .hint("or run in the directory itself, without --worktree"));
+        }
     }
     let include = worktree::include(&main.root, host)?;
     let with =
@@ -265,7 +271,9 @@ type Confirm<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<bool>;
 
 /// Trusts what there is in the project: its profile, and what its worktrees get a copy of.
 fn trust_all(host: &Host, out: &mut dyn Write, confirm: Confirm<'_>) -> Result<()> {
-    let project = project::find(None, host, &Disk)?.root;
+    let project = project::find_here(host, &Disk)
+        .map_err(|error| error.hint("or name the file: claudebox trust FILE"))?
+        .root;
     let include = include::Include::read(&project)?;
     // Where neither is there it is the profile's that is missed.
     if include.is_none() || project.join(own::FILE).symlink_metadata().is_ok() {

@@ -54,7 +54,19 @@ fn a_wrong_command_line_says_what_is_wrong() {
         place.claudebox(["claude"]).run().code(2).complains("claudebox run claude");
         place.claudebox(["log", "zzz"]).run().code(2).complains("no session begins with `zzz`");
         let home = place.home();
-        run(&place, &["--", "true"]).directory(&home).run().code(2).complains("--project");
+        run(&place, &["--", "true"])
+            .directory(&home)
+            .run()
+            .code(2)
+            .complains("cannot be the project: it is your home");
+        for command in [&["worktree", "list"][..], &["trust"]] {
+            let refused = place.claudebox(command).directory(&home).run().code(2);
+            assert!(!refused.stderr.contains("--project"), "{}", refused.stderr);
+        }
+        let plain = place.home_file("plain/file", "").parent().unwrap().to_owned();
+        let refused = run(&place, &["-w", "q", "--project", ".", "--", "true"]).directory(plain);
+        let refused = refused.run().code(2).complains("is not inside a git repository");
+        assert!(!refused.stderr.contains("--git"), "{}", refused.stderr);
         run(&place, &["--project", ".", "--", "true"])
             .directory(&home)
             .run()

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::bytes::Bytes;
 use crate::cli::{MergeArgs, WorktreeCommand};
-use crate::error::{self, Error, Result, Tried as _};
+use crate::error::{self, Result, Tried as _};
 use crate::git::oid::Oid;
 use crate::git::private::find_linked;
 use crate::git::record::Head;
@@ -70,13 +70,10 @@ pub(super) fn all(host: &Host) -> Result<Vec<String>> {
 
 /// The main work tree of the repository that we are in: this one, or that which a linked one is of.
 fn main_of_here(host: &Host) -> Result<PathBuf> {
-    let here = project::find(None, host, &Disk)?;
+    let here = project::find_here(host, &Disk)?;
     match &here.git {
         GitEntry::Directory => Ok(here.root),
-        GitEntry::Absent => Err(Error::usage(format!(
-            "{} is not inside a git repository",
-            visible_path(&here.root)
-        ))),
+        GitEntry::Absent => Err(project::outside_git(&here.root)),
         GitEntry::Pointer { target } => find_linked::find(&here.root, target, host.uid, &Disk)
             .and_then(|linked| {
                 let named = linked.common.file_name().is_some_and(|name| name == ".git");

@@ -48,20 +48,50 @@ impl Project {
     }
 }
 
+/// What to do where no project is, for a command that has the option.
+const NAME_IT: &str = "name the directory that the agent may write: --project DIR";
+/// The same, for one that has not.
+const GO_THERE: &str = "go to the project: cd DIR";
+
 /// Settles the project: `argument` (`--project`), or else the git root around the current
 /// directory.
 ///
 /// # Errors
 /// Usage errors: no project there, not the caller's own, or a directory that is no project.
 pub fn find(argument: Option<&Path>, host: &Host, facts: &dyn Facts) -> Result<Project> {
-    let cwd = facts.canonicalize(&host.cwd).ok_or_else(|| {
-        Error::launcher(format!("cannot find the current directory {}", visible_path(&host.cwd)))
-    })?;
+    let cwd = current(host, facts)?;
     let root = match argument {
-        Some(dir) => named(dir, &cwd, facts)?,
-        None => git_root(&cwd, facts).ok_or_else(|| outside_git(&cwd))?,
+        Some(dir) => Some(named(dir, &cwd, facts)?),
+        None => git_root(&cwd, facts),
     };
-    refuse_what_is_no_project(&root, host)?;
+    let Some(root) = root else {
+        refuse_what_is_no_project(&cwd, host, NAME_IT)?;
+        return Err(outside_git(&cwd)
+            .hint(format!("{NAME_IT} (here: --project .)"))
+            .hint("or make it a repository: git init"));
+    };
+    at(root, &cwd, host, facts, NAME_IT)
+}
+
+/// The project around the current directory, for a command that takes no other.
+///
+/// # Errors
+/// As of [`find`].
+pub fn find_here(host: &Host, facts: &dyn Facts) -> Result<Project> {
+    let cwd = current(host, facts)?;
+    let root = git_root(&cwd, facts).ok_or_else(|| outside_git(&cwd).hint(GO_THERE))?;
+    at(root, &cwd, host, facts, GO_THERE)
+}
+
+fn current(host: &Host, facts: &dyn Facts) -> Result<PathBuf> {
+    facts.canonicalize(&host.cwd).ok_or_else(|| {
+        Error::launcher(format!("cannot find the current directory {}", visible_path(&host.cwd)))
+    })
+}
+
+/// The project with this root. `way`: what to do where it is none.
+fn at(root: PathBuf, cwd: &Path, host: &Host, facts: &dyn Facts, way: &str) -> Result<Project> {
+    refuse_what_is_no_project(&root, host, way)?;
     let git = git_entry(&root, facts);
     check_owner(&root, host, facts)?;
     if git != GitEntry::Absent {
@@ -84,10 +114,9 @@ fn named(dir: &Path, cwd: &Path, facts: &dyn Facts) -> Result<PathBuf> {
     }
 }
 
-fn outside_git(cwd: &Path) -> Error {
-    Error::usage(format!("{} is not inside a git repository", visible_path(cwd)))
-        .hint("name the directory that the agent may write: --project DIR (here: --project .)")
-        .hint("or make it a repository: git init")
+/// The error for a directory that is in no repository.
+pub fn outside_git(directory: &Path) -> Error {
+    Error::usage(format!("{} is not inside a git repository", visible_path(directory)))
 }
 
 /// The nearest directory at or above `cwd` that git takes for a work tree.
@@ -195,12 +224,10 @@ const SHARED_DIRECTORIES: [&str; 12] = [
     "/var/tmp",
 ];
 
-fn refuse_what_is_no_project(root: &Path, host: &Host) -> Result<()> {
+fn refuse_what_is_no_project(root: &Path, host: &Host, way: &str) -> Result<()> {
     let shown = visible_path(root);
-    let refuse = |why: &str| {
-        Err(Error::usage(format!("{shown} cannot be the project: {why}"))
-            .hint("name the directory that the agent may write: --project DIR"))
-    };
+    let refuse =
+        |why: &str| Err(Error::usage(format!("{shown} cannot be the project: {why}")).hint(way));
     if host.home == root && root != Path::new("/") {
         return refuse("it is your home, with keys and tokens in it");
     }
@@ -284,6 +311,27 @@ mod tests {
             (project.root.as_path(), project.git),
             (Path::new("/home/u/plain"), GitEntry::Absent)
         );
+    }
+
+    #[test]
+    fn where_no_project_can_be_nothing_is_hinted_that_could_not_work() {
+        let disk = disk().dir("/tmp");
+        for cwd in ["/home/u", "/", "/tmp"] {
+            let message = fails(None, cwd, &disk);
+            assert!(message.contains("cannot be the project"), "{message}");
+            assert!(!message.contains("--project .") && !message.contains("git init"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_the_option_does_not_hint_it() {
+        let error = find_here(&host("/home/u/plain"), &disk()).unwrap_err();
+        assert_eq!(error.to_string(), "/home/u/plain is not inside a git repository");
+        assert_eq!(error.hints(), [GO_THERE]);
+        let error = find_here(&host("/etc"), &disk()).unwrap_err();
+        assert_eq!(error.hints(), [GO_THERE]);
+        let project = find_here(&host("/home/u/p/sub dir"), &disk()).unwrap();
+        assert_eq!(project.root, Path::new("/home/u/p"));
     }
 
     #[test]

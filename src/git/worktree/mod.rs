@@ -36,7 +36,6 @@ use super::call::Call;
 use super::names::{self, HEADS};
 use super::oid::Oid;
 use super::outside::{Outside, Repository};
-use super::private::refuse::instead;
 use super::private::repository::Repository as Survey;
 use super::private::survey;
 use super::record::Head;
@@ -109,10 +108,13 @@ impl<'h> Main<'h> {
     pub fn of(root: &Path, host: &'h Host) -> Result<Self> {
         let survey = survey::look(root, None, host)?;
         if let Some(odd) = survey.main.odd.first() {
-            return Err(instead(Error::usage(format!(
+            return Err(Error::usage(format!(
                 "git: no worktree is made from {}: {odd}",
                 visible_path(&survey.main.directory)
-            ))));
+            ))
+            .hint(
+                "or run in the checkout itself, without --worktree: --git shared, --git read-only",
+            ));
         }
         Ok(Self { root: root.to_owned(), survey, directory: host.dirs.worktrees_of(root), host })
     }
