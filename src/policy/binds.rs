@@ -46,21 +46,14 @@ fn of_entry(draft: &mut Draft<'_>, entry: &Settled<String>, access: Access) -> R
     })
 }
 
-/// `--bind` and `--ro-bind`, in order.
+/// `bind` and `ro-bind` of the configuration, then `--bind` and `--ro-bind`, in order.
 pub(super) fn of_command_line(draft: &mut Draft<'_>) -> Result<()> {
+    for bind in &draft.invocation.config_binds {
+        of_argument(draft, &bind.value, &bind.origin)?;
+    }
     for argument in &draft.invocation.binds {
-        let option = if argument.writable { "--bind" } else { "--ro-bind" };
-        let origin = Origin { layer: LayerKind::CommandLine, source: option.to_owned(), line: 0 };
-        let (source, destination) = ends(draft, argument, &origin)?;
-        check(draft, &source, &destination, &origin)?;
-        draft.bind(&Bind {
-            source: &source,
-            destination: &destination,
-            access: if argument.writable { Access::Write } else { Access::Read },
-            class: Class::CommandLine,
-            why: option,
-            origin: Some(&origin),
-        })?;
+        let source = option(argument).to_owned();
+        of_argument(draft, argument, &Origin { layer: LayerKind::CommandLine, source, line: 0 })?;
     }
     Ok(())
 }
@@ -79,14 +72,34 @@ fn typed(draft: &Draft<'_>, argument: &BindArgument) -> PathBuf {
     }
 }
 
+fn option(argument: &BindArgument) -> &'static str {
+    if argument.writable { "--bind" } else { "--ro-bind" }
+}
+
+fn of_argument(draft: &mut Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<()> {
+    let (source, destination) = ends(draft, argument, origin)?;
+    check(draft, &source, &destination, origin)?;
+    draft.bind(&Bind {
+        source: &source,
+        destination: &destination,
+        access: if argument.writable { Access::Write } else { Access::Read },
+        class: Class::CommandLine,
+        why: option(argument),
+        origin: Some(origin),
+    })
+}
+
 /// Source (canonical) and destination of an argument.
 fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(PathBuf, PathBuf)> {
-    let option = &origin.source;
+    let (place, option) = (place(origin), option(argument));
     let typed = typed(draft, argument);
     let shown = visible_path(&typed);
     let source = draft.facts.canonicalize(&typed).ok_or_else(|| {
-        Error::usage(format!("{option}: {shown} does not exist"))
-            .hint("the form is SRC[:DEST]; a relative SRC is taken from the current directory")
+        let error = Error::usage(format!("{place}: {shown} does not exist"));
+        if origin.layer == LayerKind::Config {
+            return error.hint("create it, or take it out of the configuration");
+        }
+        error.hint("the form is SRC[:DEST]; a relative SRC is taken from the current directory")
     })?;
     let destination = match &argument.destination {
         Some(destination) => destination.clone(),
@@ -106,7 +119,7 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
     let up = destination.components().any(|component| component == Component::ParentDir);
     if !destination.is_absolute() || up {
         return Err(Error::usage(format!(
-            "{option}: the destination `{}` is not an absolute path without `..`",
+            "{place}: the destination `{}` is not an absolute path without `..`",
             visible_path(&destination)
         ))
         .hint(format!("write {option} {}:/PATH/INSIDE", visible_path(&argument.source))));

@@ -96,8 +96,12 @@ pub(super) fn settle(draft: &mut Draft<'_>, path: &[PathBuf]) -> Result<Vec<Vari
         let text = draft.variables.expand(value)?.into_os_string();
         put(Variable { name: name.into(), value: text, from: From::Profile, origin });
     }
-    for typed in &draft.invocation.env {
-        put(of_command_line(draft, typed)?);
+    for entry in &draft.invocation.config_env {
+        put(assigned(draft, &entry.value, &entry.origin)?);
+    }
+    let typed = Origin { layer: LayerKind::CommandLine, source: "--env".to_owned(), line: 0 };
+    for text in &draft.invocation.env {
+        put(assigned(draft, text, &typed)?);
     }
     let home = all.get(OsStr::new("HOME"));
     if let Some(Variable { from: From::Profile | From::Caller, origin: Some(origin), .. }) = home {
@@ -211,33 +215,38 @@ fn is_visible(draft: &Draft<'_>, path: &Path) -> bool {
     View::of(&draft.steps, draft.facts).resolve(path).is_some()
 }
 
-/// `--env NAME=VALUE` or `--env NAME`.
-fn of_command_line(draft: &Draft<'_>, typed: &OsStr) -> Result<Variable> {
-    let bytes = typed.as_bytes();
+/// `--env NAME=VALUE` or `--env NAME`, or such an entry of the configuration's `env`.
+fn assigned(draft: &Draft<'_>, text: &OsStr, origin: &Origin) -> Result<Variable> {
+    let bytes = text.as_bytes();
     let equals = bytes.iter().position(|byte| *byte == b'=');
     let name = OsStr::from_bytes(&bytes[..equals.unwrap_or(bytes.len())]);
     if name.is_empty() {
-        return Err(Error::usage("--env: the name is missing")
+        return Err(Error::usage(format!("{}: the name is missing", place(origin)))
             .hint("write --env NAME to pass a variable, --env NAME=VALUE to set one"));
     }
     let value = match equals {
         Some(equals) => OsStr::from_bytes(&bytes[equals + 1..]).to_owned(),
-        None => callers_value(draft, name)?,
+        None => callers_value(draft, name, origin)?,
     };
-    let origin = Origin { layer: LayerKind::CommandLine, source: "--env".to_owned(), line: 0 };
-    Ok(Variable { name: name.to_owned(), value, from: From::Caller, origin: Some(origin) })
+    let (name, origin) = (name.to_owned(), Some(origin.clone()));
+    Ok(Variable { name, value, from: From::Caller, origin })
 }
 
-/// `--env NAME`: the caller's value.
-fn callers_value(draft: &Draft<'_>, name: &OsStr) -> Result<OsString> {
-    let shown = visible(name.as_bytes());
+/// Only the name was said: the caller's value.
+fn callers_value(draft: &Draft<'_>, name: &OsStr, origin: &Origin) -> Result<OsString> {
+    let (said, shown) = (place(origin), visible(name.as_bytes()));
+    // How a value is given where this was said.
+    let given = match origin.layer {
+        LayerKind::Config => format!("\"{shown}=VALUE\""),
+        _ => format!("--env {shown}=VALUE"),
+    };
     if let Some(origin) = denied(draft, name) {
-        return Err(Error::usage(format!("--env: {shown} is denied by {}", place(origin)))
-            .hint("take it out of `environment.deny`, or give a value: --env NAME=VALUE"));
+        return Err(Error::usage(format!("{said}: {shown} is denied by {}", place(origin)))
+            .hint(format!("take it out of `environment.deny`, or give a value: {given}")));
     }
     draft.host.environment.get(name).cloned().ok_or_else(|| {
-        Error::usage(format!("--env: {shown} is not set in your environment"))
-            .hint(format!("export it first, or give a value: --env {shown}=VALUE"))
+        Error::usage(format!("{said}: {shown} is not set in your environment"))
+            .hint(format!("export it first, or give a value: {given}"))
     })
 }
 

@@ -13,6 +13,7 @@ pub use crate::profile::ProfileChoice;
 pub use crate::profile::bind::BindArgument;
 use crate::profile::bind::parse_bind;
 use crate::profile::config::{Config, SplitDirection};
+use crate::profile::origin::Settled;
 use crate::profile::schema::{Git, HostFiles, NetworkMode};
 use crate::profile::values::parse_publish;
 use crate::visible::visible;
@@ -38,8 +39,12 @@ pub struct Invocation {
     pub host_ports: Vec<u16>,
     /// `--publish`
     pub publish: Vec<Publish>,
+    /// `bind` and `ro-bind` of the configuration.
+    pub config_binds: Vec<Settled<BindArgument>>,
     /// `--bind` and `--ro-bind`, in order.
     pub binds: Vec<BindArgument>,
+    /// `env` of the configuration.
+    pub config_env: Vec<Settled<OsString>>,
     /// `--env`, as typed.
     pub env: Vec<OsString>,
     /// `--allow-ssh-agent`; `None` where nothing was typed, here and below.
@@ -63,6 +68,11 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// Whether it shares anything of the host beside what the profile does.
+    pub fn has_binds(&self) -> bool {
+        !self.binds.is_empty() || !self.config_binds.is_empty()
+    }
+
     /// What `claudebox run` means with these arguments.
     pub fn of_run(run: &RunArgs, config: &Config) -> Result<Self> {
         let profile = match (&run.agent, &run.profile) {
@@ -88,7 +98,7 @@ impl Invocation {
         options: &RunOptions,
         config: &Config,
     ) -> Result<Self> {
-        let mut binds = config.binds().to_vec();
+        let mut binds = Vec::new();
         for (option, said, writable) in
             [("--bind", &options.bind, true), ("--ro-bind", &options.ro_bind, false)]
         {
@@ -119,8 +129,10 @@ impl Invocation {
             allow: options.allow.clone(),
             host_ports: options.host_port.clone(),
             publish,
+            config_binds: config.binds().to_vec(),
             binds,
-            env: config.env().map(OsString::from).chain(options.env.iter().cloned()).collect(),
+            config_env: config.env().to_vec(),
+            env: options.env.clone(),
             allow_ssh_agent: options.allow_ssh_agent(),
             allow_gpg_agent: options.allow_gpg_agent(),
             allow_xdg_runtime: options.allow_xdg_runtime(),

@@ -161,7 +161,7 @@ pub fn resolve(
     project: &Project,
     facts: &dyn Facts,
 ) -> Result<Policy> {
-    if settings.shows_no_program() && invocation.binds.is_empty() {
+    if settings.shows_no_program() && !invocation.has_binds() {
         return Err(shows_no_program(&format!("the profile `{}`", visible(&settings.name))));
     }
     let choices = Choices::of(settings, invocation, host)?;

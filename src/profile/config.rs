@@ -3,6 +3,7 @@
 //! invocation. It must never hold what only the command line can mean (a project, an agent's
 //! arguments).
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -12,7 +13,7 @@ use toml::Spanned;
 use super::bind::{BindArgument, parse_bind};
 use super::library;
 use super::merge::Layer;
-use super::origin::LayerKind;
+use super::origin::{LayerKind, Settled};
 use super::schema::{ExecLog, Git, HostFiles, Network, NetworkMode, Profile, Sockets};
 use super::source::Source;
 use super::values::{AllowRule, Assignment, Port, ProfileName, PublishedPort};
@@ -61,7 +62,7 @@ struct Keys {
     #[schemars(with = "Option<Vec<String>>")]
     ro_bind: Option<Vec<Spanned<String>>>,
     #[schemars(with = "Option<Vec<String>>")]
-    env: Option<Vec<Assignment>>,
+    env: Option<Vec<Spanned<Assignment>>>,
     #[schemars(with = "Option<bool>")]
     allow_ssh_agent: Option<Spanned<bool>>,
     #[schemars(with = "Option<bool>")]
@@ -83,7 +84,8 @@ struct Keys {
 pub struct Config {
     keys: Keys,
     source: Option<Source>,
-    binds: Vec<BindArgument>,
+    binds: Vec<Settled<BindArgument>>,
+    env: Vec<Settled<OsString>>,
 }
 
 impl Config {
@@ -108,10 +110,16 @@ impl Config {
         for (said, writable) in [(&keys.bind, true), (&keys.ro_bind, false)] {
             for bind in said.iter().flatten() {
                 let parsed = config_bind(bind.get_ref(), writable, home);
-                binds.push(parsed.map_err(|what| source.error(bind.span(), &what))?);
+                let value = parsed.map_err(|what| source.error(bind.span(), &what))?;
+                binds.push(Settled { value, origin: source.origin(&bind.span()) });
             }
         }
-        Ok(Self { keys, source: Some(source), binds })
+        let assigned = |said: &Spanned<Assignment>| Settled {
+            value: said.get_ref().as_str().into(),
+            origin: source.origin(&said.span()),
+        };
+        let env = keys.env.iter().flatten().map(assigned).collect();
+        Ok(Self { keys, source: Some(source), binds, env })
     }
 
     /// `default-profile`
@@ -128,13 +136,13 @@ impl Config {
     }
 
     /// `bind`, then `ro-bind`.
-    pub fn binds(&self) -> &[BindArgument] {
+    pub fn binds(&self) -> &[Settled<BindArgument>] {
         &self.binds
     }
 
     /// `env`
-    pub fn env(&self) -> impl Iterator<Item = &str> {
-        self.keys.env.iter().flatten().map(Assignment::as_str)
+    pub fn env(&self) -> &[Settled<OsString>] {
+        &self.env
     }
 
     /// `monitor`; true where nothing is said.
@@ -218,6 +226,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::profile::origin::Origin;
 
     fn config(text: &str) -> Result<Config> {
         let source = Source::new(LayerKind::Config, "config.toml", text.into())?;
@@ -227,12 +236,15 @@ mod tests {
     #[test]
     fn binds_start_at_the_root_or_the_home() {
         let config = config("ro-bind = [\"/r:~/x\"]\nbind = [\"~/w\"]\n").unwrap();
-        let bind = |source: &str, destination: Option<&str>, writable| BindArgument {
-            source: source.into(),
-            destination: destination.map(Into::into),
-            writable,
+        let bind = |source: &str, destination: Option<&str>, writable, line| Settled {
+            value: BindArgument {
+                source: source.into(),
+                destination: destination.map(Into::into),
+                writable,
+            },
+            origin: Origin { layer: LayerKind::Config, source: "config.toml".into(), line },
         };
-        let expected = [bind("/home/a/w", None, true), bind("/r", Some("/home/a/x"), false)];
+        let expected = [bind("/home/a/w", None, true, 2), bind("/r", Some("/home/a/x"), false, 1)];
         assert_eq!(config.binds(), expected);
     }
 

@@ -186,3 +186,26 @@ fn no_link_is_made_through_a_bind() {
     hint: give another destination: SRC:DEST
     ");
 }
+
+#[test]
+fn what_the_configuration_says_is_named_by_its_line() {
+    let at = |line| Origin { layer: LayerKind::Config, source: "config.toml".into(), line };
+    let mut case = Case::debian();
+    let value = bind("/home/u/shared", true);
+    case.invocation.config_binds = vec![Settled { value, origin: at(3) }];
+    let error = case.policy().unwrap_err();
+    assert_eq!(error.to_string(), "config.toml:3: /home/u/shared does not exist");
+    assert!(error.hints().iter().all(|hint| !hint.contains("SRC")), "{:?}", error.hints());
+
+    let mut case = Case::debian();
+    case.invocation.config_env = vec![Settled { value: "NOPE".into(), origin: at(4) }];
+    let error = case.policy().unwrap_err();
+    assert_eq!(error.to_string(), "config.toml:4: NOPE is not set in your environment");
+    assert!(error.hints()[0].contains("\"NOPE=VALUE\""), "{:?}", error.hints());
+    // The command line comes later, and wins.
+    case.invocation.config_env[0].value = "A=1".into();
+    case.invocation.env = vec!["A=2".into()];
+    let policy = case.policy().unwrap();
+    let a = policy.environment.iter().find(|variable| variable.name == "A").unwrap();
+    assert_eq!((a.value.to_str(), a.origin.as_ref().unwrap().line), (Some("2"), 0));
+}

@@ -63,7 +63,7 @@ fn the_environment_cannot_be_wrong() {
     --env: the name is missing
     hint: write --env NAME to pass a variable, --env NAME=VALUE to set one
     --env: TERM is denied by test.toml:21
-    hint: take it out of `environment.deny`, or give a value: --env NAME=VALUE
+    hint: take it out of `environment.deny`, or give a value: --env TERM=VALUE
     --env: HOME cannot be set
     hint: the home inside is claudebox's own, at the path of yours
     ");
