@@ -192,15 +192,16 @@ fn count(written: &Value, least: u64, what: &str) -> Result<u64, String> {
 }
 
 fn file_size(written: &Value) -> Result<u64, String> {
-    let hint = || format!("this is not a size\nwrite \"512MiB\", or \"{UNLIMITED}\"");
-    let Value::Text(text) = written else { return Err(hint()) };
+    let Value::Text(text) = written else {
+        return Err(format!("a number alone is not a size\nwrite \"512MiB\", or \"{UNLIMITED}\""));
+    };
     parse_size(text)
 }
 
 fn memory(written: &Value) -> Result<Memory, String> {
     let hint = format!("write \"4GiB\", \"50%\" of the machine's, or \"{UNLIMITED}\"");
     let Value::Text(text) = written else {
-        return Err(format!("this is not a part of the memory\n{hint}"));
+        return Err(format!("a number alone is not an amount of memory\n{hint}"));
     };
     let Some(percent) = text.strip_suffix('%') else {
         return match parse_size(text)? {

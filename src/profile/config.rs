@@ -4,10 +4,12 @@
 //! arguments).
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::bind::{BindArgument, parse_bind};
@@ -23,7 +25,16 @@ use crate::visible::visible_path;
 
 /// How the window is split.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+    serde::Serialize,
+    JsonSchema,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitDirection {
@@ -45,7 +56,6 @@ struct Keys {
     default_profile: Option<Spanned<ProfileName>>,
     /// Whether to use tmux and the log pane.
     monitor: Option<bool>,
-    #[schemars(with = "Option<String>")]
     split_direction: Option<SplitDirection>,
     /// Whether to load the user's tmux configuration.
     tmux_config: Option<bool>,
@@ -76,7 +86,34 @@ struct Keys {
     #[schemars(with = "Option<Git>")]
     git: Option<Spanned<Git>>,
     /// How often `--verbose` is given.
-    verbose: Option<u8>,
+    verbose: Option<Verbosity>,
+}
+
+/// How often `--verbose` is given: once, or twice for everything.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+struct Verbosity(u8);
+
+impl<'de> Deserialize<'de> for Verbosity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Times)
+    }
+}
+
+struct Times;
+
+impl Visitor<'_> for Times {
+    type Value = Verbosity;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0, 1 or 2")
+    }
+
+    fn visit_i64<E: de::Error>(self, times: i64) -> Result<Verbosity, E> {
+        match u8::try_from(times) {
+            Ok(times @ 0..=2) => Ok(Verbosity(times)),
+            _ => Err(E::invalid_value(Unexpected::Signed(times), &self)),
+        }
+    }
 }
 
 /// A `config.toml`, read and checked; the default is an empty one.
@@ -162,7 +199,7 @@ impl Config {
 
     /// `verbose`; 0 where nothing is said.
     pub fn verbose(&self) -> u8 {
-        self.keys.verbose.unwrap_or(0)
+        self.keys.verbose.map_or(0, |verbosity| verbosity.0)
     }
 
     /// What a profile could have said: a layer above all profiles, so that `explain` knows the line
@@ -278,6 +315,20 @@ mod tests {
         1 | split-direction = "diagonal"
           |                   ^^^^^^^^^^
         "#);
+    }
+
+    #[test]
+    fn what_is_allowed_is_said_in_words_of_the_file() {
+        for (text, expected) in [
+            ("verbose = true", "invalid type: boolean `true`, expected 0, 1 or 2"),
+            ("verbose = 3", "invalid value: integer `3`, expected 0, 1 or 2"),
+            ("exec-log = false", r#"expected one of "off", "best-effort", "required""#),
+            ("split-direction = 1", r#"expected one of "auto", "horizontal", "vertical""#),
+        ] {
+            let said = config(text).unwrap_err().to_string();
+            assert!(said.starts_with(expected), "{text}: {said}");
+        }
+        assert_eq!(config("verbose = 2").unwrap().verbose(), 2);
     }
 
     #[test]

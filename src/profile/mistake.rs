@@ -8,8 +8,20 @@ use serde_json::Value;
 
 use crate::visible::visible;
 
-/// The title and the hints for a message of serde or toml.
-pub(super) fn explain<T: JsonSchema>(message: &str) -> (String, Vec<String>) {
+/// What toml says where a word in quotes has to stand, and something else does.
+const NO_WORD: &str = "wanted string or table";
+
+/// The title and the hints for a message of serde or toml about the value of a key.
+pub(super) fn explain<T: JsonSchema>(message: &str, key: &str) -> (String, Vec<String>) {
+    if message == NO_WORD {
+        let words: Vec<_> = words_of::<T>(key).iter().map(|word| format!("\"{word}\"")).collect();
+        let expected = match words.as_slice() {
+            [] => "a word in quotes".to_owned(),
+            [word] => word.clone(),
+            words => format!("one of {}", words.join(", ")),
+        };
+        return (format!("expected {expected}"), Vec::new());
+    }
     for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
         let Some((word, known)) = message.strip_prefix(start).and_then(|m| m.split_once("`, "))
         else {
@@ -56,6 +68,23 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// The words that may be the value of this key, or be in its list.
+fn words_of<T: JsonSchema>(key: &str) -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let tables = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
+    let tables = tables.map(|(_, table)| table).chain([&schema]);
+    let words = |table: &Value| {
+        let said = table.get("properties")?.get(key)?;
+        let named = said.pointer("/anyOf/0/$ref").or_else(|| said.pointer("/items/$ref"))?;
+        let known = schema.pointer(named.as_str()?.strip_prefix('#')?)?;
+        let consts = known.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+        let consts = consts.filter_map(|one| one.get("const"));
+        let all = known.get("enum").and_then(Value::as_array).into_iter().flatten().chain(consts);
+        Some(all.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+    };
+    tables.filter_map(words).find(|words| !words.is_empty()).unwrap_or_default()
 }
 
 /// The table in which this key is known.

@@ -54,8 +54,9 @@ impl Source {
     /// Parses the text. Mistakes name the place and what was probably meant.
     pub fn parse<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         toml::from_str(&self.text).map_err(|err| {
-            let (title, hints) = super::mistake::explain::<T>(err.message());
-            let error = self.error(err.span().unwrap_or(0..0), &title);
+            let span = err.span().unwrap_or(0..0);
+            let (title, hints) = super::mistake::explain::<T>(err.message(), self.key(&span));
+            let error = self.error(span, &title);
             hints.into_iter().fold(error, |error, hint| error.hint(visible(hint)))
         })
     }
@@ -90,6 +91,12 @@ impl Source {
             .annotation(AnnotationKind::Primary.span(marked));
         let report = Group::with_level(Level::ERROR).element(snippet);
         format!("{header}\n{}", Renderer::plain().render(&[report]))
+    }
+
+    /// The key whose value stands here, on the same line; without the tables before it.
+    fn key(&self, span: &Range<usize>) -> &str {
+        let (key, _) = self.place(span).before.split_once('=').unwrap_or_default();
+        key.rsplit('.').next().unwrap_or_default().trim().trim_matches('"')
     }
 
     /// The line, from 1, in which this byte is.
@@ -150,6 +157,23 @@ mod tests {
         assert_eq!(error.kind(), crate::error::Kind::Usage);
         let hints = error.hints().iter().map(|hint| format!("\nhint: {hint}"));
         format!("{error}{}", hints.collect::<String>())
+    }
+
+    #[test]
+    fn where_a_word_belongs_the_words_are_said() {
+        for (text, expected) in [
+            ("landlock = true", r#"expected one of "off", "best-effort", "required""#),
+            ("git = 1", r#"expected one of "private", "shared", "read-only", "none""#),
+            ("network.mode = true", r#"expected one of "allow", "#),
+            ("[limits]\nenforce = 3", r#"expected one of "off", "#),
+            ("nix-accept = [true]", "expected one of \""),
+            ("nix-accept = [\n  true\n]", "expected a word in quotes"),
+            ("limits.memory = 5", "a number alone is not an amount of memory"),
+            ("limits.file-size = 5", "a number alone is not a size"),
+        ] {
+            let said = mistake(text);
+            assert!(said.starts_with(expected), "{text}: {said}");
+        }
     }
 
     #[test]
