@@ -247,7 +247,7 @@ pub(crate) fn profile(command: &ProfileCommand, host: &Host) -> Result<u8> {
             return profile_diff(&library, &host.cwd, [left, right], out);
         }
         ProfileCommand::New(args) => return profile_new::new(args, &library, host, out),
-        ProfileCommand::Path { name } => profiles::path(&library, name.as_deref(), out),
+        ProfileCommand::Path { name } => profiles::path(&library, &host.cwd, name.as_deref(), out),
     }?;
     Ok(0)
 }

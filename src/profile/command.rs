@@ -111,14 +111,20 @@ fn is_groups(library: &Library, name: &Path) -> Result<bool> {
 }
 
 /// The files of a profile; without a name the directory of the user's profiles.
-pub fn path(library: &Library, name: Option<&str>, out: &mut dyn Write) -> Result<()> {
+pub fn path(library: &Library, cwd: &Path, name: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let Some(name) = name else {
         return say_path(out, &library.user);
     };
-    let found = find(library, Path::new("/"), Path::new(name))?;
+    let found = find(library, cwd, Path::new(name))?;
     let paths: Vec<_> = found.iter().filter_map(|found| found.path.as_deref()).collect();
     if paths.is_empty() {
-        let file = visible_path(&library.user.join(format!("{name}.toml")));
+        let [_, (_, groups)] = &library.groups;
+        let file = if is_groups(library, Path::new(name))? {
+            groups.clone()
+        } else {
+            library.user.join(format!("{name}.toml"))
+        };
+        let file = visible_path(&file);
         return Err(Error::usage(format!("`{name}` is built in; it has no file"))
             .hint(format!("see it with `claudebox profile show {name}`"))
             .hint(format!("{file} would be laid over it")));
@@ -327,9 +333,20 @@ mod tests {
     fn path_is_for_a_shell() {
         let fixture = Fixture::new();
         fixture.user("mine", "");
-        let out = printed(|out| path(&fixture.library, Some("mine"), out));
+        let out = printed(|out| path(&fixture.library, Path::new("/"), Some("mine"), out));
         assert_eq!(out, format!("{}\n", fixture.path("user/profiles/mine.toml").display()));
-        assert!(path(&fixture.library, Some("base"), &mut Vec::new()).is_err());
+        let at = |name: &str, cwd: &Path| {
+            path(&fixture.library, cwd, Some(name), &mut Vec::new()).map_err(|error| {
+                [vec![error.to_string()], error.hints().to_vec()].concat().join("\n")
+            })
+        };
+        assert!(at("base", Path::new("/")).is_err());
+        // A file is looked for from where we are.
+        let directory = fixture.path("user/profiles");
+        assert_eq!(at("./mine.toml", &directory), Ok(()));
+        assert!(at("./mine.toml", Path::new("/")).unwrap_err().contains("there is no file"));
+        let groups = fixture.library.groups[1].1.display().to_string();
+        assert!(at("groups", Path::new("/")).unwrap_err().contains(&groups));
     }
 
     #[test]
