@@ -2,7 +2,6 @@
 //! tried, not looked up: a sandbox is started as a session would start it, because hand-made
 //! checks pass where the real start fails. It must never leave anything behind.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::git::version::{MERGE, PRIVATE, Version};
-use crate::host::{Host, search};
+use crate::host::Host;
 use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
 use crate::log::reader::{Entry, Reader};
 use crate::network::gateway;
@@ -89,8 +88,7 @@ fn bwrap(host: &Host) -> Finding {
 
 /// The git that makes the private git directory, which is what most profiles want.
 fn git(host: &Host) -> Finding {
-    let path = host.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    let Some(program) = search::outside_of_project("git", &path, &host.cwd, None) else {
+    let Some(program) = host.program("git", None) else {
         return Finding::new(Level::Missing, "git", "is not installed")
             .hint("install it: apt install git, dnf install git, pacman -S git")
             .hint("or go without git inside: --git none");

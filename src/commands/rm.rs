@@ -11,7 +11,8 @@ use crate::host_files;
 use crate::log::clock::now;
 use crate::log::event::Micros;
 use crate::session::inside::{self, Inside};
-use crate::session::{Found, Sessions, State, lookup, remove_begun};
+use crate::session::lookup::Project;
+use crate::session::{Found, Sessions, State, remove_begun};
 
 /// Microseconds.
 const DAY: Micros = 24 * 60 * 60 * 1_000_000;
@@ -38,11 +39,11 @@ pub(super) fn rm(args: &RmArgs, host: &Host, out: &mut dyn Write) -> Result<()> 
         }
         return Ok(());
     };
-    let (here, now) = (host.here(), now());
+    let (project, now) = (Project::of(&host.here(), &host.dirs), now());
     let age = |found: &Found| now.saturating_sub(ended(found));
     let is_meant = |found: &Found| {
         !found.state.lives()
-            && (args.all || lookup::is_of(found, &here))
+            && (args.all || project.has(found))
             && age(found) >= DAY.saturating_mul(days.into())
     };
     for found in sessions.all().into_iter().filter(is_meant) {
@@ -84,10 +85,17 @@ fn hold(found: &Found) -> Option<Hold> {
         let why = "nobody has looked yet at what it left for programs of the host".to_owned();
         return held(why, "`claudebox log` does it first".to_owned());
     }
-    let aside = host_files::found::Found::read(&session.directory).map_or(0, |found| found.aside());
-    if aside > 0 {
-        let why = format!("{aside} of its files are set aside, and nowhere else");
-        return held(why, format!("`claudebox keep {id}` brings them back"));
+    match host_files::found::Found::read(&session.directory)
+        .map(|found| found.map_or(0, |found| found.aside()))
+    {
+        Ok(0) => {}
+        Ok(aside) => {
+            let why = format!("{aside} of its files are set aside, and nowhere else");
+            return held(why, format!("`claudebox keep {id}` brings them back"));
+        }
+        Err(err) => {
+            return held(err.to_string(), "whether files are set aside is not known".into());
+        }
     }
     let why = ending::open(session)?;
     held(format!("not all of its git work has come: {why}"), format!("`claudebox sync {id}`"))
