@@ -69,6 +69,11 @@ pub static BARE: Entry =
 pub static GITLINK: Entry =
     entry("(gitlink)", When::GitUsed, "a submodule: git also runs what its repository names");
 
+/// A link in the project's own repository, where git writes. Nothing is executed for it, but git follows
+/// it: the next commit would be written at the end of the user's `~/.bashrc`.
+pub static GIT_LINK: Entry =
+    entry("(link in .git)", When::GitUsed, "git writes where this link leads");
+
 /// The names, and who executes what they name.
 pub static TABLE: &[Entry] = &[
     entry(".envrc", When::Entered, "direnv runs it"),
@@ -182,7 +187,7 @@ pub fn holds_packages(name: &[u8]) -> bool {
 
 /// The entry that was written down by its pattern.
 pub fn by_pattern(pattern: &str) -> Option<&'static Entry> {
-    let special = [&NESTED, &BARE, &GITLINK];
+    let special = [&NESTED, &BARE, &GITLINK, &GIT_LINK];
     special.into_iter().chain(TABLE).find(|entry| entry.pattern == pattern)
 }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::beneath::Beneath;
 use super::path::join;
 use super::survey::{Item, Kind, Survey};
-use super::table::{self, BARE, Entry, NESTED, What};
+use super::table::{self, BARE, Entry, GIT_LINK, NESTED, What};
 use crate::bytes::Bytes;
 
 /// How much a look may cost.
@@ -62,10 +62,25 @@ struct Waiting {
     path: Vec<u8>,
     /// It is a directory of the table, or below one.
     inside: Option<&'static Entry>,
-    /// It is a git directory: only what the table names in it counts.
-    repository: bool,
+    git: InGit,
     package: bool,
 }
+
+/// Where in a git directory something is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InGit {
+    /// In none.
+    No,
+    /// In one: only what the table names in it counts.
+    Yes,
+    /// In the project's own: a link counts as well.
+    Own,
+    /// Below that, where git writes: nothing but a link counts.
+    Written,
+}
+
+/// Where git writes in its directory, below which links count too.
+const WRITTEN: [&[u8]; 3] = [b"refs", b"logs", b"objects"];
 
 /// Looks through a directory.
 ///
@@ -82,7 +97,7 @@ pub fn walk(root: &Path, look: &Look<'_>) -> io::Result<Survey> {
         weight: 0,
         entries: 0,
     };
-    walk.wait(Waiting { path: Vec::new(), inside: None, repository: false, package: false });
+    walk.wait(Waiting { path: Vec::new(), inside: None, git: InGit::No, package: false });
     walk.all();
     Ok(walk.survey)
 }
@@ -152,7 +167,7 @@ impl Walk<'_> {
             signs.note(name);
             self.entry(at, &fd, name, kind);
         }
-        if at.inside.is_none() && !at.repository && signs.bare() {
+        if at.inside.is_none() && at.git == InGit::No && signs.bare() {
             self.bare(at, &fd);
         }
         Ok(())
@@ -164,6 +179,9 @@ impl Walk<'_> {
             FileType::Symlink => What::Link,
             _ => What::File,
         };
+        if at.git == InGit::Written {
+            return self.written(at, fd, name, what);
+        }
         // Most names are neither a directory nor in the table: they cost no memory.
         if what == What::File
             && at.inside.is_none()
@@ -176,22 +194,43 @@ impl Walk<'_> {
         let entry = self.unit(&path, what);
         let inside = at.inside.or(entry);
         let own = self.look.own_git && path == b".git" && what == What::Directory;
-        if let Some(inside) = inside.filter(|_| !own) {
-            self.found(&path, inside, at, (fd, name));
+        let link = at.git == InGit::Own && what == What::Link;
+        if let Some(entry) = inside.filter(|_| !own).or_else(|| link.then_some(&GIT_LINK)) {
+            self.found(&path, entry, at, (fd, name));
         }
         if what != What::Directory {
             return;
         }
         let package = at.package || table::holds_packages(name);
-        let repository = own || inside == Some(&NESTED);
+        let git = match inside {
+            _ if own => InGit::Own,
+            Some(entry) if *entry == NESTED => InGit::Yes,
+            None if at.git == InGit::Own && WRITTEN.contains(&name) => InGit::Written,
+            _ => InGit::No,
+        };
         let enter = match inside {
-            Some(_) if !repository => (self.look.into)(&path),
+            Some(_) if git == InGit::No => (self.look.into)(&path),
             Some(_) => true,
-            None => !at.repository && (self.look.packages || !package),
+            None if git == InGit::Written => true,
+            None => at.git == InGit::No && (self.look.packages || !package),
         };
         if enter {
-            let inside = inside.filter(|_| !repository);
-            self.wait(Waiting { path, inside, repository, package });
+            let inside = inside.filter(|_| git == InGit::No);
+            self.wait(Waiting { path, inside, git, package });
+        }
+    }
+
+    /// What is below `refs`, `logs` or `objects` of the project's own repository. Objects are made new, so
+    /// that only the directories for them count.
+    fn written(&mut self, at: &Waiting, fd: &OwnedFd, name: &[u8], what: What) {
+        let path = join(&at.path, name);
+        match what {
+            What::Link => self.found(&path, &GIT_LINK, at, (fd, name)),
+            What::Directory if at.path != b".git/objects" || name == b"info" => {
+                let (git, package) = (InGit::Written, at.package);
+                self.wait(Waiting { path, inside: None, git, package });
+            }
+            What::Directory | What::File => {}
         }
     }
 
@@ -224,7 +263,8 @@ impl Walk<'_> {
             let hooks = name == b"hooks" && self.survey.items.contains_key(&Bytes::from(&*path));
             if hooks && (self.look.into)(&path) {
                 let (inside, package) = (Some(&BARE), at.package);
-                self.wait(Waiting { path, inside, repository: false, package });
+                let git = InGit::No;
+                self.wait(Waiting { path, inside, git, package });
             }
         }
     }
@@ -364,6 +404,42 @@ mod tests {
         symlink("..", dir.path().join("real/loop")).unwrap();
         let survey = walk(dir.path(), &look(true)).unwrap();
         assert_eq!(found(&survey), [".claude .claude/settings*.json", ".vscode .vscode/"]);
+    }
+
+    #[test]
+    fn a_link_counts_where_git_writes_in_the_projects_repository() {
+        let dir = project(&[
+            ".git/HEAD",
+            ".git/logs/refs/x",
+            ".git/objects/aa/x",
+            ".git/objects/info/x",
+            ".git/refs/heads/x",
+            ".git/annex/x",
+        ]);
+        for link in [
+            "COMMIT_EDITMSG",
+            "annex/y",
+            "hooks",
+            "logs/HEAD",
+            "logs/refs/heads",
+            "objects/aa/y",
+            "objects/bb",
+            "objects/info/y",
+            "refs/heads/y",
+        ] {
+            symlink("/elsewhere", dir.path().join(".git").join(link)).unwrap();
+        }
+        insta::assert_snapshot!(found(&walk(dir.path(), &look(true)).unwrap()).join("\n"), @"
+        .git/COMMIT_EDITMSG (link in .git)
+        .git/hooks .git/hooks/
+        .git/logs/HEAD (link in .git)
+        .git/logs/refs/heads (link in .git)
+        .git/objects/bb (link in .git)
+        .git/objects/info/y (link in .git)
+        .git/refs/heads/y (link in .git)
+        ");
+        // In one that is not the project's all of it is new, or nothing.
+        assert_eq!(found(&walk(dir.path(), &look(false)).unwrap()).len(), 2);
     }
 
     #[test]

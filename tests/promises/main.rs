@@ -37,6 +37,7 @@ mod n_network;
 mod n_nix;
 mod n_services;
 mod outside;
+mod p_git_links;
 mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
