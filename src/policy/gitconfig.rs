@@ -104,37 +104,44 @@ fn parse(text: &[u8]) -> Vec<Setting> {
         let mut line = line.trim_ascii();
         if line.starts_with(b"[") {
             let (named, rest) = header(line).unzip();
-            section = named;
-            line = rest.unwrap_or_default();
+            (section, line) = (named, rest.unwrap_or_default());
         }
         let (Some(section), Some((name, value))) = (&section, key_value(line)) else { continue };
-        let (section, subsection): (Vec<u8>, Option<Vec<u8>>) = Clone::clone(section);
-        let (scope, origin) = Default::default();
-        found.push(Setting { scope, origin, section, subsection, name, value });
+        found.push(section.says(name, value));
     }
     found
 }
 
-/// The section (lower case) and subsection of `[section "subsection"]` or `[section.subsection]`, and
-/// what stands behind it.
-#[expect(clippy::type_complexity, reason = "three parts of one line")]
-fn header(line: &[u8]) -> Option<((Vec<u8>, Option<Vec<u8>>), &[u8])> {
+/// What a header names.
+struct Section {
+    /// In lower case.
+    name: Vec<u8>,
+    subsection: Option<Vec<u8>>,
+}
+
+impl Section {
+    fn says(&self, name: Vec<u8>, value: Option<Vec<u8>>) -> Setting {
+        let (section, subsection) = (self.name.clone(), self.subsection.clone());
+        Setting { scope: Vec::new(), origin: Vec::new(), section, subsection, name, value }
+    }
+}
+
+/// Reads `[section "subsection"]` or `[section.subsection]`; answers with what stands behind it, too.
+fn header(line: &[u8]) -> Option<(Section, &[u8])> {
     let text = line.strip_prefix(b"[")?;
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     let (name, rest) = text.split_at(text.iter().position(|byte| !is_name(byte))?);
-    let name = name.to_ascii_lowercase();
-    let rest = rest.trim_ascii_start();
-    let (named, rest) = match rest.strip_prefix(b"\"") {
-        Some(rest) => {
-            let (subsection, rest) = until_quote(rest)?;
-            ((name, Some(subsection)), rest)
-        }
-        None => match name.iter().position(|byte| *byte == b'.') {
-            Some(dot) => ((name[..dot].to_vec(), Some(name[dot + 1..].to_vec())), rest),
-            None => ((name, None), rest),
-        },
+    let (name, rest) = (name.to_ascii_lowercase(), rest.trim_ascii_start());
+    let (section, rest) = if let Some(rest) = rest.strip_prefix(b"\"") {
+        let (subsection, rest) = until_quote(rest)?;
+        (Section { name, subsection: Some(subsection) }, rest)
+    } else if let Some(dot) = name.iter().position(|byte| *byte == b'.') {
+        let subsection = Some(name[dot + 1..].to_vec());
+        (Section { name: name[..dot].to_vec(), subsection }, rest)
+    } else {
+        (Section { name, subsection: None }, rest)
     };
-    Some((named, rest.strip_prefix(b"]")?.trim_ascii()))
+    Some((section, rest.strip_prefix(b"]")?.trim_ascii()))
 }
 
 /// What stands before the closing quote, with backslashes resolved, and what stands behind it.

@@ -103,9 +103,9 @@ pub(super) fn confirm(draft: &Draft<'_>, known: &mut Known) {
 /// protected, so what it leads to within the project is.
 fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
     let root = &draft.project.root;
-    let hooks = around::hooks(draft).into_iter().map(Bytes::from);
+    let hook = |path| Some((Bytes::from(path), table::by_pattern(".githooks/")?));
     let hooks: BTreeMap<Bytes, &'static Entry> =
-        hooks.zip(table::by_pattern(".githooks/").into_iter().cycle()).collect();
+        around::hooks(draft).into_iter().filter_map(hook).collect();
     let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &hooks });
     let target = |(path, item): (&Bytes, &Item)| {
         let real = draft.facts.canonicalize(&root.join(path.as_path()))?;
