@@ -3,6 +3,8 @@
 //! it could not be looked at.
 
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::record::{Landed, Record};
 use super::snapshot::{Snapshot, Store};
@@ -107,12 +109,7 @@ pub fn holds(main: &Main<'_>, known: &Known) -> Result<Vec<Hold>> {
         holds.extend(unmerged(main, known, None)?);
         return Ok(holds);
     };
-    if git_dir.join("locked").symlink_metadata().is_ok() {
-        holds.push(Hold::Locked);
-    }
-    if fs::read_dir(git_dir.join("modules")).is_ok_and(|mut found| found.next().is_some()) {
-        holds.push(Hold::Submodules);
-    }
+    holds.extend(of_git_dir(git_dir));
     if !known.there || known.tip.is_none() {
         if known.there {
             holds.push(Hold::Unknown("its branch is gone".to_owned()));
@@ -154,6 +151,22 @@ fn of_session(found: &Found) -> Vec<Hold> {
     };
     let not_here = ending::open(&found.session).map(|why| Hold::NotHere { session, why });
     not_here.into_iter().chain(aside).collect()
+}
+
+/// What its git directory holds it by.
+fn of_git_dir(git_dir: &Path) -> Vec<Hold> {
+    let hold = |name: &str, look: &dyn Fn(&Path) -> io::Result<bool>, hold: Hold| {
+        let path = git_dir.join(name);
+        match look(&path) {
+            Ok(true) => Some(hold),
+            Ok(false) => None,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+            Err(err) => Some(Hold::Unknown(format!("{}: {err}", visible_path(&path)))),
+        }
+    };
+    let locked = hold("locked", &|path| path.symlink_metadata().map(|_| true), Hold::Locked);
+    let any = |path: &Path| fs::read_dir(path)?.next().transpose().map(|found| found.is_some());
+    locked.into_iter().chain(hold("modules", &any, Hold::Submodules)).collect()
 }
 
 /// Commits of its branch, and of its `HEAD`, that no other branch, tag or remote has.
@@ -234,4 +247,27 @@ pub fn held(known: &Known, holds: &[Hold]) -> Error {
         return error;
     }
     error.hint(format!("to lose it: claudebox worktree rm --force {}", known.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_looked_at_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(of_git_dir(dir.path()), []);
+        fs::create_dir(dir.path().join("modules")).unwrap();
+        assert_eq!(of_git_dir(dir.path()), []);
+        fs::write(dir.path().join("modules/m"), "").unwrap();
+        fs::write(dir.path().join("locked"), "").unwrap();
+        assert_eq!(of_git_dir(dir.path()), [Hold::Locked, Hold::Submodules]);
+        // Below a file nothing can be looked at; it is not that nothing is there.
+        let unknown = of_git_dir(&dir.path().join("locked"));
+        assert_eq!(unknown.len(), 2);
+        for hold in unknown {
+            assert!(hold.words().contains("it could not be looked at: "), "{hold:?}");
+            assert_eq!(hold.hint("w"), None);
+        }
+    }
 }
