@@ -33,7 +33,7 @@ use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
 use crate::sys::text;
 
-/// An inner stage that waits for [`Order::Proceed`].
+/// An inner stage that waits for [`Order::Proceed`], see [`Watched::proceed`].
 pub(super) struct Begun {
     sandbox: Sandbox,
     pub(super) init: Init,
@@ -205,12 +205,30 @@ fn unavailable(errno: i32) -> String {
     }
 }
 
-/// Lets the log begin and the agent start.
-pub(super) fn watch(
-    plan: &Plan,
-    begun: Begun,
-    sink: Box<dyn Sink>,
-) -> Result<(Sandbox, Init, Execs, Option<Broker>)> {
+/// A sandbox whose execs are watched, and whose agent may start.
+pub(super) struct Watched {
+    pub(super) sandbox: Sandbox,
+    pub(super) init: Init,
+    pub(super) execs: Execs,
+    pub(super) broker: Option<Broker>,
+}
+
+impl Watched {
+    /// Lets the agent start. Whatever can fail has been done by then.
+    pub(super) fn proceed(&self) {
+        // If the inner stage is gone, the loop that serves it is about to see it.
+        let _ = self.sandbox.inner.send(&Order::Proceed, &[]);
+    }
+
+    /// Ends it without.
+    pub(super) fn abandon(self, error: Error) -> Error {
+        drop(self.broker);
+        end_unstarted(error, self.sandbox, self.execs)
+    }
+}
+
+/// Lets the log begin.
+pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Watched> {
     let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
@@ -246,10 +264,11 @@ pub(super) fn watch(
         Ok(broker) => broker,
         Err(error) => return Err(end_unstarted(error, sandbox, execs)),
     };
-    sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life")?;
-    // If the inner stage is gone, the loop that serves it is about to see it.
-    let _ = sandbox.inner.send(&Order::Proceed, &[]);
-    Ok((sandbox, init, execs, broker))
+    let watched = Watched { sandbox, init, execs, broker };
+    match watched.sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life") {
+        Ok(()) => Ok(watched),
+        Err(error) => Err(watched.abandon(error)),
+    }
 }
 
 /// Ends a sandbox in which no agent was started, and its log.

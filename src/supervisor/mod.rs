@@ -8,6 +8,7 @@ pub mod execs;
 mod answers;
 mod arguments;
 mod begin;
+mod beside;
 mod cgroup;
 mod client;
 mod control;
@@ -28,9 +29,11 @@ mod waiting;
 use std::path::Path;
 use std::time::Instant;
 
+use self::begin::Watched;
+use self::beside::Beside;
 use self::events::Verdict;
 use self::host_files::HostFiles;
-use self::mirror::{Kept, Pairs};
+use self::mirror::Kept;
 use self::serve::Running;
 use self::signals::Signals;
 use self::terminal::Tty;
@@ -125,10 +128,17 @@ fn observed(
     let mut host_files = HostFiles::new(session.directory);
     let before = git::Before::look(session.directory, session.id);
     let pairs = begun.pairs.take();
-    let (sandbox, init, execs, broker) = begin::watch(plan, begun, sink)?;
-    let git = before.clone().map(|git| git.live(execs.notes())).transpose();
-    let git = git.tried(|| "watch the agent's git directory")?;
-    let mirror = pairs.map(Pairs::keep).transpose()?;
+    let not_started = |error| {
+        git::not_started(session.directory, session.id);
+        error
+    };
+    let watched = begin::watch(plan, begun, sink).map_err(not_started)?;
+    let beside = match Beside::begin(before.as_ref(), pairs, &watched.execs) {
+        Ok(beside) => beside,
+        Err(error) => return Err(not_started(watched.abandon(error))),
+    };
+    watched.proceed();
+    let Watched { sandbox, init, execs, broker } = watched;
     let running = Running {
         plan,
         session: session.id,
@@ -146,9 +156,7 @@ fn observed(
     // Everything inside is dead. Dropped now, the broker tells of the connections that were open; what
     // the kernel has to take down is the gateway process's affair.
     drop(broker);
-    if let Some(git) = git {
-        git.end();
-    }
+    let mirror = beside.end_git();
     // Before the look at the host-executable files: what git tracks is not moved.
     for event in before.iter().flat_map(git::end) {
         execs.note(event);
