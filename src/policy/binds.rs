@@ -48,51 +48,61 @@ fn of_entry(draft: &mut Draft<'_>, entry: &Settled<String>, access: Access) -> R
 
 /// `bind` and `ro-bind` of the configuration, then `--bind` and `--ro-bind`, in order.
 pub(super) fn of_command_line(draft: &mut Draft<'_>) -> Result<()> {
-    for bind in &draft.invocation.config_binds {
-        of_argument(draft, &bind.value, &bind.origin)?;
-    }
-    for argument in &draft.invocation.binds {
-        let source = option(argument).to_owned();
-        of_argument(draft, argument, &Origin { layer: LayerKind::CommandLine, source, line: 0 })?;
+    for (argument, origin) in arguments(draft) {
+        let (source, destination) = checked(draft, argument, &origin)?;
+        draft.bind(&Bind {
+            source: &source,
+            destination: &destination,
+            access: if argument.writable { Access::Write } else { Access::Read },
+            class: Class::CommandLine,
+            why: option(argument),
+            origin: Some(&origin),
+        })?;
     }
     Ok(())
 }
 
-/// What `--bind` lets the session write, canonical.
-pub(super) fn writable(draft: &Draft<'_>) -> impl Iterator<Item = PathBuf> {
-    let binds = draft.invocation.binds.iter().filter(|argument| argument.writable);
-    binds.filter_map(|argument| draft.facts.canonicalize(&typed(draft, argument)))
+/// What these let the session write, canonical.
+///
+/// # Errors
+/// When one of them cannot be had, as [`of_command_line`] says it.
+pub(super) fn writable(draft: &Draft<'_>) -> Result<Vec<PathBuf>> {
+    let binds = arguments(draft).into_iter().filter(|(argument, _)| argument.writable);
+    binds.map(|(argument, origin)| Ok(checked(draft, argument, &origin)?.0)).collect()
 }
 
-/// The source of an argument, absolute.
-fn typed(draft: &Draft<'_>, argument: &BindArgument) -> PathBuf {
-    match argument.source.strip_prefix("~") {
-        Ok(rest) => draft.host.home.join(rest),
-        Err(_) => draft.host.cwd.join(&argument.source),
-    }
+fn arguments<'a>(draft: &Draft<'a>) -> Vec<(&'a BindArgument, Origin)> {
+    let configured = draft.invocation.config_binds.iter();
+    let configured = configured.map(|bind| (&bind.value, bind.origin.clone()));
+    let typed = draft.invocation.binds.iter().map(|argument| {
+        let source = option(argument).to_owned();
+        (argument, Origin { layer: LayerKind::CommandLine, source, line: 0 })
+    });
+    configured.chain(typed).collect()
 }
 
 fn option(argument: &BindArgument) -> &'static str {
     if argument.writable { "--bind" } else { "--ro-bind" }
 }
 
-fn of_argument(draft: &mut Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<()> {
+/// Source and destination of an argument that may be had.
+fn checked(
+    draft: &Draft<'_>,
+    argument: &BindArgument,
+    origin: &Origin,
+) -> Result<(PathBuf, PathBuf)> {
     let (source, destination) = ends(draft, argument, origin)?;
     check(draft, &source, &destination, origin)?;
-    draft.bind(&Bind {
-        source: &source,
-        destination: &destination,
-        access: if argument.writable { Access::Write } else { Access::Read },
-        class: Class::CommandLine,
-        why: option(argument),
-        origin: Some(origin),
-    })
+    Ok((source, destination))
 }
 
 /// Source (canonical) and destination of an argument.
 fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(PathBuf, PathBuf)> {
     let (place, option) = (place(origin), option(argument));
-    let typed = typed(draft, argument);
+    let typed = match argument.source.strip_prefix("~") {
+        Ok(rest) => draft.host.home.join(rest),
+        Err(_) => draft.host.cwd.join(&argument.source),
+    };
     let shown = visible_path(&typed);
     let source = draft.facts.canonicalize(&typed).ok_or_else(|| {
         let error = Error::usage(format!("{place}: {shown} does not exist"));

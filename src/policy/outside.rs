@@ -2,7 +2,7 @@
 //! that what is inside could have written, in this session or in an earlier one like it.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::binds;
 use super::draft::Draft;
@@ -38,7 +38,7 @@ pub(super) fn refuse_replaceable(
     hint: &str,
 ) -> Result<()> {
     let Some(program) = draft.facts.program(draft.host, name, also) else { return Ok(()) };
-    let bound: Vec<PathBuf> = binds::writable(draft).collect();
+    let bound = binds::writable(draft)?;
     let replaced = lets_replace(&draft.steps, &program)
         || bound.iter().any(|place| program.starts_with(place));
     if replaced { Err(replaceable(&program).hint(hint)) } else { Ok(()) }
