@@ -175,13 +175,30 @@ const CLONE_INTO_CGROUP: u64 = 1 << 33;
 /// For the child's few calls, bytes.
 const STACK: usize = 256 << 10;
 
+/// Has this process get `signal` when the thread that made it ends, whatever ends that (prctl(2),
+/// `PR_SET_PDEATHSIG`). A `parent` that ended before the kernel knew of the tie will never end us: that is
+/// an error. Makes system calls only, so that it can be called between fork and exec.
+///
+/// # Errors
+/// `ESRCH`: the parent is dead already.
+pub fn tie_to(parent: u32, signal: Signal) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(signal)?;
+    if std::os::unix::process::parent_id() == parent {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(libc::ESRCH))
+}
+
 /// Starts a command's process as programs expect it, with no signal blocked or ignored, and has it
-/// get `signal` when the thread that starts it ends, whatever ends that (prctl(2),
-/// `PR_SET_PDEATHSIG`).
+/// get `signal` when the thread that starts it ends, see [`tie_to`].
 pub fn signal_at_our_end(command: &mut Command, signal: Signal) {
+    signal_at_end_of(std::process::id(), command, signal);
+}
+
+fn signal_at_end_of(parent: u32, command: &mut Command, signal: Signal) {
     let between = move || {
         signals::reset()?;
-        Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+        tie_to(parent, signal)
     };
     // SAFETY: between fork and exec only system calls are made: no allocation, no lock.
     unsafe { command.pre_exec(between) };
@@ -311,6 +328,18 @@ mod tests {
     fn a_program_with_several_threads_is_not_forked() {
         // The test harness runs this in a thread beside its main one.
         assert!(SingleThreaded::check().is_err());
+    }
+
+    #[test]
+    fn a_process_does_not_begin_whose_parent_is_dead_already() {
+        let begins = |parent| {
+            let mut command = Command::new("true");
+            signal_at_end_of(parent, &mut command, Signal::SIGKILL);
+            command.status().map_err(|err| err.raw_os_error())
+        };
+        assert!(begins(std::process::id()).unwrap().success());
+        // As seen by a child that was given to another.
+        assert_eq!(begins(std::process::id() + 1).unwrap_err(), Some(libc::ESRCH));
     }
 
     /// Makes a child that stops itself, as another process could have stopped it; whether its maker

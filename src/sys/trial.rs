@@ -9,12 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::process;
 use super::seccomp::{self, Instruction, Receiver};
 use crate::ready::ready_by;
 
@@ -45,7 +47,10 @@ impl Trial {
             0 => {
                 // First of all, and of what the parent has: while a stopped exec waits, only a
                 // signal ends it, since the listener may be in our own copy of the socket.
-                tie_to(parent);
+                if process::tie_to(parent, Signal::SIGKILL).is_err() {
+                    // SAFETY: _exit(2) takes an integer, and runs nothing that the parent registered.
+                    unsafe { libc::_exit(0) }
+                }
                 if let Some(filter) = filter {
                     try_out(filter, theirs.as_fd());
                 }
@@ -156,17 +161,6 @@ fn say(parent: BorrowedFd<'_>, number: i32, listener: Option<BorrowedFd<'_>>) {
         &mut ancillary,
         SendFlags::NOSIGNAL,
     );
-}
-
-/// In the child. A parent that died before the kernel knew of the tie will never end it.
-fn tie_to(parent: u32) {
-    // SAFETY: prctl(PR_SET_PDEATHSIG) takes no pointer.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
-    // SAFETY: getppid(2) takes nothing.
-    if unsafe { libc::getppid() }.cast_unsigned() != parent {
-        // SAFETY: _exit(2) takes an integer, and runs nothing that the parent registered.
-        unsafe { libc::_exit(0) }
-    }
 }
 
 fn wait_for_death() -> ! {

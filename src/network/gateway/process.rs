@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use caps::{CapSet, Capability};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use nix::sys::signal::Signal;
 
 use super::Asked;
 use super::factory::Factory;
@@ -18,6 +18,7 @@ use super::namespaces::Namespaces;
 use super::talk::{Made, Report, Wanted};
 use super::ways;
 use crate::sys::channel::Channel;
+use crate::sys::process::tie_to;
 
 /// Setting the other namespace up, ports below 1024, and a packet socket.
 const KEPT: [Capability; 3] =
@@ -55,11 +56,7 @@ fn begin(asked: &Asked, info: OwnedFd) -> Result<(Factory, Report), Failure> {
 /// The socket closes with the supervisor, and ends us. This ends us too where it does not: while we
 /// wait for bwrap.
 fn die_with(supervisor: u32) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if std::os::unix::process::parent_id() == supervisor {
-        return Ok(());
-    }
-    Err(io::Error::other("it is dead"))
+    tie_to(supervisor, Signal::SIGKILL)
 }
 
 fn keep_few_capabilities() -> io::Result<()> {
