@@ -61,8 +61,11 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
 /// Runs a session in the terminal that claudebox itself was started in.
 pub(super) fn in_users_terminal(session: &Session, plan: &Plan, locks: Locks) -> Result<u8> {
     let process = std::process::id().to_string();
-    lock::note(&locks.session, &process).tried(|| "note the supervisor of this session")?;
-    let (status, outcome) = run(session, plan, Terminal::Users);
+    let noted = lock::note(&locks.session, &process);
+    let (status, outcome) = match noted.tried(|| "note the supervisor of this session") {
+        Ok(()) => run(session, plan, Terminal::Users),
+        Err(error) => (Status::of_failure(&error, now()), Err(error)),
+    };
     let left_word = finish(session, &status);
     // With the locks: no other session begins on what this one left.
     leftovers::see_to(session);

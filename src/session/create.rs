@@ -80,12 +80,13 @@ impl Sessions<'_> {
         let session = self.make_place()?;
         // In this order: of two that start at once, one at least sees the other.
         let filled = fill(&session, draft, before.as_ref());
-        match filled.and_then(|(lock, record)| self.keep_apart(&record).map(|()| lock)) {
-            Ok(lock) => {
-                let noted = lock::note(&project, session.id.as_str());
-                noted.tried(|| "note the session of this project")?;
-                Ok((session, Locks { session: lock, project }))
-            }
+        let kept = filled.and_then(|(lock, record)| self.keep_apart(&record).map(|()| lock));
+        let noted = kept.and_then(|lock| {
+            let noted = lock::note(&project, session.id.as_str());
+            noted.tried(|| "note the session of this project").map(|()| lock)
+        });
+        match noted {
+            Ok(lock) => Ok((session, Locks { session: lock, project })),
             Err(error) => {
                 // Half a session is none.
                 let _ = fs::remove_dir_all(&session.directory);
@@ -302,6 +303,29 @@ mod tests {
         assert_ne!(other.id, first.id);
         drop(locks);
         sessions.create(draft("/p")).unwrap();
+    }
+
+    /// The device stands for a disk without room.
+    #[test]
+    fn of_a_session_that_cannot_be_noted_nothing_stays() {
+        use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+        let root = tempfile::tempdir().unwrap();
+        let dirs = dirs(root.path());
+        let sessions = Sessions::new(&dirs);
+        directory::make_private(&dirs.state).unwrap();
+        directory::make_private(&dirs.state.join("locks")).unwrap();
+        let path = sessions.project_lock(&"/p".into());
+        let (mode, full) = (Mode::RUSR | Mode::WUSR, makedev(1, 7));
+        // Only root can make one, and not in every container.
+        if mknodat(CWD, &path, FileType::CharacterDevice, mode, full).is_err()
+            || lock::try_take(&path).is_err()
+        {
+            return;
+        }
+        let error = sessions.create(draft("/p")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot note the session of this project"), "{error}");
+        let left = |dir: &Path| fs::read_dir(dir).unwrap().count();
+        assert_eq!((left(&dirs.state.join("sessions")), left(&dirs.runtime)), (0, 0));
     }
 
     /// A clock that was wrong by years once must not hide all that comes after.
