@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::exchange::{Keys, Object};
@@ -135,8 +135,11 @@ impl Place {
             Err(errno) => return Err(errno.into()),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let file = openat(&directory, &temporary, flags | OFlags::CLOEXEC, mode)?;
-        let written = File::from(file).write_all(&text).and_then(|()| {
+        let new = Mode::RUSR | Mode::WUSR;
+        let mut file = File::from(openat(&directory, &temporary, flags | OFlags::CLOEXEC, new)?);
+        // Not by the opening, which obeys the caller's umask(2).
+        let allowed = fchmod(&file, mode).map_err(io::Error::from);
+        let written = allowed.and_then(|()| file.write_all(&text)).and_then(|()| {
             let still = still();
             if still {
                 renameat(&directory, &temporary, &directory, &self.name)?;
@@ -200,6 +203,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         place.write(&object(json!({"k": 2}))).unwrap();
         assert_eq!(mode(), 0o640);
+        // Narrower by every usual umask.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        place.write(&object(json!({"k": 2}))).unwrap();
+        assert_eq!(mode(), 0o666);
         assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
         let whole = Place::new(Path::new("/"), &path);
         assert_eq!(whole.read().unwrap(), object(json!({"k": 2})));
