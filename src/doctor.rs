@@ -212,7 +212,7 @@ fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
         .prefix("claudebox-doctor-")
         .tempdir()
         .tried(|| "make a project to try the sandbox in")?;
-    let mut command = Command::new(&host.executable);
+    let mut command = own_command(host);
     command
         .args(["run", "--no-monitor", "--network", network, "--project"])
         .arg(project.path())
@@ -233,6 +233,13 @@ fn try_sandbox(host: &Host, network: &str) -> Result<Option<Found>> {
         confinement(&entry.path(), has_ipv6(&output.stdout))
             .tried(|| "read the log of the sandbox that was tried")
     })
+}
+
+/// claudebox itself, for words that are read: they are without colours, whatever the caller wants of his.
+pub(crate) fn own_command(host: &Host) -> Command {
+    let mut command = Command::new(&host.executable);
+    command.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE");
+    command
 }
 
 /// What the run itself said, with its hints.
@@ -335,6 +342,15 @@ fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_of_a_run_are_read_without_colours() {
+        let command = own_command(&Host::default());
+        let environment: Vec<_> = command.get_envs().collect();
+        let expected = [("CLICOLOR_FORCE", None), ("NO_COLOR", Some("1"))]
+            .map(|(name, value)| (std::ffi::OsStr::new(name), value.map(std::ffi::OsStr::new)));
+        assert_eq!(environment, expected);
+    }
 
     #[test]
     fn a_failed_run_keeps_its_hints() {

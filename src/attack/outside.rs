@@ -10,7 +10,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ use super::judge::{Outside, judge};
 use super::list::{self, VARIABLE};
 use super::report::{self, Line};
 use super::scene::Scene;
-use crate::doctor::failure;
+use crate::doctor::{failure, own_command};
 use crate::error::{Result, Tried as _};
 use crate::host::Host;
 use crate::log::event::{Confined, Event};
@@ -164,7 +164,7 @@ impl Stage {
         profile: Option<&Path>,
         host: &Host,
     ) -> Result<(Option<i32>, BTreeMap<usize, Answer>)> {
-        let mut command = Command::new(&host.executable);
+        let mut command = own_command(host);
         command.args(["run", "--no-monitor", "--project"]).arg(self.project());
         if let Some(profile) = profile {
             command.arg("--profile").arg(profile);
