@@ -125,6 +125,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
 /// `claudebox explain`
 pub(crate) fn explain(args: &ExplainArgs, host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
+    trace::start(args.run.options.verbose().unwrap_or(config.verbose()));
     let invocation = Invocation::of_run(&args.run, &config)?;
     if invocation.worktree.is_some() {
         return Err(Error::usage("explain makes no worktree")
