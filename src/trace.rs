@@ -2,7 +2,7 @@
 //! are not diagnostics; they go to the log. It must never print an environment value.
 #![forbid(unsafe_code)]
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Stderr, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
@@ -18,10 +18,26 @@ pub fn start(verbose: u8) {
     };
     let subscriber = fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(|| Lossy(io::stderr()))
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .without_time()
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Standard error, as far as it takes something: a diagnostic that nobody can read is no reason to end.
+struct Lossy(Stderr);
+
+impl Write for Lossy {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }

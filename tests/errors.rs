@@ -213,3 +213,23 @@ fn a_second_session_in_one_project_is_refused() {
         first.wait().code(143);
     }
 }
+
+/// What `-v` says is not worth a session.
+#[test]
+fn diagnostics_that_nobody_can_read_do_not_end_a_session() {
+    common::must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let claudebox = place.executable().display();
+        let verbose = format!("{claudebox} run --no-monitor -vv -- true");
+        for script in [
+            format!("{verbose} 2>/dev/full"),
+            format!(
+                "exec 3>&1; {{ {verbose} 2>&1 >&3; echo $? >code; }} | head -c 1; exit $(cat code)"
+            ),
+        ] {
+            place.command("sh").args(["-c", &script]).run().code(0);
+        }
+        place.claudebox(["explain", "-v"]).run().complains("found the project");
+    }
+}
