@@ -21,6 +21,7 @@ const NOT_EXECUTED: &str = "not-executed";
 const NOT_STARTED: &str = "not-started";
 const TERMINATED: &str = "terminated";
 const SANDBOX_KILLED: &str = "sandbox-killed";
+const GIVEN_UP: &str = "given-up";
 const LOG_FAILED: &str = "log-failed";
 
 /// How a session ended, or why it did not begin.
@@ -41,6 +42,11 @@ impl Verdict {
 
     pub(super) fn not_started(error: Error) -> Self {
         Self::failed(NOT_STARTED, error)
+    }
+
+    /// claudebox cannot go on, though the agent may have run.
+    pub(super) fn given_up(error: Error) -> Self {
+        Self::failed(GIVEN_UP, error)
     }
 
     pub(super) fn not_executed(error: Error) -> Self {
@@ -118,4 +124,19 @@ fn digest(plan: &Plan) -> String {
         *value = Bytes::default();
     }
     hexadecimal(&Sha256::digest(serde_json::to_vec(&plan).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That an agent has run is what the reason says; what is inside is then to be ended.
+    #[test]
+    fn a_session_that_is_given_up_was_started() {
+        let verdict = Verdict::given_up(Error::launcher("cannot watch the session"));
+        assert!(verdict.leaves_it_running());
+        let end = end(&verdict, 7, Some(Instant::now()));
+        assert_eq!((end.code, end.reason.as_str(), end.execs), (exit::LAUNCHER, "given-up", 7));
+        assert!(end.dur_us.is_some());
+    }
 }

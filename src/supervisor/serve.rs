@@ -103,7 +103,7 @@ impl Running<'_> {
                 Ok(wake) => wake,
                 Err(err) => {
                     let error = Error::launcher(format!("cannot watch the session: {err}"));
-                    return Verdict::not_started(error);
+                    return Verdict::given_up(error);
                 }
             };
             let over = match wake {
@@ -204,7 +204,7 @@ impl Running<'_> {
             Report::ShellEnded { id, status } => self.control.ended(id, status),
             Report::Ended(status) => return Some(self.ended(agent, status)),
             Report::Failed { message, .. } => {
-                return Some(Verdict::not_started(Error::launcher(message)));
+                return Some(Verdict::given_up(Error::launcher(message)));
             }
             Report::Ready(_) => {}
         }
