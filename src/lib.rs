@@ -3,6 +3,7 @@
 //! one run gets from what was typed to what is done.
 
 pub mod attack;
+mod bwrap_info;
 pub mod bytes;
 #[cfg(test)]
 mod cases;

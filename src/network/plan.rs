@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::rule::Rules;
-use crate::profile::schema::Demand;
+use crate::plan::Demand;
 
 /// Which network there is inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,9 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::refusal;
+use crate::bwrap_info::{Heard, Info, Said};
 use crate::error::{Error, Result, Tried as _};
 use crate::plan::limits::{Group, OOM_POLICY, OutOfMemory};
-use crate::sandbox::info::{Heard, Info, Said};
 use crate::sys::fds::Captured;
 use crate::sys::pidfd::{self, ends_within};
 use crate::visible::visible_path;

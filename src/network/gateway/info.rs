@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
-use crate::sandbox::info::{Heard, Info, Said};
+use crate::bwrap_info::{Heard, Info, Said};
 
 /// Waits until bwrap has said it.
 ///

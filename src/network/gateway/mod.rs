@@ -31,7 +31,7 @@ use self::talk::{Made, Report, Wanted};
 use super::plan::Allow;
 use super::sockets::{Gateway, Sockets, Way};
 use crate::error::{Error, Result, Tried as _};
-use crate::profile::schema::Demand;
+use crate::plan::Demand;
 use crate::ready::ready_by;
 use crate::sys::channel::{self, Channel};
 use crate::sys::process::SingleThreaded;

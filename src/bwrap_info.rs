@@ -10,16 +10,16 @@ const LIMIT: usize = 4096;
 /// What bwrap says, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Info {
+pub(crate) struct Info {
     /// The process that becomes pid 1 inside.
-    pub child_pid: i32,
+    pub(crate) child_pid: i32,
     /// The inode of its network namespace.
-    pub net_namespace: Option<u64>,
+    pub(crate) net_namespace: Option<u64>,
 }
 
 /// What has been heard so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// All of it.
     Info(Info),
     /// There is more to come.
@@ -32,11 +32,11 @@ pub enum Heard {
 
 /// The parts so far.
 #[derive(Clone, Debug, Default)]
-pub struct Said(Vec<u8>);
+pub(crate) struct Said(Vec<u8>);
 
 impl Said {
     /// Takes the next part; an empty one is the end.
-    pub fn hear(&mut self, part: &[u8]) -> Heard {
+    pub(crate) fn hear(&mut self, part: &[u8]) -> Heard {
         self.0.extend_from_slice(part);
         match serde_json::from_slice(&self.0) {
             Ok(info) => Heard::Info(info),
