@@ -8,6 +8,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Bwrap, Host};
 use crate::network::plan::Network;
+use crate::plan::limits::Maker;
 use crate::plan::{Arg, ErrnoFilter, FdSource, InnerPlan, PLAN_VERSION, Plan, Summary};
 use crate::policy::Policy;
 use crate::policy::mount::{Access, Mount, Source};
@@ -40,6 +41,9 @@ pub(crate) const NEEDED: [&str; 23] = [
     "--unshare-net",
     "--unshare-uts",
 ];
+
+/// By this bwrap says who its child is, which only systemd has to be told (since 0.3, 2018).
+const STATUS: &str = "--json-status-fd";
 
 /// Makes the plan.
 ///
@@ -94,7 +98,10 @@ fn usable<'h>(host: &'h Host, policy: &Policy) -> Result<&'h Bwrap> {
         ))
         .hint("install it elsewhere (`cargo install --path .`), and start it from there"));
     }
-    let missing: Vec<&str> = NEEDED.into_iter().filter(|option| !bwrap.has(option)).collect();
+    let group = policy.limits.held.group.as_ref();
+    let scope = group.is_some_and(|group| matches!(group.maker, Maker::Systemd { .. }));
+    let needed = NEEDED.into_iter().chain(scope.then_some(STATUS));
+    let missing: Vec<&str> = needed.filter(|option| !bwrap.has(option)).collect();
     if missing.is_empty() {
         return Ok(bwrap);
     }

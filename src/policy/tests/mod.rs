@@ -17,6 +17,7 @@ use super::fixture::*;
 use super::invocation::BindArgument;
 use super::*;
 use crate::error::Kind;
+use crate::plan::limits::{Group, Maker};
 use crate::profile::origin::LayerKind;
 use crate::sandbox::compile;
 
@@ -227,4 +228,19 @@ fn explain_names_the_place_of_every_decision() {
     nested-userns  false                                    [default]
     limits         best-effort                              [default]
     ");
+}
+
+/// bwrap only has to say who its child is where systemd is to be told.
+#[test]
+fn what_a_scope_needs_of_bwrap_is_asked_for_with_a_scope_only() {
+    let plan = |maker: Maker| {
+        let case = Case::debian();
+        let mut policy = case.policy().unwrap();
+        policy.limits.held.group = Some(Group { maker, memory: None, processes: None, cpu: None });
+        compile::plan(&policy, &case.host).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let scope = Maker::Systemd { program: "/usr/bin/busctl".into(), runtime: None };
+    let error = plan(scope).unwrap_err();
+    assert_eq!(error, "/usr/bin/bwrap is too old: it has no --json-status-fd");
+    plan(Maker::V2("/sys/fs/cgroup/x".into())).unwrap();
 }

@@ -4,12 +4,13 @@
 //! ```text
 //! inner stage                                supervisor
 //!                                  <-------  Observe
-//!   Ready + listener + root        ------->    writes the first lines of the log
+//!   Ready (+ listener, root,       ------->    writes the first lines of the log
+//!            the sockets' channel)
 //!                                  <-------  Proceed
 //!   agent's process: Started       ------->    knows its pid
 //!   Ended                          ------->    (the namespace is gone)
 //! ```
-//! A session without the exec log leaves the first line out. A closed socket means, on either
+//! Without the exec log Observe asks for nothing, and no descriptor comes with Ready. A closed socket means, on either
 //! side, that the other is dead: the inner stage then exits, and everything inside with it.
 #![forbid(unsafe_code)]
 
