@@ -75,26 +75,45 @@ fn start(invocation: &Invocation, config: &Config, host: &Host) -> Result<u8> {
     front::run(&policy, &plan, invocation, host)
 }
 
-/// With `--worktree` the project is that, and git in it is private: nothing else knows worktrees.
+/// With `--worktree` the project is that, and made if it is not there.
 fn in_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
     let Some(name) = &invocation.worktree else { return Ok(invocation.clone()) };
-    let main = project::find(invocation.project.as_deref(), host, &Disk)?;
-    match &main.git {
-        GitEntry::Directory => {}
-        GitEntry::Pointer { target } => return Err(project::pointer_refused(&main.root, target)),
-        GitEntry::Absent => {
-            return Err(project::outside_git(&main.root)
-                .hint("a worktree is made of a repository: git init, and a first commit")
-                .hint("or run in the directory itself, without --worktree"));
-        }
-    }
-    let include = worktree::include(&main.root, host)?;
+    let root = main_of_worktree(invocation, host)?;
+    let include = worktree::include(&root, host)?;
     let with =
         |wanted| include.as_ref().filter(|(_, trusted)| *trusted == wanted).map(|(it, _)| it);
-    let made = make::make(&main.root, name, invocation.base.as_deref(), with(true), host)?;
+    let made = make::make(&root, name, invocation.base.as_deref(), with(true), host)?;
     worktree::say_made(&made, with(false));
+    Ok(with_project(invocation, made.path))
+}
+
+/// The same for `explain`, which makes none.
+fn in_old_worktree(invocation: &Invocation, host: &Host) -> Result<Invocation> {
+    let Some(name) = &invocation.worktree else { return Ok(invocation.clone()) };
+    let root = main_of_worktree(invocation, host)?;
+    let found = make::find(&root, name, invocation.base.as_deref(), host)?.ok_or_else(|| {
+        Error::usage(format!("there is no worktree `{name}` yet: `run` would make it"))
+            .hint("explain makes none; without --worktree it shows the same for the checkout")
+    })?;
+    Ok(with_project(invocation, found.path))
+}
+
+/// The main work tree of the repository that a worktree is asked for.
+fn main_of_worktree(invocation: &Invocation, host: &Host) -> Result<PathBuf> {
+    let main = project::find(invocation.project.as_deref(), host, &Disk)?;
+    match &main.git {
+        GitEntry::Directory => Ok(main.root),
+        GitEntry::Pointer { target } => Err(project::pointer_refused(&main.root, target)),
+        GitEntry::Absent => Err(project::outside_git(&main.root)
+            .hint("a worktree is made of a repository: git init, and a first commit")
+            .hint("or run in the directory itself, without --worktree")),
+    }
+}
+
+/// A run in a worktree: git in it is private, as nothing else knows worktrees.
+fn with_project(invocation: &Invocation, worktree: PathBuf) -> Invocation {
     let git = invocation.git.or(Some(Git::Private));
-    Ok(Invocation { project: Some(made.path), git, ..invocation.clone() })
+    Invocation { project: Some(worktree), git, ..invocation.clone() }
 }
 
 /// The demo in its scratch project, and the look from outside afterwards.
@@ -126,11 +145,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
 pub(crate) fn explain(args: &ExplainArgs, host: &Host) -> Result<u8> {
     let config = Config::load(host)?;
     trace::start(args.run.options.verbose().unwrap_or(config.verbose()));
-    let invocation = Invocation::of_run(&args.run, &config)?;
-    if invocation.worktree.is_some() {
-        return Err(Error::usage("explain makes no worktree")
-            .hint("name one that is there: --project DIR, with --git private"));
-    }
+    let invocation = in_old_worktree(&Invocation::of_run(&args.run, &config)?, host)?;
     let (policy, plan) = crate::plan(&invocation, &config, host)?;
     let text = if args.json {
         let lines = format!("{:#}", explanation::json(&policy));

@@ -154,3 +154,20 @@ fn its_sessions_are_found_from_the_checkout() {
         other.wait();
     }
 }
+
+#[test]
+fn explain_shows_what_a_run_in_a_worktree_does_and_makes_none() {
+    must_have_sandbox();
+    for user in users() {
+        let place = prepared(user, TWO);
+        let explain = || place.claudebox(["explain", "-w", "fix", "--", "true"]).run();
+        explain().code(2).complains("there is no worktree `fix` yet: `run` would make it");
+        assert!(!place.home().join(".local/state/claudebox-worktrees").exists());
+        inside(&place, &["-w", "fix"], place.project(), "true").code(0);
+        let text = explain().code(0).stdout;
+        let git = text.lines().find(|line| line.starts_with("git ")).unwrap();
+        assert!(git.contains("private"), "{git}");
+        let project = text.lines().find(|line| line.starts_with("project")).unwrap();
+        assert!(project.ends_with("/fix"), "{project}");
+    }
+}

@@ -51,21 +51,13 @@ pub fn make(
     include: Option<&Include>,
     host: &Host,
 ) -> Result<Worktree> {
-    check_name(name)?;
-    let main = Main::of(root, host)?;
-    main.must_have_git()?;
-    check(&main.survey.main)?;
+    let main = main_of(root, name, host)?;
+    if let Some(old) = there(&main, name, base)? {
+        return Ok(old);
+    }
     let branch = format!("{BRANCH}{name}");
     let path = main.path(name);
     let shown = visible_path(&path);
-    let there = path.symlink_metadata().is_ok();
-    if there && base.is_some() {
-        return Err(Error::usage(format!("the worktree `{name}` is there already: {shown}"))
-            .hint("go on in it without --base, or take another name"));
-    }
-    if there {
-        return Ok(Worktree { path, branch, old: true, copied: Copied::default() });
-    }
     let tip = main.commit(&format!("{HEADS}{branch}"))?;
     if tip.is_some() && base.is_some() {
         return Err(Error::usage(format!("the branch `{branch}` is there already"))
@@ -99,6 +91,37 @@ pub fn make(
     add.run()?;
     let copied = include::copy(&main, name, wanted)?;
     Ok(Worktree { path, branch, old: false, copied })
+}
+
+/// The worktree of this name that [`make`] would go on in; `None` where it would make one. Makes nothing.
+///
+/// # Errors
+/// As of [`make`], as far as that is known beforehand.
+pub fn find(root: &Path, name: &str, base: Option<&str>, host: &Host) -> Result<Option<Worktree>> {
+    there(&main_of(root, name, host)?, name, base)
+}
+
+/// The repository, where worktrees can be made of it.
+fn main_of<'h>(root: &Path, name: &str, host: &'h Host) -> Result<Main<'h>> {
+    check_name(name)?;
+    let main = Main::of(root, host)?;
+    main.must_have_git()?;
+    check(&main.survey.main)?;
+    Ok(main)
+}
+
+fn there(main: &Main<'_>, name: &str, base: Option<&str>) -> Result<Option<Worktree>> {
+    let path = main.path(name);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    if base.is_some() {
+        let shown = visible_path(&path);
+        return Err(Error::usage(format!("the worktree `{name}` is there already: {shown}"))
+            .hint("go on in it without --base, or take another name"));
+    }
+    let branch = format!("{BRANCH}{name}");
+    Ok(Some(Worktree { path, branch, old: true, copied: Copied::default() }))
 }
 
 /// The branch that a base is, by its full name.
