@@ -16,7 +16,7 @@ use crate::git::private::find_linked;
 use crate::git::record::Head;
 use crate::git::worktree::diff::{Difference, diff};
 use crate::git::worktree::judge::Hold;
-use crate::git::worktree::land::{How, Wanted, land};
+use crate::git::worktree::land::{How, Nothing, Wanted, land};
 use crate::git::worktree::list::{Standing, list};
 use crate::git::worktree::make::Worktree;
 use crate::git::worktree::remove::{Fate, gc, remove};
@@ -297,7 +297,14 @@ fn merge(main: &Main<'_>, args: &MergeArgs) -> Result<()> {
         _ => How::Merge,
     };
     let wanted = Wanted { how, into: args.into.as_deref(), sign: args.sign };
-    let done = land(main, &known, wanted)?;
+    let done = match land(main, &known, wanted)? {
+        Ok(done) => done,
+        Err(Nothing { says, hints }) => {
+            let _ = writeln!(anstream::stdout(), "nothing to merge: {says}");
+            hints.iter().for_each(error::say);
+            return Ok(());
+        }
+    };
     let (into, old, new) = (short(&done.into), done.old.short(), done.new.short());
     let (count, s) = (done.commits, plural(done.commits));
     let (files, fs) = (done.files.len(), plural(done.files.len()));

@@ -60,12 +60,21 @@ pub struct Done {
     pub left: Vec<Hold>,
 }
 
-/// Merges.
+/// A branch has all of it already. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nothing {
+    /// Which one, and what of.
+    pub says: String,
+    /// What to do if more was meant.
+    pub hints: Vec<String>,
+}
+
+/// Merges, where there is anything to merge.
 ///
 /// # Errors
 /// Usage errors where it cannot be: conflicts, a branch that is not there or checked out elsewhere, a
 /// work tree that is not clean. Nothing has changed then.
-pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> {
+pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Result<Done, Nothing>> {
     may_merge(main, known, "merge")?;
     if wanted.sign {
         commit::may_sign(&main.survey.main.settings)?;
@@ -78,19 +87,8 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
     let words = [tip.as_str(), "--not", old.as_str()];
     let commits = main.count(words)?;
     if commits == 0 {
-        let held = holds(main, known)?;
-        let mut error =
-            Error::usage(format!("{own} has every commit of {} already", known.branch()));
-        if let Some(Head::Branch(other)) = main.head(known).filter(|head| *head != itself(known)) {
-            let other = short(&other);
-            error = error.hint(format!("the worktree has {other} checked out: git merge {other}"));
-        }
-        return Err(match held.iter().find(|it| matches!(it, Hold::Uncommitted(_))) {
-            Some(files) => error
-                .hint(format!("{}: commit them in {}", files.words(), visible_path(&known.path)))
-                .hint(format!("or stage them here: claudebox worktree apply {}", known.name)),
-            None => error,
-        });
+        let says = format!("{own} has every commit of {} already", known.branch());
+        return Ok(Err(Nothing { says, hints: not_committed(main, known)? }));
     }
     let checked_out = main.repository().head()? == Head::Branch(into.clone());
     // Nobody works in the main work tree while its files change.
@@ -106,7 +104,8 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
     if wanted.how != How::Merge && files.is_empty() {
         // As when it was killed before this was written down.
         landed(main, known, &old)?;
-        return Err(Error::usage(format!("{own} has all that {} does already", known.branch())));
+        let says = format!("{own} has all that {} does already", known.branch());
+        return Ok(Err(Nothing { says, hints: Vec::new() }));
     }
     checkout::refuse_submodules(main, &files)?;
     let to_write = checkout.as_ref().filter(|_| !written);
@@ -126,7 +125,22 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Done> 
     left.retain(|hold| !matches!(hold, Hold::Locked | Hold::Submodules));
     let executed = checkout::executed(&files);
     let files = files.into_iter().map(|change| change.path).collect();
-    Ok(Done { into, old, new, commits, files, executed, checked_out, left })
+    Ok(Ok(Done { into, old, new, commits, files, executed, checked_out, left }))
+}
+
+/// Where the work of a worktree is that is in no commit of its branch.
+fn not_committed(main: &Main<'_>, known: &Known) -> Result<Vec<String>> {
+    let mut hints = Vec::new();
+    if let Some(Head::Branch(other)) = main.head(known).filter(|head| *head != itself(known)) {
+        let other = short(&other);
+        hints.push(format!("the worktree has {other} checked out: git merge {other}"));
+    }
+    let held = holds(main, known)?;
+    if let Some(files) = held.iter().find(|it| matches!(it, Hold::Uncommitted(_))) {
+        hints.push(format!("{}: commit them in {}", files.words(), visible_path(&known.path)));
+        hints.push(format!("or stage them here: claudebox worktree apply {}", known.name));
+    }
+    Ok(hints)
 }
 
 /// Writes down that what the worktree's branch has is in this commit, as other commits.
