@@ -45,7 +45,7 @@ use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
 use crate::trace;
-use crate::visible::visible_path;
+use crate::visible::{visible, visible_path};
 
 /// The agent of the demo.
 const DEMO: &str = "demo";
@@ -174,7 +174,8 @@ pub(crate) fn ls(args: &LsArgs, host: &Host) -> Result<u8> {
 
 /// `claudebox keep`
 pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
-    let Found { session, record, state } = find(args.session.as_deref(), host)?;
+    let Found { session, record, state } =
+        find(args.session.as_deref(), host).map_err(|error| meant_a_path(args, error))?;
     if matches!(state, State::Starting | State::Running) {
         return Err(Error::usage(format!("session {} still runs", session.id))
             .hint("what it leaves behind is seen to when it ends"));
@@ -188,6 +189,19 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
 pub(crate) fn rm(args: &RmArgs, host: &Host) -> Result<u8> {
     rm::rm(args, host, &mut anstream::stdout())?;
     Ok(0)
+}
+
+/// The first word of `keep` names a session, also where somebody thought of a path.
+fn meant_a_path(args: &KeepArgs, error: Error) -> Error {
+    match args.session.as_deref() {
+        Some(word) if !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            error.hint(format!(
+                "what is brought back stands behind the session: claudebox keep ID {}",
+                visible(word)
+            ))
+        }
+        _ => error,
+    }
 }
 
 /// `claudebox sync`

@@ -50,7 +50,8 @@ fn what_is_no_rule_is_said_before_any_session_is_looked_for() {
         (&["*"], "`*` allows everything"),
         (&["pypi.org:0"], "is not a port"),
         (&["pypi.org", "secret"], "`secret` is no word of a rule"),
-        (&["@npn"], "there is no group `@npn`"),
+        (&["a.corp", "b.corp"], "of several hosts each is a call of its own"),
+        (&["@npn"], "did you mean `@npm`?"),
         (&["a\u{1b}[2J"], r"`a\x1b[2J` is not a host"),
     ] {
         place.claudebox(["allow"]).args(rule).run().code(2).complains(says);

@@ -52,6 +52,13 @@ fn a_wrong_command_line_says_what_is_wrong() {
         place.claudebox(["aider"]).run().code(2).complains("claudebox run -- aider");
         place.claudebox(["codex"]).run().code(2).complains("claudebox run codex");
         place.claudebox(["claude"]).run().code(2).complains("claudebox run claude");
+        place.claudebox(["keep", ".envrc"]).run().code(2).complains("claudebox keep ID .envrc");
+        place
+            .claudebox(["run", "--no-monitor", "--allow-xdg-runtime", "--", "true"])
+            .without_env("XDG_RUNTIME_DIR")
+            .run()
+            .code(2)
+            .complains("XDG_RUNTIME_DIR is not set");
         place.claudebox(["log", "zzz"]).run().code(2).complains("no session begins with `zzz`");
         let home = place.home();
         run(&place, &["--", "true"])
@@ -173,6 +180,10 @@ fn what_is_no_error() {
         let run = place.claudebox(["run", "--", "true"]).without_env("XDG_RUNTIME_DIR").run();
         run.code(0).complains("there is no terminal here");
         place.claudebox(["attach"]).run().code(125).complains("ended with 0");
+        // Without a log none is named.
+        let run = place.claudebox(["run", "--no-exec-log", "--", "true"]).run();
+        let run = run.code(0).complains("no command is logged");
+        assert!(!run.stderr.contains("shows what runs"), "{}", run.stderr);
     }
 }
 

@@ -67,7 +67,11 @@ pub fn attack(profile: Option<&Path>, host: &Host, out: &mut dyn Write) -> Resul
     });
     lines.push(report::exit_code(code, CODE));
     lines.push(report::litter(&names(&stage.project())?, &list::remains(&scene)));
-    report::write(&lines, out).tried(|| "write the findings")?;
+    match report::write(&lines, out) {
+        // The exit code is for whoever reads no further.
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => {}
+        other => other.tried(|| "write the findings")?,
+    }
     Ok(if lines.iter().all(Line::is_fine) { 0 } else { LOST })
 }
 

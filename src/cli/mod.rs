@@ -347,7 +347,7 @@ pub struct LogArgs {
 pub struct AllowArgs {
     /// A name, `*.NAME` for every name below it, an address or a net; port 443 where none is said.
     /// Or `@GROUP`, a group of hosts. Behind it may stand `raw` (at port 443 no TLS is demanded) and
-    /// `private` (the name may lead to private addresses).
+    /// `private` (the name may lead to private addresses). One host at a time.
     #[arg(required = true, value_name = "HOST[:PORT]")]
     pub rule: Vec<String>,
     /// A session's id or an unambiguous beginning of it; the project's latest if absent.

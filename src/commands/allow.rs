@@ -8,6 +8,7 @@ use crate::network::parse::{self, Mistake};
 use crate::network::rule::To;
 use crate::network::suffix;
 use crate::profile::edit;
+use crate::profile::groups::Groups;
 use crate::profile::library::Library;
 use crate::session::Found;
 use crate::supervisor::{self, Allowed};
@@ -28,12 +29,15 @@ pub(super) struct Wanted {
 /// What the words of the command line mean, checked; and what there is to warn of.
 pub(super) fn wanted(words: &[String], library: &Library) -> Result<(Wanted, Vec<String>)> {
     let text = words.join(" ");
-    let wrong =
-        |Mistake { what, hint }: Mistake| hint.into_iter().fold(Error::usage(what), Error::hint);
+    let several =
+        (words.len() > 1).then(|| "of several hosts each is a call of its own".to_owned());
+    let wrong = |Mistake { what, hint }: Mistake| {
+        hint.into_iter().chain(several.clone()).fold(Error::usage(what), Error::hint)
+    };
+    let groups = library.named_groups()?;
     let rules = match parse::group(&text).map_err(wrong)? {
         None => vec![text.clone()],
         Some(name) => {
-            let groups = library.named_groups()?;
             let rules = groups.rules(name).ok_or_else(|| {
                 Error::usage(format!("there is no group `@{name}`")).hint(groups.near(name))
             })?;
@@ -41,6 +45,9 @@ pub(super) fn wanted(words: &[String], library: &Library) -> Result<(Wanted, Vec
         }
     };
     let mut warnings = Vec::new();
+    if groups.rules(&text).is_some() {
+        warnings.push(Groups::taken_for_host(&text, ORIGIN));
+    }
     for rule in &rules {
         let rule = parse::allow(rule, ORIGIN).map_err(wrong)?;
         if matches!(&rule.to, To::Below(name) if suffix::is_public(name)) {

@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::host_files::settle;
 use crate::log::clock::now;
 use crate::network::plan::Network;
-use crate::plan::Plan;
+use crate::plan::{ExecLog, Plan};
 use crate::policy::Policy;
 use crate::policy::invocation::Invocation;
 use crate::policy::outside::replaceable;
@@ -128,7 +128,11 @@ fn choose_place(policy: &Policy, invocation: &Invocation, host: &Host) -> Result
 fn here(start: &Start<'_>, note: Option<&str>, locks: Locks) -> Result<u8> {
     if let Some(note) = note {
         let id = &start.session.id;
-        say(format_args!("{note}; `claudebox log {id}` shows what runs"));
+        if start.plan.inner.exec_log == ExecLog::Off {
+            say(format_args!("{note}; no command is logged"));
+        } else {
+            say(format_args!("{note}; `claudebox log {id}` shows what runs"));
+        }
     }
     supervise::in_users_terminal(start.session, start.plan, locks)
 }

@@ -196,6 +196,7 @@ pub fn resolve(
     let environment = environment::settle(&mut draft, &path)?;
     let mut remarks = std::mem::take(&mut draft.remarks);
     remarks.extend(leads::nowhere(&network.value, &environment));
+    remarks.extend(network::named_like_groups(&invocation.allow, &settings.network.groups));
     let shell = environment::shell(&draft, &environment);
     let landlock = landlock(&draft, &choices);
     nix::exposed(&mut draft);

@@ -264,6 +264,12 @@ fn once<T, K: PartialEq>(
 
 type Parse = fn(&str, &str) -> Result<Rule, Mistake>;
 
+/// What there is to say of names typed for `--allow` that are a host's, and a group's as well.
+pub(super) fn named_like_groups(typed: &[String], groups: &Groups) -> Vec<String> {
+    let hosts = typed.iter().filter(|text| groups.rules(text).is_some());
+    hosts.map(|name| Groups::taken_for_host(name, "--allow")).collect()
+}
+
 /// A rule of a group says what is allowed. Where a group is denied, its words mean nothing.
 fn parse_denied(text: &str, origin: &str) -> Result<Rule, Mistake> {
     parse::deny(text.split(' ').find(|word| !word.is_empty()).unwrap_or_default(), origin)

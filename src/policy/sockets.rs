@@ -194,8 +194,14 @@ fn existing(draft: &Draft<'_>, mut found: Found) -> Option<Found> {
 /// What was typed must be had; what a profile for many machines says is left out where it is not.
 fn missing(draft: &mut Draft<'_>, name: &str, on: &Settled<bool>) -> Result<()> {
     if on.origin.layer == LayerKind::CommandLine {
-        return Err(Error::usage(format!("{}: there is no {name} here", on.origin.source))
-            .hint(format!("start the {name} first, and see that its variable is set")));
+        let error = Error::usage(format!("{}: there is no {name} here", on.origin.source));
+        return Err(match name {
+            // A directory that a login makes: nobody starts it.
+            "xdg-runtime" => {
+                error.hint("XDG_RUNTIME_DIR is not set, or leads to nothing: a login sets it")
+            }
+            _ => error.hint(format!("start the {name} first, and see that its variable is set")),
+        });
     }
     draft.left_out.push(format!("sockets.{name}: there is none on this machine"));
     Ok(())

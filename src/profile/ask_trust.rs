@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::command::say;
+use super::include::FILE as INCLUDE;
 use super::library::Library;
 use super::project::{FILE, Own};
 use super::trust::Trust;
@@ -28,7 +29,9 @@ pub fn command(
     };
     let Some(own) = Own::read(&Library::of(host), &project)? else {
         let path = visible_path(&project.join(FILE));
-        return Err(Error::usage(format!("there is no {path} to trust")));
+        return Err(Error::usage(format!(
+            "there is no {path} to trust, and no `{INCLUDE}` beside it"
+        )));
     };
     let trust = Trust::of(host);
     let shown = visible_path(&own.path);
@@ -64,7 +67,7 @@ fn project_of(host: &Host, file: &Path) -> Result<PathBuf> {
     let shown = visible_path(file);
     if file.file_name().is_none_or(|name| name != FILE) {
         return Err(Error::usage(format!("{shown} is not a project's own profile"))
-            .hint(format!("only `{FILE}` in a project's directory needs trust")));
+            .hint(format!("only `{FILE}` and `{INCLUDE}` in a project's directory need trust")));
     }
     let parent = host.cwd.join(file).parent().map(Path::to_owned).unwrap_or_default();
     parent.canonicalize().map_err(|err| Error::usage(format!("cannot find {shown}: {err}")))

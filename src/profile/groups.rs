@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::mistake::did_you_mean;
+use super::mistake::nearest;
 use super::origin::Settled;
 use super::schema;
 use super::source::Source;
@@ -77,7 +77,18 @@ impl Groups {
 
     /// A hint for a group that there is not.
     pub fn near(&self, name: &str) -> String {
-        did_you_mean(name, self.0.keys().map(String::as_str))
+        match nearest(name, self.names()) {
+            Some(near) => format!("did you mean `@{near}`?"),
+            None => format!(
+                "there are: {}",
+                self.names().map(|name| format!("@{name}")).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+
+    /// What to say of a host that has the name of a group.
+    pub fn taken_for_host(name: &str, by: &str) -> String {
+        format!("{by} {name} is the host of that name; the group of hosts is `@{name}`")
     }
 
     /// The names of all groups, sorted.
@@ -167,7 +178,7 @@ mod tests {
           |
         2 | npm = ["registry.npmjs.org", "@nmp"]
           |                              ^^^^^^
-        hint: did you mean `npm`?
+        hint: did you mean `@npm`?
 
         `NPM` is not the name of a group
          --> groups.toml:2:1
@@ -217,7 +228,7 @@ mod tests {
           |
         1 | network.allow = ["@npn"]
           |                  ^^^^^^
-        hint: did you mean `npm`?
+        hint: did you mean `@npm`?
         "#);
         fixture.user("default", "network.deny = [\"@mine\"]\n");
         assert!(settle(&fixture).is_err(), "a denial of nothing would be no denial");

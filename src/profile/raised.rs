@@ -1,7 +1,7 @@
 //! Limits that a stranger's profile raises: whether what it says is above what holds without it.
 #![forbid(unsafe_code)]
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -12,24 +12,33 @@ use super::origin::Settled;
 use super::settings::Settings;
 use super::values::Size;
 use crate::error::Result;
+use crate::plan::limits::size;
 
 /// An untrusted limit must not be above the one that holds without it, on a machine with so many
 /// bytes of `memory`.
 pub(super) fn only_lower(layer: &Layer, settings: &Settings, memory: u64) -> Result<()> {
     let Some(limits) = &layer.profile.limits else { return Ok(()) };
     let held = &settings.limits;
-    let bytes = |limit| in_bytes(limit, memory);
+    let of_machine = |part: Memory| part.bytes(memory);
     let raised = [
         raised_size("tmp-size", limits.tmp_size.as_ref(), settings.tmp_size.as_ref()),
         raised_size("run-size", limits.run_size.as_ref(), settings.run_size.as_ref()),
         raised("processes", limits.processes.as_ref(), |said| said.0, held.processes.as_ref()),
         raised("open-files", limits.open_files.as_ref(), |said| said.0, held.open_files.as_ref()),
-        raised("file-size", limits.file_size.as_ref(), |said| said.0, held.file_size.as_ref()),
+        raised(
+            "file-size",
+            limits.file_size.as_ref(),
+            |said| in_bytes(said.0, |bytes| bytes),
+            held.file_size
+                .clone()
+                .map(|held| held.map(|held| in_bytes(held, |bytes| bytes)))
+                .as_ref(),
+        ),
         raised(
             "memory",
             limits.memory.as_ref(),
-            |said| bytes(said.0),
-            held.memory.clone().map(|held| held.map(bytes)).as_ref(),
+            |said| in_bytes(said.0, of_machine),
+            held.memory.clone().map(|held| held.map(|held| in_bytes(held, of_machine))).as_ref(),
         ),
         raised(
             "cpu",
@@ -66,8 +75,7 @@ fn raised_size(
 ) -> Option<Raised> {
     let said = said?;
     let most = held.map_or(0, |held| held.value);
-    let held =
-        held.map_or_else(|| "the default".to_owned(), |held| format!("{} bytes", held.value));
+    let held = held.map_or_else(|| "the default".to_owned(), |held| size(held.value));
     (said.get_ref().0 > most).then(|| Raised { key, span: said.span(), held })
 }
 
@@ -93,9 +101,33 @@ fn in_processors(limit: Limit<u32>) -> Limit<f64> {
     }
 }
 
-fn in_bytes(limit: Limit<Memory>, machine: u64) -> Limit<u64> {
+fn in_bytes<T>(limit: Limit<T>, bytes: impl Fn(T) -> u64) -> Limit<Bytes> {
     match limit {
-        Limit::AtMost(memory) => Limit::AtMost(memory.bytes(machine)),
+        Limit::AtMost(amount) => Limit::AtMost(Bytes(bytes(amount))),
         Limit::Unlimited => Limit::Unlimited,
+    }
+}
+
+/// An amount as a person reads it.
+#[derive(PartialEq, PartialOrd)]
+struct Bytes(u64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&size(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_is_said_as_a_person_reads_it() {
+        let machine = |part: Memory| part.bytes(25_276_515_765);
+        let held = in_bytes(Limit::AtMost(Memory::Percent(80)), machine);
+        assert_eq!(held.to_string(), "18.8 GiB");
+        assert_eq!(in_bytes(Limit::AtMost(2 << 30), |bytes: u64| bytes).to_string(), "2 GiB");
+        assert_eq!(in_bytes(Limit::Unlimited, machine).to_string(), "\"unlimited\"");
     }
 }

@@ -95,7 +95,7 @@ fn a_group_that_there_is_not_is_an_error() {
         |rule: &str| case(|_| {}).with(|case| case.invocation.allow = vec![rule.into()]).error();
     insta::assert_snapshot!(typed("@nmp"), @"
         --allow: there is no group `@nmp`
-        hint: did you mean `npm`?
+        hint: did you mean `@npm`?
         ");
 }
 
