@@ -162,7 +162,7 @@ pub fn settle(invocation: &Invocation, config: &Config, host: &Host) -> Result<(
     tracing::info!(project = %visible::visible_path(&project.root), "found the project");
     let settings =
         profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
-    settings.passed_over.iter().for_each(error::say);
+    settings.remarks.iter().for_each(error::say);
     tracing::info!(profile = %settings.name, "merged the profile's layers");
     let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
     policy.remarks.iter().for_each(error::say);

@@ -92,11 +92,32 @@ pub(crate) fn learned(seen: &Seen) -> String {
             writeln!(out, "# Left out, since it may be a secret: {}.", many(left_out, "argument"));
     }
     let argv: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
-    let _ = writeln!(out, "command = [{}]\nprograms = [{}]", argv.join(", "), quoted(base));
+    let _ = writeln!(out, "command = [{}]", argv.join(", "));
+    if runs_anything(base) {
+        let _ = writeln!(
+            out,
+            "# No `programs`: every `claudebox run -- {base} ...` would run under this profile, whatever it runs.\n\
+             # This one is run by its own name.",
+        );
+    } else {
+        let _ = writeln!(out, "programs = [{}]", quoted(base));
+    }
     programs(&mut out, &seen.observed);
     network(&mut out, &seen.observed.network);
     variables(&mut out, &seen.variables);
     out
+}
+
+/// Whether this is a shell or another program that runs what its arguments say: by its name nobody knows
+/// what it is going to do.
+fn runs_anything(program: &str) -> bool {
+    const THESE: [&str; 22] = [
+        "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "env", "python", "pypy",
+        "node", "nodejs", "bun", "deno", "ruby", "perl", "php", "lua", "java", "npx", "uvx",
+    ];
+    // Also `python3.12`.
+    let version = |ch: char| ch.is_ascii_digit() || ch == '.' || ch == '-';
+    THESE.contains(&program.trim_end_matches(version))
 }
 
 fn state(out: &mut String, seen: &Seen) {
@@ -445,6 +466,19 @@ mod tests {
         assert_eq!(profile.agent.unwrap().helpers.unwrap().len(), 2);
         assert_eq!(profile.network.unwrap().allow.unwrap().len(), 3);
         assert_eq!(profile.environment.unwrap().pass.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_profile_of_a_shell_is_taken_by_its_name_only() {
+        for (program, named) in
+            [("sh", false), ("/usr/bin/python3.12", false), ("npx", false), ("aider", true)]
+        {
+            let argv = [program, "-c", "x"].map(Into::into).into();
+            let text = learned(&Seen { argv, ..seen() });
+            let profile = parsed(&text);
+            assert_eq!(profile.agent.unwrap().programs.is_some(), named, "{text}");
+            assert_eq!(text.contains("# No `programs`"), !named, "{text}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct Held {
 pub(super) fn held(settings: &Settings) -> Vec<Held> {
     let Settings {
         name: _,
-        passed_over: _,
+        remarks: _,
         description,
         exec_log,
         landlock,

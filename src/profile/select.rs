@@ -63,7 +63,7 @@ pub fn settle_from(
     project: Option<&Path>,
     defaults: &Config,
 ) -> Result<Settings> {
-    let Chosen { name, mut layers, argv_is_command, passed_over } =
+    let Chosen { name, mut layers, argv_is_command, remarks } =
         Choosing { library, host, defaults }.choose(choice, argv)?;
     if let Some(project) = project {
         layers.extend(project::layers(library, &Trust::of(host), project, &layers, host.memory)?);
@@ -82,7 +82,7 @@ pub fn settle_from(
             )));
     }
     settings.name = name;
-    settings.passed_over = passed_over;
+    settings.remarks = remarks;
     Ok(settings)
 }
 
@@ -92,13 +92,13 @@ struct Chosen {
     name: String,
     layers: Vec<Layer>,
     argv_is_command: bool,
-    /// See [`Settings::passed_over`].
-    passed_over: Vec<String>,
+    /// See [`Settings::remarks`].
+    remarks: Vec<String>,
 }
 
 impl Chosen {
     fn new(name: String, layers: Vec<Layer>, argv_is_command: bool) -> Self {
-        Self { name, layers, argv_is_command, passed_over: Vec::new() }
+        Self { name, layers, argv_is_command, remarks: Vec::new() }
     }
 }
 
@@ -203,7 +203,7 @@ impl Choosing<'_> {
     fn for_command(&self, argv: &[OsString]) -> Result<Chosen> {
         let program = argv.first().and_then(|program| Path::new(program).file_name());
         let mut best: Option<(LayerKind, String)> = None;
-        let mut passed_over = Vec::new();
+        let mut remarks = Vec::new();
         for name in self.library.names()? {
             let files = self.library.files(&name).map_err(|error| undecided(error, program))?;
             for file in files.into_iter().filter(|file| file.may_name(program)) {
@@ -217,7 +217,7 @@ impl Choosing<'_> {
                     Err(error) if may_be_made_for(&name, &bytes, program) => {
                         return Err(undecided(error, program));
                     }
-                    Err(error) => passed_over.push(format!(
+                    Err(error) => remarks.push(format!(
                         "passing over a broken profile: {}; `claudebox profile check {name}` \
                          shows it",
                         error.brief()
@@ -226,8 +226,16 @@ impl Choosing<'_> {
             }
         }
         let name = best.map_or_else(|| DEFAULT_PROFILE.to_owned(), |(_, name)| name);
+        let usual = [Some(DEFAULT_PROFILE), self.defaults.default_profile()];
+        if !usual.contains(&Some(&name)) {
+            let program = visible(program.unwrap_or_default().as_bytes());
+            remarks.push(format!(
+                "the profile `{name}` is taken, as it is made for `{program}`; \
+                 `--profile {DEFAULT_PROFILE}` takes the usual one"
+            ));
+        }
         let layers = extends::named(self.library, &name)?;
-        Ok(Chosen { passed_over, ..Chosen::new(name, layers, true) })
+        Ok(Chosen { remarks, ..Chosen::new(name, layers, true) })
     }
 }
 
@@ -355,6 +363,9 @@ mod tests {
         ] {
             let settings = fixture.settle(&ForCommand, argv).unwrap();
             assert_eq!((settings.name.as_str(), settings.command), (name, None), "{argv:?}");
+            // That it is another than usual is said.
+            let said = settings.remarks.join("\n");
+            assert_eq!(said.contains(&format!("the profile `{name}` is taken")), name != "default");
         }
         fixture.user("a", "extends = [\"claude\"]\n");
         assert_eq!(fixture.settle(&ForCommand, &["claude"]).unwrap().name, "claude");
@@ -368,7 +379,7 @@ mod tests {
         fixture.user("mine", "[agent]\nprograms = [\"brew\", \"tea-pot\"]\nnetwork = 1\n");
         let settings = fixture.settle(&ForCommand, &["make", "brew"]).unwrap();
         assert_eq!(settings.name, "default");
-        let said = settings.passed_over.join("\n");
+        let said = settings.remarks.join("\n");
         assert_snapshot!(
             said.replace(&fixture.path("").display().to_string(), "/"),
             @"passing over a broken profile: /user/profiles/mine.toml:3:1: unknown key `network`; `claudebox profile check mine` shows it"
@@ -419,7 +430,7 @@ mod tests {
         let all = [Default, Agent("shell".into()), Named("default".into())];
         for choice in all {
             let settings = fixture.settle(&choice, &["x"]).unwrap();
-            assert!(settings.passed_over.is_empty(), "it is not even looked at");
+            assert!(settings.remarks.is_empty(), "it is not even looked at");
         }
     }
 

@@ -19,8 +19,9 @@ use crate::network::plan::Publish;
 pub struct Settings {
     /// The name of the profile that was asked for.
     pub name: String,
-    /// Profiles that are broken and that this run does not need; a line for each.
-    pub passed_over: Vec<String>,
+    /// What there is to say of how it was chosen, a line for each: profiles that are broken and that this
+    /// run does not need; that it is another one than usual.
+    pub remarks: Vec<String>,
     /// What it is for.
     pub description: Option<Settled<String>>,
     /// See [`super::schema::Profile::exec_log`].
