@@ -89,18 +89,20 @@ fn claude_unalias(rest: &[u8]) -> Option<&[u8]> {
 /// Gemini CLI: a subshell with a trap that lists background jobs.
 fn gemini(script: &[u8]) -> Option<Vec<u8>> {
     let (first, rest) = split_line(script)?;
-    let (_, assigned) = std::str::from_utf8(first.strip_prefix(b"shopt -u promptvars ")?)
+    let (options, assigned) = std::str::from_utf8(first.strip_prefix(b"shopt -u promptvars ")?)
         .ok()?
         .split_once("; _bgpids_file=")?;
-    if first.iter().any(|byte| b"&|`$()<>".contains(byte))
-        || assigned.contains(';')
-        || !basename(assigned.as_bytes()).starts_with(b"bgpids")
+    let (file, after) = literal_word(assigned.as_bytes())?;
+    if !options.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ')
+        || !after.is_empty()
+        || !basename(&file).starts_with(b"bgpids")
     {
         return None;
     }
     let (trap, rest) = split_line(rest.strip_prefix(b"(\n")?)?;
-    let file = trap.strip_prefix(b"  trap 'jobs -p > ")?.strip_suffix(b"' EXIT")?;
-    if file != assigned.as_bytes() || file.iter().any(|byte| b"&|`;'()<>\n".contains(byte)) {
+    let list = trap.strip_prefix(b"  trap 'jobs -p > ")?.strip_suffix(b"' EXIT")?;
+    // By name, or written out as it was assigned.
+    if list != b"\"$_bgpids_file\"" && (list != assigned.as_bytes() || list.contains(&b'\'')) {
         return None;
     }
     let command = rest.strip_suffix(b"\n)\n__code=$?\nexit $__code")?;
@@ -158,15 +160,21 @@ mod tests {
         _bgpids_file=/tmp/gemini-shell-Xa/bgpids.tmp\n(\n  trap 'jobs -p > /tmp/gemini-shell-Xa/bgpids.tmp' EXIT\n\
         npm test\n)\n__code=$?\nexit $__code";
 
+    /// As Gemini CLI 0.61.0 executes it.
+    const GEMINI_BY_NAME: &str = "shopt -u promptvars nullglob extglob nocaseglob dotglob; \
+        _bgpids_file=/tmp/gemini-shell-Xa/bgpids.tmp\n(\n  trap 'jobs -p > \"$_bgpids_file\"' EXIT\n\
+        npm test\n)\n__code=$?\nexit $__code";
+
     #[test]
     fn each_agents_wrapper_comes_off() {
-        let cases: [(&[&str], Option<&str>); 12] = [
+        let cases: [(&[&str], Option<&str>); 13] = [
             (&["/bin/bash", "-c", CLAUDE], Some("ls -la && echo hi > made.txt")),
             (
                 &["/bin/bash", "-c", CLAUDE_HEREDOC],
                 Some("cat <<'EOF' > x.txt\nit's\nEOF\nwc -l x.txt"),
             ),
             (&["/usr/bin/bash", "-c", GEMINI], Some("npm test")),
+            (&["/usr/bin/bash", "-c", GEMINI_BY_NAME], Some("npm test")),
             (&["bash", "-c", "npm test"], Some("npm test")),
             (&["/bin/bash", "--norc", "--noprofile", "-c", "ls"], Some("ls")),
             (&["bash", "-lc", "ls"], Some("ls")),
@@ -197,6 +205,9 @@ mod tests {
             CLAUDE.replace("eval 'ls", "eval \"$x\"'ls"),
             GEMINI.replace("tmp\n(\n", "tmp; evil\n(\n"),
             GEMINI.replace("tmp\n(\n", "tmp $(evil)\n(\n"),
+            GEMINI.replace("tmp\n(\n", "tmp . bgpids\n(\n"),
+            GEMINI.replace("dotglob; ", "dotglob; . evil; "),
+            GEMINI_BY_NAME.replace("file=/tmp/gemini-shell-Xa/bgpids.tmp", "file=/home/u/.bashrc"),
             GEMINI.replace("' EXIT", "; evil' EXIT"),
             GEMINI.replace("> /tmp/gemini-shell-Xa/bgpids.tmp'", "> /home/u/.bashrc'"),
             GEMINI.replace("/tmp/gemini-shell-Xa/bgpids.tmp", "/home/u/.bashrc"),
