@@ -334,7 +334,7 @@ pub struct LogArgs {
     /// Show which command started which.
     #[arg(long)]
     pub tree: bool,
-    /// Only commands and hosts that match this regular expression.
+    /// Only commands, hosts and other lines that match this regular expression.
     #[arg(long, value_name = "RE")]
     pub grep: Option<String>,
     /// Show everything: helpers, misses along PATH and repeats are not folded.

@@ -108,6 +108,11 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
+/// A number of things: `1 command`, `2 commands`.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,8 +48,11 @@ pub struct Tree {
     pub rules: Rules,
     /// How wide the terminal is.
     pub layout: Layout,
-    /// How many commands went wrong so far.
+    /// How many commands went wrong so far. It is counted by the events, and so the same however much is
+    /// folded.
     pub failed: u64,
+    /// The latest of these that were not executed.
+    missed: BTreeSet<ExecId>,
     nodes: BTreeMap<ExecId, Node>,
     /// The node of an exec; a search along PATH is one node with one id after the other.
     ids: HashMap<ExecId, ExecId>,
@@ -116,6 +119,10 @@ impl Tree {
 
     /// A process executes something.
     pub fn exec(&mut self, exec: Exec) {
+        // The place before was only a miss of the search.
+        if exec.retry_of.is_some_and(|before| self.missed.remove(&before)) {
+            self.failed -= 1;
+        }
         if self.next_place(&exec) {
             return;
         }
@@ -164,6 +171,14 @@ impl Tree {
 
     /// What became of an exec.
     pub fn ran(&mut self, ran: Ran) {
+        if matches!(ran.outcome, Outcome::Failed | Outcome::ProbablyFailed)
+            && self.missed.insert(ran.id)
+        {
+            self.failed += 1;
+            if self.missed.len() > MOST {
+                self.missed.pop_first();
+            }
+        }
         let Some(key) = self.ids.get(&ran.id).copied() else { return };
         let Some(node) = self.nodes.get_mut(&key) else { return };
         if node.state != State::Running {

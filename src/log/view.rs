@@ -37,11 +37,11 @@ pub struct Options {
     pub zone: TimeZone,
     /// Nothing is folded, unwrapped or left out.
     pub all: bool,
-    /// Only what went wrong.
+    /// Only what went wrong, and claudebox's own words.
     pub failed: bool,
     /// Lines are drawn from each command to what it started.
     pub tree: bool,
-    /// Only commands whose text matches.
+    /// Only commands, and lines between them, whose text matches.
     pub grep: Option<Regex>,
 }
 
@@ -235,14 +235,14 @@ impl View {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        self.tell(notice.t, visible(&notice.text), WARNING);
+        self.tell(notice.t, visible(&notice.text), WARNING, true);
     }
 
     fn host_file(&mut self, file: &HostFile) {
         let (path, who) = (quote::word(&file.path.0), visible(&file.who));
         let words = format!("{} host file {path}: {who}", visible(&file.change));
         let style = if file.tracked || file.change == "gone" { WARNING } else { ALARM };
-        self.tell(file.t, words, style);
+        self.tell(file.t, words, style, false);
     }
 
     fn git(&mut self, git: &Git) {
@@ -253,12 +253,21 @@ impl View {
             "held" | "rewritten" | "deleted" => WARNING,
             _ => Style::new(),
         };
-        self.tell(git.t, words, style);
+        self.tell(git.t, words, style, git.what == "held");
     }
 
-    /// Tells of something between the rows, as soon as those are shown that are older.
-    fn tell(&mut self, t: Micros, words: String, style: Style) {
-        self.between.push(Told::Words { t, words, style });
+    /// Tells of something between the rows, as soon as those are shown that are older. `is_bad`: who asks
+    /// for what went wrong wants to know, too.
+    fn tell(&mut self, t: Micros, words: String, style: Style, is_bad: bool) {
+        if self.is_asked_for(is_bad, &[&words]) {
+            self.between.push(Told::Words { t, words, style });
+        }
+    }
+
+    /// Whether something is among what was asked for, going by these texts of it.
+    fn is_asked_for(&self, is_bad: bool, texts: &[&str]) -> bool {
+        let matches = |regex: &Regex| texts.iter().any(|text| regex.is_match(text));
+        (!self.options.failed || is_bad) && self.options.grep.as_ref().is_none_or(matches)
     }
 
     fn end(&mut self, end: &End) {
@@ -271,13 +280,14 @@ impl View {
         if let Some(length) = end.dur_us.or(by_the_clock) {
             let _ = write!(words, " after {}", text::duration(length));
         }
-        let _ = write!(words, ", {} commands", end.execs);
+        let _ = write!(words, ", {}", text::count(end.execs, "command"));
         if !self.partial {
             let _ = write!(words, ", {} failed", self.tree.failed);
             self.net.sum(&mut words);
         }
         if self.damaged > 0 {
-            let _ = write!(words, ", {} damaged lines in the log", self.damaged);
+            let lines = text::count(self.damaged, "damaged line");
+            let _ = write!(words, ", {lines} in the log");
         }
         let style = if end.code == 0 { Style::new().bold() } else { ALARM };
         self.words("ended   ", &words, style);
@@ -302,10 +312,7 @@ impl View {
     /// Shows what is ready by now, the older first.
     fn show(&mut self, now: Micros) {
         for row in self.net.take() {
-            let grep = self.options.grep.as_ref();
-            let wanted = (!self.options.failed || row.what.is_bad())
-                && grep.is_none_or(|regex| regex.is_match(&row.text()));
-            if wanted {
+            if self.is_asked_for(row.what.is_bad(), &[&row.text()]) {
                 self.between.push(Told::Net(row));
             }
         }
@@ -316,7 +323,8 @@ impl View {
                 moment.next = Some(row.t);
                 self.show_between(moment);
             }
-            if !self.wants(&row) {
+            let claimed = row.claimed.as_deref().unwrap_or(&row.text);
+            if !self.is_asked_for(row.state.is_bad(), &[&row.text, claimed]) {
                 continue;
             }
             if self.options.failed || self.options.grep.is_some() {
@@ -348,15 +356,6 @@ impl View {
                 }
             }
         }
-    }
-
-    fn wants(&self, row: &Row) -> bool {
-        let matches = |regex: &Regex| {
-            regex.is_match(&row.text)
-                || row.claimed.as_ref().is_some_and(|text| regex.is_match(text))
-        };
-        (!self.options.failed || row.state.is_bad())
-            && self.options.grep.as_ref().is_none_or(matches)
     }
 
     fn render(&mut self, shown: Vec<Shown>) {

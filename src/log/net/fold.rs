@@ -12,6 +12,7 @@ use super::words;
 use crate::log::event::{
     Allow, Connect, ConnectionId, Disconnect, Event, Listen, Micros, Refused, RuleSaid,
 };
+use crate::log::text;
 use crate::visible::visible;
 
 /// After this long, in microseconds, a count is shown; the next time after twice as long.
@@ -121,10 +122,11 @@ impl Fold {
 
     /// Adds to the words about the end what there was of the network, if anything.
     pub fn sum(&self, words: &mut String) {
-        for (count, what) in [(self.connections, "connections"), (self.refused, "refused")] {
-            if count > 0 {
-                let _ = write!(words, ", {count} {what}");
-            }
+        if self.connections > 0 {
+            let _ = write!(words, ", {}", text::count(self.connections, "connection"));
+        }
+        if self.refused > 0 {
+            let _ = write!(words, ", {} refused", self.refused);
         }
     }
 

@@ -3,7 +3,28 @@
 use super::*;
 
 #[test]
+fn what_is_told_between_the_rows_is_selected_like_them() {
+    let session = host_files();
+    let failed = session.shown(None, |options| options.failed = true);
+    assert!(!failed.contains("host file") && failed.contains("claudebox's own words"), "{failed}");
+    let grep = Regex::new("changed host file").ok();
+    let found = session.shown(None, |options| options.grep = grep);
+    assert!(found.contains(".husky") && !found.contains(".envrc"), "{found}");
+    assert!(!found.contains("own words"), "{found}");
+}
+
+#[test]
 fn a_host_file_is_told_of_between_the_rows() {
+    insta::assert_snapshot!(host_files().rows(), @r"
+   0  <1ms   touch x
+new host file $'a b/\e[2J.envrc': direnv runs it
+changed host file .husky/x: direnv runs it
+claudebox's own words
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+fn host_files() -> Session {
     let mut session = Session::new();
     session.command(1, "/usr/bin/touch", &["touch", "x"], 0);
     for (path, change, tracked) in
@@ -19,13 +40,10 @@ fn a_host_file_is_told_of_between_the_rows() {
             seen: "live".into(),
         }));
     }
+    let text = "claudebox's own words".to_owned();
+    session.events.push(Event::Notice(Notice { t: session.t, kind: "limits".into(), text }));
     session.end();
-    insta::assert_snapshot!(session.rows(), @r"
-   0  <1ms   touch x
-new host file $'a b/\e[2J.envrc': direnv runs it
-changed host file .husky/x: direnv runs it
-   0  3.0s   /opt/claude --dangerously-skip-permissions
-");
+    session
 }
 
 #[test]

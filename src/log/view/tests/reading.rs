@@ -138,6 +138,41 @@ ended    exit code 0 after 6.5s, 15 commands, 4 failed
 ");
 }
 
+/// One command, one that is nowhere along PATH, and one that is found at the second place.
+fn searching() -> Session {
+    let mut session = Session::new();
+    for (name, found) in [("nosuch", false), ("tool", true)] {
+        let mut retry_of = None;
+        for place in ["/usr/local/bin/", "/usr/bin/"] {
+            let path = Bytes::from(format!("{place}{name}").as_str());
+            let (pid, argv, parent) = (500, vec![name.into()], Some(1));
+            let id = session.put(Exec { pid, parent, path, argv, retry_of, ..Exec::default() });
+            let hit = found && place == "/usr/bin/";
+            session.ran(id, if hit { Outcome::Verified } else { Outcome::Failed });
+            retry_of = Some(id);
+            if hit {
+                session.exit(id, 1);
+            }
+        }
+    }
+    session.end();
+    session
+}
+
+#[test]
+fn the_end_counts_the_same_whatever_is_folded() {
+    for all in [false, true] {
+        for tree in [false, true] {
+            let shown =
+                searching().shown(None, |options| (options.all, options.tree) = (all, tree));
+            assert!(shown.ends_with(" 5 commands, 2 failed\n"), "{shown}");
+        }
+    }
+    let mut session = Session::new();
+    session.end();
+    assert!(session.shown(None, |_| {}).ends_with(" 1 command, 0 failed\n"));
+}
+
 #[test]
 fn a_tree_shows_who_started_whom() {
     let mut session = Session::new();
