@@ -331,7 +331,7 @@ pub struct LogArgs {
     /// Only commands that failed or died of a signal, and hosts that were refused or not reached.
     #[arg(long)]
     pub failed: bool,
-    /// Show which command started which.
+    /// Show every command below the one that started it, those of a shell's line too.
     #[arg(long)]
     pub tree: bool,
     /// Only commands, hosts and other lines that match this regular expression.

@@ -30,8 +30,8 @@ const MOST: usize = 1024;
 pub struct Rules {
     /// Every exec is a row, and nothing is taken off it.
     pub raw: bool,
-    /// The agent's direct children are shown once they have ended, with everything below them, and
-    /// lines are drawn between them.
+    /// The agent's direct children are shown once they have ended, with every command below them, said
+    /// by a line above or not, and lines are drawn between them.
     pub whole: bool,
     /// See [`super::event::Start::tool_marker`]; without one no helper can be told.
     pub marked: bool,

@@ -39,7 +39,7 @@ pub struct Options {
     pub all: bool,
     /// Only what went wrong, and claudebox's own words.
     pub failed: bool,
-    /// Lines are drawn from each command to what it started.
+    /// Every command has a row, and lines are drawn from each to what it started.
     pub tree: bool,
     /// Only commands, and lines between them, whose text matches.
     pub grep: Option<Regex>,

@@ -24,7 +24,9 @@ impl Tree {
             .and_then(|_| self.processes.get(&pid))
             .filter(|process| process.current != key)
             .and_then(|process| self.nodes.get(&process.current));
+        // A tree is there to be counted and followed: what a line says has its own place below it.
         let said = !raw
+            && !self.rules.whole
             && self.is_sure_of(node)
             && [above, current].into_iter().flatten().any(|above| {
                 let line = (&above.exec, &above.command);

@@ -174,6 +174,32 @@ fn the_end_counts_the_same_whatever_is_folded() {
 }
 
 #[test]
+fn a_tree_has_every_command_that_a_line_says() {
+    let mut session = Session::new();
+    let shell = session.shell("ls | wc; timeout 5 python3 x.py");
+    session.command(shell, "/usr/bin/ls", &["ls"], 0);
+    session.command(shell, "/usr/bin/wc", &["wc"], 0);
+    let timeout =
+        session.exec(Some(shell), "/usr/bin/timeout", &["timeout", "5", "python3", "x.py"]);
+    session.ran(timeout, Outcome::Verified);
+    session.command(timeout, "/usr/bin/python3", &["python3", "x.py"], 2);
+    session.exit(timeout, 2);
+    session.exit(shell, 2);
+    session.end();
+    let tree = session.shown(Some(80), |options| options.tree = true);
+    let rows: Vec<&str> = tree.lines().filter(|line| line.contains("ms   ")).collect();
+    insta::assert_snapshot!(rows.join("\n"), @r"
+00:00:03    2   1ms   ls | wc; timeout 5 python3 x.py
+00:00:03    0  <1ms   ├─ls
+00:00:03    0  <1ms   ├─wc
+00:00:03    2  <1ms   └─timeout 5 python3 x.py
+00:00:03    2  <1ms     └─python3 x.py
+");
+    let folded = session.shown(Some(80), |_| {});
+    assert!(!folded.contains("  ls\n"), "{folded}");
+}
+
+#[test]
 fn a_tree_shows_who_started_whom() {
     let mut session = Session::new();
     let make = session.shell("make all");
