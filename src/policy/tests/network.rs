@@ -100,6 +100,18 @@ fn a_group_that_there_is_not_is_an_error() {
 }
 
 #[test]
+fn a_host_with_the_name_of_a_group_is_one_and_the_group_is_named() {
+    let remarks = |rule: &str| {
+        let case = case(|_| {}).with(|case| case.invocation.allow = vec![rule.into()]);
+        case.policy().unwrap().remarks
+    };
+    let said = "--allow npm is the host of that name; the group of hosts is `@npm`";
+    assert_eq!(remarks("npm"), [said]);
+    assert_eq!(remarks("@npm"), Vec::<String>::new());
+    assert_eq!(remarks("npm.corp"), Vec::<String>::new());
+}
+
+#[test]
 fn what_is_typed_for_a_list_needs_one() {
     let error = |mode, change: fn(&mut Invocation)| {
         let case = case(|network| network.allow = list(3, &["a.example"]));
