@@ -43,9 +43,9 @@ fn promise_p_a_link_in_a_shared_repository_leads_no_git_of_the_users_elsewhere()
         for (link, then) in LINKS {
             let place = Place::new(user);
             let victim = prepared(&place);
-            let link = format!("V={}; {}", victim.display(), link.replace("", ""));
+            let attack = format!("V={}; {link}", victim.display());
             let before = state(&victim);
-            let output = script(&place, &["--git", "shared"], &link).run().code(0);
+            let output = script(&place, &["--git", "shared"], &attack).run().code(0);
             assert!(output.stderr.contains("set aside"), "{}", output.stderr);
             place.command("sh").args(["-c", then]).run();
             assert_eq!(state(&victim), before, "{link}");
@@ -54,10 +54,9 @@ fn promise_p_a_link_in_a_shared_repository_leads_no_git_of_the_users_elsewhere()
             let place = Place::new(user);
             let victim = prepared(&place);
             let before = state(&victim);
-            let link = link.split_once("; ").unwrap().1;
-            let line = format!("V={}; {link}; {then}", victim.display());
-            place.command("sh").args(["-c", &line]).run().code(0);
-            assert_ne!(state(&victim), before, "{line}");
+            let both = format!("V={}; {link}; {then}", victim.display());
+            place.command("sh").args(["-c", &both]).run().code(0);
+            assert_ne!(state(&victim), before, "{both}");
         }
     }
 }
