@@ -127,11 +127,12 @@ impl Sandbox {
             .chain(opened.iter().map(AsFd::as_fd))
             .chain(info.iter().chain(&status).flat_map(InfoPipe::ends))
             .collect();
-        let child = spawn(plan.bwrap.as_path(), &args, &cgroup, &inherit, stderr.as_fd())?;
+        let mut child = spawn(plan.bwrap.as_path(), &args, &cgroup, &inherit, stderr.as_fd())?;
         let pidfd = match pidfd::open(child.pid().as_raw()) {
             Ok(pidfd) => pidfd,
             Err(err) => {
                 let _ = child.kill();
+                let _ = child.wait().and_then(|_| end_orphans());
                 return Err(Error::launcher(format!("cannot watch bwrap: {err}")));
             }
         };
@@ -174,13 +175,7 @@ impl Sandbox {
             self.kill();
         }
         if self.child.wait()?.signal().is_some() {
-            // It is in bwrap's group. A git of ours, which leads its own, finishes what it is at: killed
-            // while it changes refs, it would leave its locks in the user's repository.
-            let leads = |pid: &nix::unistd::Pid| nix::unistd::getpgid(Some(*pid)) == Ok(*pid);
-            for orphan in process::children()?.into_iter().filter(|pid| !leads(pid)) {
-                let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
-                let _ = nix::sys::wait::waitpid(orphan, None);
-            }
+            end_orphans()?;
         }
         Ok(())
     }
@@ -196,6 +191,17 @@ impl Drop for Sandbox {
         self.kill();
         let _ = self.reap(Duration::ZERO);
     }
+}
+
+/// Ends what a killed bwrap left, which is ours now and in its group. A git of ours, which leads its own,
+/// finishes what it is at: killed while it changes refs, it would leave its locks in the user's repository.
+fn end_orphans() -> io::Result<()> {
+    let leads = |pid: &nix::unistd::Pid| nix::unistd::getpgid(Some(*pid)) == Ok(*pid);
+    for orphan in process::children()?.into_iter().filter(|pid| !leads(pid)) {
+        let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
+        let _ = nix::sys::wait::waitpid(orphan, None);
+    }
+    Ok(())
 }
 
 /// Executes bwrap, in its group.
