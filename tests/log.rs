@@ -311,7 +311,7 @@ fn the_documented_log_is_a_log() {
     let mut shown = String::new();
     reader.read_to_string(&mut shown).unwrap();
     thread.join().unwrap();
-    assert!(shown.contains("7 commands, 3 failed, 1 connections, 13 refused"), "{shown}");
+    assert!(shown.contains("7 commands, 3 failed, 1 connection, 13 refused"), "{shown}");
 }
 
 #[test]

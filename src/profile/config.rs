@@ -38,7 +38,7 @@ use crate::visible::visible_path;
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitDirection {
-    /// Side by side when the terminal is at least three times as wide as high.
+    /// Side by side when the terminal has at least 115 columns and is three times as wide as high.
     #[default]
     Auto,
     /// Side by side.

@@ -63,11 +63,14 @@ fn literal(word: &OsStr) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Whether the window is divided into a left and a right part: as asked, or when it is at least
-/// three times as wide as high.
+/// From this width on, columns, the log has the 40 in which it reads well, beside an agent with 75.
+const WIDE: u16 = 115;
+
+/// Whether the window is divided into a left and a right part: as asked, or when it is wide enough, and
+/// at least three times as wide as high.
 pub fn side_by_side(direction: SplitDirection, (columns, rows): (u16, u16)) -> bool {
     match direction {
-        SplitDirection::Auto => u32::from(columns) >= 3 * u32::from(rows),
+        SplitDirection::Auto => columns >= WIDE && u32::from(columns) >= 3 * u32::from(rows),
         SplitDirection::Horizontal => true,
         SplitDirection::Vertical => false,
     }
@@ -315,6 +318,8 @@ mod tests {
         let auto = SplitDirection::Auto;
         assert!(side_by_side(auto, (150, 50)));
         assert!(!side_by_side(auto, (149, 50)));
+        // The log would have 28 columns.
+        assert!(side_by_side(auto, (115, 24)) && !side_by_side(auto, (80, 24)));
         assert!(side_by_side(SplitDirection::Horizontal, (80, 50)));
         assert!(!side_by_side(SplitDirection::Vertical, (300, 50)));
     }

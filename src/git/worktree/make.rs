@@ -18,6 +18,7 @@ use crate::git::oid::Oid;
 use crate::git::private::repository::One;
 use crate::git::record::Head;
 use crate::host::Host;
+use crate::log::clock::now;
 use crate::profile::include::Include;
 use crate::visible::{visible, visible_path};
 
@@ -79,7 +80,8 @@ pub fn make(
         .tried(|| format!("make {shown}"))?;
     // Before the branch is there: one without a record began where it parts from `HEAD`.
     if tip.is_none() {
-        Record::new(begins.clone(), named(&main, base)?).write(&main.directory, name)?;
+        let record = Record::new(begins.clone(), named(&main, base)?);
+        record.made_at(now()).write(&main.directory, name)?;
     }
     let limits = Limits { time: CHECKOUT, ..Limits::default() };
     let mut add = main.call("add a worktree").args(["worktree", "add", "--quiet"]).limits(limits);

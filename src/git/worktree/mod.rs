@@ -225,7 +225,9 @@ impl<'h> Main<'h> {
     /// The sessions that worked in a worktree, the latest first.
     pub fn sessions(&self, known: &Known) -> Vec<Found> {
         let mut all = Sessions::new(&self.host.dirs).all();
-        all.retain(|found| found.record.project.as_path() == known.path);
+        let made = record::Record::read(&self.directory, &known.name).map_or(0, |it| it.made);
+        let is_of = |found: &Found| found.state.lives() || found.record.created >= made;
+        all.retain(|found| found.record.project.as_path() == known.path && is_of(found));
         all
     }
 

@@ -12,6 +12,7 @@ use crate::bytes::Bytes;
 use crate::error::{Result, Tried as _};
 use crate::git::oid::Oid;
 use crate::json_file;
+use crate::log::event::Micros;
 use crate::session::directory::make_private;
 use crate::visible::visible_path;
 
@@ -25,6 +26,9 @@ const DIRECTORY: &str = ".records";
 pub struct Record {
     /// [`VERSION`]
     v: u32,
+    /// When it was made. Sessions before that were in another of the same name. 0 where it is not known.
+    #[serde(default)]
+    pub made: Micros,
     /// The commit that its branch began at.
     pub base: Oid,
     /// The branch that had that commit, by its full name, if it was named by one.
@@ -58,7 +62,13 @@ pub enum Landed {
 impl Record {
     /// Of a worktree that begins now.
     pub fn new(base: Oid, from: Option<Bytes>) -> Self {
-        Self { v: VERSION, base, from, landed: None }
+        Self { v: VERSION, made: 0, base, from, landed: None }
+    }
+
+    /// The same, made then.
+    #[must_use]
+    pub fn made_at(self, made: Micros) -> Self {
+        Self { made, ..self }
     }
 
     /// The same, its work having gone there.
