@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::visible::visible_path;
 
+/// What git replaces, and what it copies into a new worktree: from a link, what is at its end.
+const FILES: [&str; 5] = ["HEAD", "index", "info/sparse-checkout", "packed-refs", "shallow"];
+
 /// The directories that are looked at with all that is below, and one whose own entries are: new objects
 /// are new files, made beside what is there.
 const ALL: [&str; 4] = ["refs", "logs", "reftable", "objects/info"];
@@ -26,6 +29,11 @@ pub(super) fn stands_against(git_dir: &Path, common: Option<&Path>) -> Option<St
 }
 
 fn look(git_dir: &Path) -> Result<(), String> {
+    for path in FILES.map(|name| git_dir.join(name)) {
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(format!("{} is no regular file", visible_path(&path)));
+        }
+    }
     directories_in(&git_dir.join(OBJECTS), &mut 0)?;
     let mut open: Vec<PathBuf> = ALL.iter().map(|name| git_dir.join(name)).collect();
     let mut count = 0;
@@ -38,6 +46,9 @@ fn look(git_dir: &Path) -> Result<(), String> {
 /// The directories in one; that there is none is no mistake.
 fn directories_in(directory: &Path, count: &mut usize) -> Result<Vec<PathBuf>, String> {
     let unseen = |err: io::Error| format!("cannot look into {}: {err}", visible_path(directory));
+    if directory.is_symlink() {
+        return Err(format!("{} is a link, and git would follow it", visible_path(directory)));
+    }
     let entries = match fs::read_dir(directory) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(unseen)?,
@@ -71,14 +82,18 @@ mod tests {
     /// A git directory in which one link was planted.
     fn planted(at: &str) -> Option<String> {
         let place = tempfile::tempdir().unwrap();
-        for directory in ["refs/heads/a", "logs/refs/heads", "objects/info", "objects/pack"] {
+        for directory in ["refs/heads/a", "logs/refs/heads", "objects/info", "objects/pack", "info"]
+        {
             fs::create_dir_all(place.path().join(directory)).unwrap();
         }
-        for file in ["refs/heads/a/b", "logs/HEAD", "objects/pack/p.pack"] {
+        for file in ["HEAD", "refs/heads/a/b", "logs/HEAD", "objects/pack/p.pack"] {
             fs::write(place.path().join(file), "").unwrap();
         }
         if !at.is_empty() {
-            symlink("/tmp", place.path().join(at)).unwrap();
+            let at = place.path().join(at);
+            // In the place of what is there.
+            let _ = fs::rename(&at, place.path().join("was"));
+            symlink("/tmp", at).unwrap();
         }
         stands_against(place.path(), Some(&place.path().join("none")))
     }
@@ -93,6 +108,16 @@ mod tests {
             "logs/refs/heads/x",
             "objects/ab",
             "objects/info/commit-graphs",
+            "refs",
+            "logs",
+            "objects",
+            "objects/info",
+            "objects/pack",
+            "reftable",
+            "HEAD",
+            "index",
+            "info/sparse-checkout",
+            "packed-refs",
         ] {
             assert!(planted(at).is_some_and(|why| why.contains(at)), "{at}");
         }

@@ -76,11 +76,7 @@ pub fn compare(
     content: &mut dyn FnMut(&Bytes, &Item) -> Option<String>,
 ) -> Findings {
     let tracks = |path: &[u8]| index.is_some_and(|index| index.tracks(path));
-    // A repository that is tracked is tracked as a whole; the index tells of its `HEAD` only.
-    let tracked = |path: &Bytes, item: &Item| {
-        let whole = *item.entry == BARE && heads(path).any(|head| tracks(&head.0));
-        whole || tracks(&path.0)
-    };
+    let tracked = |path: &Bytes| tracks(&path.0);
     let mut findings = Findings { unseen: now.unseen, ..Findings::default() };
     let mut compare = Compare { record, now, content };
     // The last directory that is wholly new: what is below it goes with it.
@@ -94,7 +90,7 @@ pub fn compare(
             findings.in_packages += 1;
             continue;
         }
-        let tracked = tracked(path, item);
+        let tracked = tracked(path);
         if item.kind == Kind::Directory {
             // With something tracked below it, each file in it is told of by itself.
             if tracks(&path.0) || change == Change::Changed {
@@ -174,7 +170,7 @@ impl Compare<'_> {
     }
 
     /// What was there and is not. Where not everything was looked at, nobody knows.
-    fn gone(&self, tracked: &dyn Fn(&Bytes, &Item) -> bool) -> Vec<Finding> {
+    fn gone(&self, tracked: &dyn Fn(&Bytes) -> bool) -> Vec<Finding> {
         if self.now.unseen > 0 {
             return Vec::new();
         }
@@ -184,7 +180,7 @@ impl Compare<'_> {
             let told = gone.last().is_some_and(|last| is_at_or_below(&path.0, &last.path.0));
             let missing = !self.now.items.contains_key(path) && !known.protects(&path.0);
             if missing && !told && !item.package && *item.entry != BARE {
-                let (path, entry, tracked) = (path.clone(), item.entry, tracked(path, item));
+                let (path, entry, tracked) = (path.clone(), item.entry, tracked(path));
                 gone.push(Finding { path, entry, change: Change::Gone, tracked });
             }
         }
@@ -340,8 +336,9 @@ mod tests {
         assert_eq!(found(&record(&[], &[]), &now, &[], ""), ["new r/HEAD"]);
         let before = record(&[("r/HEAD", F, 100), ("r/config", F, 5)], &[]);
         assert_eq!(found(&before, &now, &[], "x"), ["changed r/config", "new r/hooks"]);
-        let tracked = [("r/HEAD", FILE)];
-        let expected = ["changed r/config tracked", "new r/hooks tracked"];
+        // What git does not track can be moved, whatever stands beside it.
+        let tracked = [("r/HEAD", FILE), ("r/config", FILE)];
+        let expected = ["changed r/config tracked", "new r/hooks"];
         assert_eq!(found(&before, &now, &tracked, "x"), expected);
     }
 
@@ -352,12 +349,13 @@ mod tests {
             let (head, config) = (path("HEAD"), path("config"));
             let before = record(&[(&head, F, 1), (&config, F, 2)], &[]);
             let now = survey(&[("fix/HEAD", F, 100), (&head, F, 1), (&config, F, 101)]);
-            let tracked = [(&*head, FILE)];
+            let tracked = [(&*head, FILE), (&*config, FILE)];
             let expected = ["new fix/HEAD".to_owned(), format!("changed {config} tracked")];
             assert_eq!(found(&before, &now, &tracked, "x"), expected);
             // It had none.
             let before = record(&[(&head, F, 1)], &[]);
-            let expected = ["new fix/HEAD".to_owned(), format!("new {config} tracked")];
+            let tracked = [(&*head, FILE)];
+            let expected = ["new fix/HEAD".to_owned(), format!("new {config}")];
             assert_eq!(found(&before, &now, &tracked, "x"), expected);
         }
     }

@@ -67,6 +67,13 @@ impl Index {
     }
 }
 
+/// What makes a directory a bare repository, or what git runs of one.
+fn is_of_bare(name: &[u8], directory: &[u8]) -> bool {
+    matches!(name, b"HEAD" | b"config" | b"commondir")
+        || directory == b"hooks"
+        || directory.ends_with(b"/hooks")
+}
+
 /// Whether files are in the table, asked for each of an index: neighbours share their directory, which
 /// is asked about once.
 struct OfTable<'a> {
@@ -88,7 +95,7 @@ impl OfTable<'_> {
         }
         let name = &path[path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)..];
         self.inside
-            || name == b"HEAD"
+            || is_of_bare(name, directory)
             || (table::may_match(name) && table::find(path, What::File).is_some())
             || self.is_target(path)
     }
@@ -342,13 +349,14 @@ pub(crate) mod tests {
         #[test]
         fn neighbours_change_nothing(
             paths in proptest::collection::vec(
-                "(a|[.]vscode|[.]git|[.]claude|hooks|HEAD)(/(b|[.]envrc|x|hooks|settings[.]json|HEAD)){0,3}", 0..20),
+                "(a|[.]vscode|[.]git|[.]claude|hooks|HEAD)(/(b|[.]envrc|x|hooks|settings[.]json|HEAD|config)){0,3}", 0..20),
         ) {
             let mut of = OfTable { targets: &[], directory: Vec::new(), inside: false };
             for path in paths {
                 let path = path.as_bytes();
-                let head = path == b"HEAD" || path.ends_with(b"/HEAD");
-                prop_assert_eq!(of.holds(path), table::unit(path).is_some() || head);
+                let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                let bare = is_of_bare(name, parent(path));
+                prop_assert_eq!(of.holds(path), table::unit(path).is_some() || bare);
             }
         }
 

@@ -1,7 +1,6 @@
 //! The repositories that a project is in: its own, and those around it, as with `--project SUBDIR`. Their
 //! configuration names hooks and other programs in the project, which git outside runs at the next
-//! command, so the agent must not change them unnoticed. No git is asked, and includes are not
-//! followed. It must never take anything outside of the project for a part of it.
+//! command, so the agent must not change them unnoticed. No git is asked; what could be included counts. It must never take anything outside of the project for a part of it.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -19,12 +18,9 @@ use crate::lexical::clean;
 /// The directories in the project from which a git outside takes its hooks, `core.hooksPath`.
 pub(super) fn hooks(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
     let root = &draft.project.root;
-    let caller = gitconfig::of_caller(draft);
-    let path = |dir: &Path| {
-        let own = settings(draft, dir)?;
-        let said = |setting: &&Setting| setting.is("core", "hookspath");
-        let last = own.iter().rfind(said).or_else(|| caller.iter().rfind(said))?;
-        let path = Path::new(OsStr::from_bytes(last.value.as_deref()?));
+    let caller = gitconfig::whole_of_caller(draft);
+    let inside = |dir: &Path, setting: &Setting| {
+        let path = Path::new(OsStr::from_bytes(setting.value.as_deref()?));
         let path = match path.strip_prefix("~") {
             Ok(rest) => draft.host.home.join(rest),
             Err(_) => dir.join(path),
@@ -32,13 +28,19 @@ pub(super) fn hooks(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
         let inside = clean(&path).strip_prefix(root).ok()?.to_owned();
         (!inside.as_os_str().is_empty() && !inside.starts_with(".git")).then_some(inside)
     };
-    root.ancestors().filter_map(path).collect()
+    let mut found = BTreeSet::new();
+    for dir in root.ancestors() {
+        let Some(own) = settings(draft, dir) else { continue };
+        let said = own.iter().chain(&caller).filter(|setting| setting.is("core", "hookspath"));
+        found.extend(said.filter_map(|setting| inside(dir, setting)));
+    }
+    found
 }
 
 /// The programs in the project that the repositories around it, and the caller for these, name.
 pub(super) fn programs(draft: &Draft<'_>) -> InTree {
     let (root, home, facts) = (&*draft.project.root, &*draft.host.home, draft.facts);
-    let caller = gitconfig::of_caller(draft);
+    let caller = gitconfig::whole_of_caller(draft);
     let mut found = InTree::default();
     for base in root.ancestors().skip(1) {
         let Some(own) = settings(draft, base) else { continue };
@@ -61,10 +63,10 @@ fn settings(draft: &Draft<'_>, dir: &Path) -> Option<Vec<Setting>> {
         || git.clone(),
         |text| clean(&git.join(OsStr::from_bytes(text.trim_ascii_end()))),
     );
-    let mut settings = gitconfig::read(draft, &common.join("config"), b"local");
+    let mut settings = gitconfig::whole(draft, &common.join("config"), b"local");
     let own = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
     if own.and_then(Setting::truth) == Some(true) {
-        settings.extend(gitconfig::read(draft, &git.join("config.worktree"), b"worktree"));
+        settings.extend(gitconfig::whole(draft, &git.join("config.worktree"), b"worktree"));
     }
     Some(settings)
 }
@@ -124,6 +126,19 @@ mod tests {
             };
             assert_eq!(own("[extensions]\n\tworktreeConfig = true\n"), expected);
             assert_eq!(own("").1, [""; 0], "git does not read it");
+            let included = |header: &str| {
+                let config = format!("{header}\n\tpath = more\n");
+                let more = "/home/u/p/.git/more";
+                look(git, |disk| disk.file("/home/u/p/.git/config", &config).file(more, HOOKS))
+            };
+            assert_eq!(included("[include]"), expected);
+            assert_eq!(included("[includeIf \"onbranch:x\"]"), expected);
+            let mine = "[include]\n\tpath = ~/.more\n";
+            let more = "/home/u/.more";
+            assert_eq!(
+                look(git, |disk| disk.file("/home/u/.gitconfig", mine).file(more, HOOKS)),
+                expected
+            );
             let beside = "[core]\n\thooksPath = other\n";
             assert_eq!(look(git, |disk| disk.file("/home/u/p/.git/config", beside)).1, [""; 0]);
         }

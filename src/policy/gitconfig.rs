@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use crate::git::private::setting::{Setting, quoted};
+use crate::lexical::clean;
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [
@@ -45,6 +46,9 @@ const SAFE_KEYS: [&str; 27] = [
 /// A configuration that is larger is not one.
 const MAX_CONFIG: usize = 1 << 20;
 
+/// Nobody's configuration is in more files.
+const MOST_FILES: usize = 100;
+
 /// The caller's configuration files, the last to be obeyed last.
 fn files(draft: &Draft<'_>) -> [PathBuf; 2] {
     let xdg = draft.host.environment.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
@@ -67,6 +71,39 @@ pub(super) fn read(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting>
         (setting.scope, setting.origin) = (scope.to_vec(), origin.clone());
     }
     settings
+}
+
+/// What the caller's configuration files say, with all that they include.
+pub(super) fn whole_of_caller(draft: &Draft<'_>) -> Vec<Setting> {
+    files(draft).iter().flat_map(|file| whole(draft, file, b"global")).collect()
+}
+
+/// What a configuration file says, and all that it includes, whatever the condition: which of them will
+/// hold is not known. For who has to know what could count, not what does.
+pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting> {
+    let (mut settings, mut files) = (Vec::new(), vec![file.to_owned()]);
+    let mut at = 0;
+    while let Some(file) = files.get(at).filter(|_| at < MOST_FILES).cloned() {
+        at += 1;
+        let said = read(draft, &file, scope);
+        for path in said.iter().filter_map(included) {
+            let path = match path.strip_prefix("~") {
+                Ok(rest) => draft.host.home.join(rest),
+                Err(_) => clean(&file.parent().unwrap_or(&file).join(path)),
+            };
+            if !files.contains(&path) {
+                files.push(path);
+            }
+        }
+        settings.extend(said);
+    }
+    settings
+}
+
+fn included(setting: &Setting) -> Option<&Path> {
+    let includes = matches!(setting.section.as_slice(), b"include" | b"includeif");
+    let path = setting.value.as_deref().filter(|_| includes && setting.name == b"path")?;
+    Some(Path::new(OsStr::from_bytes(path)))
 }
 
 /// The text of `~/.gitconfig` inside. Includes are not followed: what they lead to is often there

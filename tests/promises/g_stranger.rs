@@ -70,7 +70,8 @@ fn promise_g_a_strangers_configuration_does_not_say_where_commits_come_from() {
 }
 
 /// Where a link is, what it leads to, and a git of the user's that writes through it.
-const LINKS: [(&str, &str, &str); 3] = [
+const LINKS: [(&str, &str, &str); 4] = [
+    (".git/logs", "directory", "git commit -q --allow-empty -m x"),
     (".git/logs/refs/heads/main", "file", "git commit -q --allow-empty -m x"),
     (".git/logs/HEAD", "file", "git commit -q --allow-empty -m x"),
     (".git/refs/heads/feat", "directory", "git branch feat/x.desktop"),
@@ -79,6 +80,7 @@ const LINKS: [(&str, &str, &str); 3] = [
 fn plant(place: &Place, link: &str, to: &Path) {
     let link = place.project().join(link);
     let _ = fs::remove_file(&link);
+    let _ = fs::remove_dir_all(&link);
     symlink(to, &link).unwrap();
     place.user().own(&link);
 }
@@ -110,7 +112,9 @@ fn promise_w_a_link_in_a_repository_leads_no_git_of_ours_elsewhere() {
             plant(&place, link, &path);
             let work = format!("rm -f {link}; {WORK}; git branch feat/x.desktop");
             let refused = script(&place, &[], &work).run().code(2);
-            refused.complains("neither a file nor a directory").complains("--git read-only");
+            let refused = refused.complains("--git read-only").stderr;
+            let says = ["neither a file nor a directory", "its `logs` is no directory"];
+            assert!(says.iter().any(|says| refused.contains(says)), "{refused}");
             assert!(!is_written(), "{link}");
             // Control.
             place.command("sh").args(["-c", control]).run().code(0);
@@ -213,5 +217,44 @@ fn promise_g_nothing_comes_from_a_bundle_that_a_stranger_names() {
         // Control.
         place.command("git").args(["fetch", "-q", "."]).run();
         assert!(refs().contains("refs/bundles/main"));
+    }
+}
+
+/// What a stranger's configuration includes for the new worktree alone, and its file of a sparse checkout,
+/// which git copies there.
+#[test]
+fn promise_g_a_new_worktree_obeys_no_stranger() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        for condition in ["gitdir:**/worktrees/**", "onbranch:claudebox/**"] {
+            let place = Place::new(user);
+            let marks = marks(&place);
+            let program = program(&place, "smudge", &marks);
+            committed(
+                &place,
+                &format!(
+                    "echo '* filter=x' >.gitattributes; git add .gitattributes; git commit -qm attributes\n\
+                     git config 'includeIf.{condition}.path' more\n\
+                     git config -f .git/more filter.x.smudge '{}; cat'\n",
+                    program.display()
+                ),
+            );
+            script(&place, &["-w", "fix"], "true").run().code(2).complains("includeif");
+            assert!(!marks.join("smudge").exists());
+            // Control: a worktree of the user's own.
+            place.git(&["worktree", "add", "-q", "-b", "claudebox/x", "../control"]);
+            assert!(marks.join("smudge").exists(), "{condition}");
+        }
+
+        let place = Place::new(user);
+        place.home_file(".ssh/id_test", "SECRET");
+        committed(
+            &place,
+            "git config core.sparseCheckout true; ln -s $HOME/.ssh/id_test .git/info/sparse-checkout\n",
+        );
+        let read = "cat $(git rev-parse --git-path info/sparse-checkout)";
+        let refused = script(&place, &["-w", "ab"], read).run();
+        assert!(refused.code == 2 && !refused.stdout.contains("SECRET"), "{}", refused.stderr);
     }
 }

@@ -58,8 +58,35 @@ fn promise_p_a_new_repository_hides_no_change_of_a_tracked_one() {
             let line = output.stderr.lines().find(|line| line.contains(&config));
             let line = line.unwrap_or_else(|| panic!("not told of: {}", output.stderr));
             assert!(line.contains("changed") && line.contains("git tracks it"), "{line}");
-            // Control: it is worth telling, since git tracks it and it stays.
-            assert!(runs(&place, &executed, inner), "the attack works");
+            // Control: it is worth telling, since git tracks it and it stays. (Of what looks like hooks, what
+            // is new is set aside, and its index with it.)
+            assert_eq!(runs(&place, &executed, inner), inner == "fix/y", "the attack works");
+        }
+    }
+}
+
+/// What git does not track is not kept because a `HEAD` beside it is tracked.
+#[test]
+fn promise_p_a_configuration_is_not_tracked_because_of_a_head_beside_it() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        for mode in ["report", "set-aside"] {
+            let place = Place::new(user);
+            let executed = place.root().join("tmp/executed");
+            for (name, text) in
+                [("HEAD", "ref: refs/heads/main\n"), ("objects/keep", ""), ("refs/keep", "")]
+            {
+                place.project_file(format!("b/{name}"), text);
+            }
+            place.git(&["add", "."]);
+            place.git(&["commit", "-qm", "half a repository"]);
+            let attack = format!("{}plant b", plant(&executed));
+            let output = script(&place, &["--host-files", mode], &attack).run().code(0);
+            let line = output.stderr.lines().find(|line| line.contains("b/config"));
+            let line = line.unwrap_or_else(|| panic!("not told of: {}", output.stderr));
+            assert!(!line.contains("git tracks it"), "{line}");
+            assert_eq!(runs(&place, &executed, "b"), mode == "report", "{mode}");
         }
     }
 }
