@@ -24,56 +24,30 @@ use crate::visible::visible_path;
 /// What can stand in the place of an argument.
 type Offer = fn(&Host) -> Vec<CompletionCandidate>;
 
-/// What an argument is offered besides what `cli` says of it: its command, its name there, and whether
-/// it can be a path as well; that is offered where nothing else is.
-const OFFERS: [(&[&str], &str, Offer, bool); 41] = [
-    (&[], "allow", groups, false),
-    (&[], "bind", nothing, true),
-    (&[], "ro_bind", nothing, true),
-    (&[], "agent_args", nothing, true),
-    (&[], "worktree", worktrees, false),
-    (&["run"], "agent", agents, true),
-    (&["run"], "profile", profiles, true),
-    (&["run"], "bind", nothing, true),
-    (&["run"], "ro_bind", nothing, true),
-    (&["run"], "argv", nothing, true),
-    (&["run"], "allow", groups, false),
-    (&["run"], "worktree", worktrees, false),
-    (&["explain"], "agent", agents, true),
-    (&["explain"], "profile", profiles, true),
-    (&["explain"], "bind", nothing, true),
-    (&["explain"], "ro_bind", nothing, true),
-    (&["explain"], "argv", nothing, true),
-    (&["explain"], "allow", groups, false),
-    (&["explain"], "worktree", worktrees, false),
-    (&["attach"], "session", living, false),
-    (&["keep"], "session", sessions, false),
-    (&["keep"], "paths", nothing, true),
-    (&["sync"], "session", sessions, false),
-    (&["rm"], "sessions", sessions, false),
-    (&["log"], "session", sessions, false),
-    (&["net"], "session", sessions, false),
-    (&["verify"], "session", sessions, false),
-    (&["allow"], "session", sessions, false),
-    (&["allow"], "rule", groups, false),
-    (&["worktree", "diff"], "name", worktrees, false),
-    (&["worktree", "diff"], "words", nothing, true),
-    (&["worktree", "merge"], "name", worktrees, false),
-    (&["worktree", "apply"], "name", worktrees, false),
-    (&["worktree", "rm"], "names", worktrees, false),
-    (&["profile", "show"], "name", profiles, true),
-    (&["profile", "check"], "names", profiles, true),
-    (&["profile", "diff"], "left", profiles, true),
-    (&["profile", "diff"], "right", profiles, true),
-    (&["profile", "new"], "argv", nothing, true),
-    (&["profile", "path"], "name", profiles, false),
-    (&["doctor"], "profile", profiles, true),
-];
+/// What an argument of a command is offered besides what `cli` says of it, and whether it can be a path as
+/// well; that is offered where nothing else is. What has one name means one thing, whatever it is given to.
+fn offer(command: &str, argument: &str) -> Option<(Offer, bool)> {
+    Some(match (command, argument) {
+        (_, "bind" | "ro_bind" | "agent_args" | "argv" | "paths" | "words") => (nothing, true),
+        (_, "allow" | "rule") => (groups, false),
+        ("attach", "session") => (living, false),
+        (_, "session" | "sessions") => (sessions, false),
+        (_, "agent") => (agents, true),
+        (_, "profile" | "left" | "right") | ("show", "name") | ("check", "names") => {
+            (profiles, true)
+        }
+        ("path", "name") => (profiles, false),
+        (_, "worktree") | ("diff" | "merge" | "apply", "name") | ("rm", "names") => {
+            (worktrees, false)
+        }
+        _ => return None,
+    })
+}
 
 /// Answers the script of a shell, where it is that which asks; the answer is then the code to exit with.
 pub(crate) fn answer(args: &[OsString]) -> Option<u8> {
     let here = std::env::current_dir().ok();
-    let env = CompleteEnv::with_factory(command).var(COMPLETING);
+    let env = CompleteEnv::with_factory(|| offering(Cli::command())).var(COMPLETING);
     match env.try_complete(args, here.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(0),
@@ -84,24 +58,15 @@ pub(crate) fn answer(args: &[OsString]) -> Option<u8> {
     }
 }
 
-fn command() -> Command {
-    OFFERS.into_iter().fold(Cli::command(), |command, (path, name, offer, or_path)| {
-        // Not `mut_arg`, which would put the argument behind all others.
-        let offered = |arg: Arg| {
-            if arg.get_id() == name { arg.add(completer(offer, or_path)) } else { arg }
-        };
-        of(command, path, |command| command.mut_args(offered))
-    })
-}
-
-/// Changes the command at the end of this path of subcommands.
-fn of(command: Command, path: &[&str], change: impl FnOnce(Command) -> Command) -> Command {
-    // Boxed: else the type of each level would hold that of the next, without end.
-    let change: Box<dyn FnOnce(Command) -> Command + '_> = Box::new(change);
-    match path {
-        [] => change(command),
-        [first, rest @ ..] => command.mut_subcommand(first, |it| of(it, rest, change)),
-    }
+/// Adds to a command, and to all below it, what is offered.
+fn offering(command: Command) -> Command {
+    let name = command.get_name().to_owned();
+    // Not `mut_arg`, which would put the argument behind all others.
+    let command = command.mut_args(|arg: Arg| match offer(&name, arg.get_id().as_str()) {
+        Some((offer, or_path)) => arg.add(completer(offer, or_path)),
+        None => arg,
+    });
+    command.mut_subcommands(offering)
 }
 
 fn completer(offer: Offer, or_path: bool) -> ArgValueCompleter {
@@ -179,18 +144,49 @@ fn worktrees(host: &Host) -> Vec<CompletionCandidate> {
 mod tests {
     use super::*;
 
+    fn command() -> Command {
+        offering(Cli::command())
+    }
+
     fn find<'c>(command: &'c Command, path: &[&str]) -> &'c Command {
         path.iter().fold(command, |command, name| command.find_subcommand(name).unwrap())
     }
 
+    /// What is offered something: a command's arguments.
+    const OFFERED: &[(&[&str], &[&str])] = &[
+        (&[], &["allow", "bind", "ro_bind", "agent_args", "worktree"]),
+        (&["run"], &["agent", "profile", "bind", "ro_bind", "argv", "allow", "worktree"]),
+        (&["explain"], &["agent", "profile", "bind", "ro_bind", "argv", "allow", "worktree"]),
+        (&["attach"], &["session"]),
+        (&["keep"], &["session", "paths"]),
+        (&["sync"], &["session"]),
+        (&["rm"], &["sessions"]),
+        (&["log"], &["session"]),
+        (&["net"], &["session"]),
+        (&["verify"], &["session"]),
+        (&["allow"], &["session", "rule"]),
+        (&["worktree", "diff"], &["name", "words"]),
+        (&["worktree", "merge"], &["name"]),
+        (&["worktree", "apply"], &["name"]),
+        (&["worktree", "rm"], &["names"]),
+        (&["profile", "show"], &["name"]),
+        (&["profile", "check"], &["names"]),
+        (&["profile", "diff"], &["left", "right"]),
+        (&["profile", "new"], &["argv"]),
+        (&["profile", "path"], &["name"]),
+        (&["doctor"], &["profile"]),
+    ];
+
     #[test]
     fn every_argument_that_is_offered_something_is_there() {
         let command = command();
-        for (path, name, _, _) in OFFERS {
-            let mut arguments = find(&command, path).get_arguments();
-            let arg = arguments.find(|arg| arg.get_id() == name);
-            let offered = arg.is_some_and(|arg| arg.get::<ArgValueCompleter>().is_some());
-            assert!(offered, "{path:?} {name}");
+        for (path, names) in OFFERED {
+            for name in *names {
+                let mut arguments = find(&command, path).get_arguments();
+                let arg = arguments.find(|arg| arg.get_id() == name);
+                let offered = arg.is_some_and(|arg| arg.get::<ArgValueCompleter>().is_some());
+                assert!(offered, "{path:?} {name}");
+            }
         }
         command.debug_assert();
     }
