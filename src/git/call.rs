@@ -51,13 +51,11 @@ const SIGNING: [&str; 12] = [
 const KEPT: [&str; 5] = ["HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME", "TMPDIR"];
 
 /// What git is told by its environment.
-const SAID: [(&str, &str); 9] = [
+const SAID: [(&str, &str); 8] = [
     ("LC_ALL", "C"),
-    // Nothing is fetched from anywhere but a path. No configuration has a say then; by `protocol.allow`
-    // a stranger's `protocol.ext.allow` would win, and with it a command that `url.*.insteadOf` says.
-    ("GIT_ALLOW_PROTOCOL", "file"),
     // An object stays what it is, whatever `refs/replace` says.
     ("GIT_NO_REPLACE_OBJECTS", "1"),
+    // From 2.44 on. An older git is only kept from it by what it may fetch from: nothing.
     ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("GIT_TERMINAL_PROMPT", "0"),
@@ -95,6 +93,8 @@ pub struct Call {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     configuration: Vec<(OsString, OsString)>,
+    /// It fetches, from a path.
+    fetches: bool,
     /// Where an agent can write: no program is looked for there.
     project: Option<PathBuf>,
     input: Vec<u8>,
@@ -152,6 +152,7 @@ impl Call {
             arguments: Vec::new(),
             environment: Vec::new(),
             configuration: Vec::new(),
+            fetches: false,
             project: None,
             input: Vec::new(),
             limits: Limits::default(),
@@ -200,6 +201,14 @@ impl Call {
     #[must_use]
     pub fn config(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.configuration.push((key.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// It fetches from a path. Any other call may fetch from nothing: for an object that a partial clone
+    /// does not have, git would ask what a stranger's configuration names, and execute its `uploadpack`.
+    #[must_use]
+    pub fn fetches(mut self) -> Self {
+        self.fetches = true;
         self
     }
 
@@ -282,6 +291,9 @@ impl Call {
         command.env_clear().current_dir("/");
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("PATH", path(self.project.as_deref()));
+        // No configuration has a say then; by `protocol.allow` a stranger's `protocol.ext.allow` would win,
+        // and with it a command that `url.*.insteadOf` says. No protocol is called `none`.
+        command.env("GIT_ALLOW_PROTOCOL", if self.fetches { "file" } else { "none" });
         command.envs(SAID).envs(self.environment);
         let count = self.configuration.len();
         command.env("GIT_CONFIG_COUNT", count.to_string());

@@ -21,6 +21,7 @@ mod e_full_disk;
 mod f_fail_closed;
 mod g_git;
 mod g_odd;
+mod g_partial;
 mod g_pins;
 mod g_private;
 mod g_private_keys;

@@ -55,23 +55,39 @@ fn one(one: &One) -> Result<()> {
         return Err(busy(&shown, name));
     }
     let local = one.settings.iter().filter(|setting| setting.is_local());
+    partial(one).map_err(instead)?;
     for setting in local {
         extension(setting, &shown)?;
     }
     Ok(())
 }
 
-fn extension(setting: &Setting, shown: &str) -> Result<()> {
-    let partial = setting.section == b"extensions" && setting.name == b"partialclone";
-    let promisor = setting.section == b"remote"
-        && (setting.name == b"partialclonefilter"
-            || (setting.name == b"promisor" && setting.truth() != Some(false)));
-    if partial || promisor {
-        return Err(instead(Error::usage(format!(
-            "git: {shown} is a partial clone, whose missing objects would have to come over the network"
-        ))
-        .hint("fetch them: git fetch --refetch --no-filter, then take `promisor` out of its config")));
+/// Refuses a partial clone.
+///
+/// # Errors
+/// A usage error, with what to do about it.
+pub fn partial(one: &One) -> Result<()> {
+    if !is_partial(one) {
+        return Ok(());
     }
+    Err(Error::usage(format!(
+        "git: {} is a partial clone, whose missing objects would have to come over the network",
+        visible_path(&one.directory)
+    ))
+    .hint("fetch them: git fetch --refetch --no-filter, then take `promisor` out of its config"))
+}
+
+/// Whether git may have to fetch what it is asked for (partial-clone in git's technical documents).
+pub fn is_partial(one: &One) -> bool {
+    one.settings.iter().filter(|setting| setting.is_local()).any(|setting| {
+        let extension = setting.section == b"extensions" && setting.name == b"partialclone";
+        let filter = setting.name == b"partialclonefilter";
+        let promisor = setting.name == b"promisor" && setting.truth() != Some(false);
+        extension || setting.section == b"remote" && (filter || promisor)
+    })
+}
+
+fn extension(setting: &Setting, shown: &str) -> Result<()> {
     if setting.section == b"extensions"
         && !EXTENSIONS.iter().any(|it| it.as_bytes() == setting.name)
     {

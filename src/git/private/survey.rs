@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::linked::Linked;
+use super::refuse;
 use super::repository::{Gitlink, GitlinkState, Module, Objects, One, Repository};
 use super::setting::{LIST, listing};
 use super::store;
@@ -71,6 +72,11 @@ pub fn look(root: &Path, linked: Option<&Linked>, host: &Host) -> Result<Reposit
         let module = module(&repository, root, directory)?;
         repository.modules.extend(module);
     }
+    // What is left to ask could have git fetch; such a one is refused.
+    let modules = repository.modules.iter();
+    if refuse::is_partial(&repository.main) || modules.map(|it| &it.one).any(refuse::is_partial) {
+        return Ok(repository);
+    }
     let mut trees = vec![(repository.main.directory.clone(), PathBuf::new())];
     let of_module =
         |module: &Module| (module.one.directory.clone(), module.work_tree.clone().into());
@@ -116,7 +122,7 @@ fn expanded(program: &Path, git_dir: &Path, work_tree: &Path) -> Result<Vec<Vec<
 /// A git that neither the project nor an agent in it could have put there.
 fn program(root: &Path, host: &Host) -> Result<PathBuf> {
     host.program("git", Some(root)).ok_or_else(|| {
-        super::refuse::instead(
+        refuse::instead(
             Error::launcher("cannot find git, which makes the private git directory")
                 .hint("install it: apt install git"),
         )

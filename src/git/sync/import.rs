@@ -132,6 +132,7 @@ impl Import<'_> {
         Repository::of(self.record)
             .call("take over what was checked into the repository")
             .config(OsString::from_iter(instead), path)
+            .fetches()
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin"])
             .arg(quarantine.path())

@@ -178,6 +178,7 @@ impl<'a> Quarantine<'a> {
         let call = call
             .starts_a_box()
             .config("fetch.fsckObjects", "true")
+            .fetches()
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-recurse-submodules", "--no-auto-maintenance", "--stdin", "--upload-pack"])
             .arg(upload_pack)

@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Tried as _};
 use crate::git::call::Limits;
 use crate::git::names::HEADS;
 use crate::git::oid::Oid;
+use crate::git::private::refuse;
 use crate::git::private::repository::One;
 use crate::git::private::setting::Setting;
 use crate::git::record::Head;
@@ -169,9 +170,10 @@ fn check_name(name: &str) -> Result<()> {
         .hint("letters, digits and `.`, `_`, `-` between them, such as fix-42"))
 }
 
-/// A checkout runs filters. Those of the user's own configuration are the user's. What a condition
+/// What a checkout needs must be there, and it runs filters. Those of the user's own configuration are the user's. What a condition
 /// includes is not listed: it could hold for the new worktree alone, or for its branch, and name one.
 fn check(one: &One) -> Result<()> {
+    refuse::partial(one)?;
     let names = |it: &&Setting| it.section == b"filter" || it.section == b"includeif";
     let filter = one.settings.iter().find(|it| it.is_local() && names(it));
     match filter {
