@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::path::{parent, ways};
 use super::table::What;
@@ -55,7 +55,7 @@ impl Beneath {
     fn unlocking(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         match self.at(path, flags) {
             Err(Errno::ACCESS) => {
-                let mut ways: Vec<&[u8]> = ways(path).collect();
+                let mut ways: Vec<&[u8]> = [&b""[..]].into_iter().chain(ways(path)).collect();
                 if flags.contains(OFlags::DIRECTORY) {
                     ways.push(path);
                 }
@@ -70,7 +70,11 @@ impl Beneath {
 
     /// Gives its owner every right to a directory, until this is dropped.
     pub(super) fn unlock(&mut self, path: &[u8]) -> Result<(), Errno> {
-        let fd = self.at(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        // What is closed cannot be opened by a path that begins in it.
+        let fd = match path {
+            b"" => fcntl_dupfd_cloexec(&self.root, 0)?,
+            _ => self.at(path, OFlags::PATH | OFlags::DIRECTORY)?,
+        };
         let before = Mode::from_raw_mode(fstat(&fd)?.st_mode & 0o7777);
         if before.contains(Mode::RWXU) {
             return Ok(());
@@ -173,7 +177,8 @@ mod tests {
         let deep = dir.path().join("a/b/c");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), "").unwrap();
-        for path in [&deep, &dir.path().join("a/b"), &dir.path().join("a")] {
+        let closed = [&deep, &dir.path().join("a/b"), &dir.path().join("a"), dir.path()];
+        for path in closed {
             fs::set_permissions(path, Permissions::from_mode(0o010)).unwrap();
         }
         {
@@ -182,6 +187,8 @@ mod tests {
             assert!(beneath.file(b"a/b/c/file").is_ok());
         }
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(dir.path()), 0o010);
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         assert_eq!(mode(&dir.path().join("a")), 0o010);
         fs::set_permissions(dir.path().join("a"), Permissions::from_mode(0o700)).unwrap();
         assert_eq!(mode(&dir.path().join("a/b")), 0o010);

@@ -254,6 +254,28 @@ fn promise_p_what_is_new_is_set_aside_and_comes_back_when_asked_for() {
     }
 }
 
+#[test]
+fn promise_p_a_project_that_was_closed_is_looked_at() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let close = "echo evil >.envrc; mkdir d; echo evil >d/.envrc; chmod 000 d .";
+        let output = script(&place, &[], close).run().code(0);
+        output.complains("d/.envrc").complains("set aside");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for path in [place.project(), place.project().join("d")] {
+            assert_eq!(mode(&path), 0);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        assert!(!there(&place, ".envrc") && !there(&place, "d/.envrc"));
+        // Control.
+        let place = Place::new(user);
+        script(&place, &["--host-files", "report"], close).run().code(0);
+        fs::set_permissions(place.project(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(there(&place, ".envrc"));
+    }
+}
+
 /// Makes git outside execute something in each of the ways of which a repository is capable, in the
 /// directory that each is tried in afterwards.
 fn repositories(executed: &Path) -> (String, [&'static str; 5]) {
