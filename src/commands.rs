@@ -22,7 +22,7 @@ use crate::cli::{
 };
 use crate::demo;
 use crate::doctor;
-use crate::error::{self, Error, Result, Tried as _};
+use crate::error::{self, Error, Result, Tried as _, printed};
 use crate::front;
 use crate::generated;
 use crate::git::sync::{ending, sign};
@@ -377,12 +377,8 @@ fn find(prefix: Option<&str>, host: &Host) -> Result<Found> {
     Sessions::new(&host.dirs).find(prefix, &host.here())
 }
 
-/// Writes to standard output; a reader that has gone away is not a failure.
+/// Writes to standard output.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8> {
-    match write(&mut anstream::stdout()) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
-            Err(err).tried(|| "write the output")
-        }
-        _ => Ok(0),
-    }
+    printed(write(&mut anstream::stdout()))?;
+    Ok(0)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::error::{Error, Result, Tried as _, exit};
+use crate::error::{Error, Result, Tried as _, exit, printed};
 use crate::git::version::{MERGE, PRIVATE, Version};
 use crate::host::Host;
 use crate::log::event::{Confined, Event, ExecLogStatus, Limit};
@@ -61,11 +61,7 @@ pub fn doctor(host: &Host, out: &mut dyn Write) -> Result<u8> {
     let mut findings = vec![bwrap(host), git(host), kernel(host), landlock(host)];
     findings.extend(sandbox(host));
     findings.push(terminal(host));
-    match write(&findings, out) {
-        // The exit code is for whoever reads no further.
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other.tried(|| "write the findings")?,
-    }
+    printed(write(&findings, out))?;
     let works = findings.iter().all(|finding| finding.level != Level::Missing);
     Ok(if works { 0 } else { exit::LAUNCHER })
 }

@@ -3,7 +3,7 @@
 //! one of claudebox's, nor print a byte of foreign text unescaped.
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Exit codes of claudebox itself. Any other code is the agent's own; a signal is 128 + its number.
 /// 125 to 127 follow env(1), timeout(1) and docker run.
@@ -123,6 +123,18 @@ pub trait Tried<T> {
 impl<T, E: fmt::Display> Tried<T> for std::result::Result<T, E> {
     fn tried<S: fmt::Display>(self, what: impl FnOnce() -> S) -> Result<T> {
         self.map_err(|err| Error::launcher(format!("cannot {}: {err}", what())))
+    }
+}
+
+/// What came of an answer to the user. A reader that has gone away (`| head`) has what it wanted, and whoever
+/// reads no further still wants the exit code.
+///
+/// # Errors
+/// Any other failure to write.
+pub fn printed(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.tried(|| "write the output"),
     }
 }
 

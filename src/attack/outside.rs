@@ -21,7 +21,7 @@ use super::list::{self, VARIABLE};
 use super::report::{self, Line};
 use super::scene::Scene;
 use crate::doctor::{failure, own_command};
-use crate::error::{Result, Tried as _};
+use crate::error::{Result, Tried as _, printed};
 use crate::host::Host;
 use crate::log::event::{Confined, Event};
 use crate::log::reader::{Entry, Reader};
@@ -67,11 +67,7 @@ pub fn attack(profile: Option<&Path>, host: &Host, out: &mut dyn Write) -> Resul
     });
     lines.push(report::exit_code(code, CODE));
     lines.push(report::litter(&names(&stage.project())?, &list::remains(&scene)));
-    match report::write(&lines, out) {
-        // The exit code is for whoever reads no further.
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other.tried(|| "write the findings")?,
-    }
+    printed(report::write(&lines, out))?;
     Ok(if lines.iter().all(Line::is_fine) { 0 } else { LOST })
 }
 

@@ -1,9 +1,9 @@
 //! `claudebox allow`: a running session may reach a host from now on, and with `--always` every later
 //! one. It must never change a profile but the user's own, and never the project's.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, printed};
 use crate::network::parse::{self, Mistake};
 use crate::network::rule::To;
 use crate::network::suffix;
@@ -93,10 +93,7 @@ pub(super) fn allow(
 }
 
 fn say(lines: &[String], out: &mut dyn Write) -> Result<()> {
-    match lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "say so"),
-        _ => Ok(()),
-    }
+    printed(lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()))
 }
 
 /// What became of the rules, a line for each.

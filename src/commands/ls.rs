@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
-use crate::error::{Result, Tried as _};
+use crate::error::{Result, printed};
 use crate::host_files;
 use crate::log::clock::{age, now};
 use crate::log::encode;
@@ -33,15 +33,11 @@ pub(super) fn ls(
         let project = sessions.project_at(here);
         found.retain(|found| project.has(found));
     }
-    let written = if args.json {
+    printed(if args.json {
         write_json(&found, out)
     } else {
         write_table(&found, now(), columns.map(usize::from), out)
-    };
-    match written {
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.tried(|| "write the list of sessions"),
-    }
+    })
 }
 
 /// The state, and what is open about a session that is over, or lies in its directory.

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, Tried as _, printed};
 use crate::log::encode;
 use crate::log::net::totals::{Denied, Reached, Totals};
 use crate::log::net::words;
@@ -59,12 +59,7 @@ pub(super) fn net(found: &Found, form: Form, out: &mut dyn Write) -> Result<()> 
     } else {
         tables(found, &known, &totals, form)
     };
-    match out.write_all(shown.as_bytes()) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
-            Err(err).tried(|| "write the network of the session")
-        }
-        _ => Ok(()),
-    }
+    printed(out.write_all(shown.as_bytes()))
 }
 
 /// The rules of a session, from whoever knows them.

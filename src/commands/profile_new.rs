@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::{NewArgs, RunArgs};
-use crate::error::{Error, Result, Tried as _, say};
+use crate::error::{Error, Result, Tried as _, printed, say};
 use crate::front;
 use crate::host::Host;
 use crate::learn::home::{Look, Written};
@@ -44,15 +44,11 @@ pub(super) fn new(
     };
     let path = new.write(&text)?;
     let name = &args.name;
-    let told = writeln!(
+    printed(writeln!(
         out,
         "wrote {}\nlook at it, then: claudebox profile check {name} && claudebox run {name}",
         visible_path(&path)
-    );
-    match told {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "say so")?,
-        _ => {}
-    }
+    ))?;
     Ok(0)
 }
 

@@ -1,10 +1,10 @@
 //! `claudebox rm`: which sessions are removed, and why others stay. It must never remove what is nowhere
 //! else, unless it is told to.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use crate::cli::RmArgs;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, printed};
 use crate::git::sync::ending;
 use crate::host::Host;
 use crate::host_files;
@@ -108,8 +108,5 @@ fn refused(found: &Found, Hold { why, hint, firm }: Hold) -> Error {
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<()> {
-    match writeln!(out, "{line}") {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err).tried(|| "say so"),
-        _ => Ok(()),
-    }
+    printed(writeln!(out, "{line}"))
 }

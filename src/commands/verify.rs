@@ -2,12 +2,12 @@
 //! exit code for all. It must never pass over a session in which anything ran, and whose log it
 //! cannot check.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::VerifyArgs;
-use crate::error::{Result, Tried as _};
+use crate::error::{Result, printed};
 use crate::log::segment;
 use crate::log::verify::{Verdict, verify as check};
 use crate::session::id::Id;
@@ -26,11 +26,7 @@ pub(super) fn verify(
     let mut worst = Verdict::Ok;
     let mut say = |id: &Id, (verdict, text): (Verdict, String), project: &str| {
         worst = worst.or_worse(verdict);
-        match writeln!(out, "{}", format!("{id}  {text}  {project}").trim_end()) {
-            // The exit code is for whoever reads no further.
-            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.tried(|| "print the result"),
-        }
+        printed(writeln!(out, "{}", format!("{id}  {text}  {project}").trim_end()))
     };
     let found =
         if args.all { sessions.all() } else { vec![sessions.find(args.session.as_deref(), here)?] };

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::bytes::Bytes;
 use crate::cli::{MergeArgs, WorktreeCommand};
-use crate::error::{self, Result, Tried as _};
+use crate::error::{self, Result, printed};
 use crate::git::oid::Oid;
 use crate::git::private::find_linked;
 use crate::git::record::Head;
@@ -45,7 +45,7 @@ pub(super) fn worktree(command: &WorktreeCommand, host: &Host) -> Result<u8> {
             let all = list(&main)?;
             let written =
                 if *json { write_json(&all, &mut out) } else { write_table(&all, &mut out) };
-            finish(written)?;
+            printed(written)?;
         }
         WorktreeCommand::Diff { name, words } => return show_diff(&main, name, words),
         WorktreeCommand::Merge(args) => merge(&main, args)?,
@@ -128,14 +128,6 @@ fn names(paths: &[Bytes]) -> String {
         names.push(format!("and {} more", paths.len() - MOST));
     }
     names.join(", ")
-}
-
-/// A reader that has gone away is not a failure.
-fn finish(written: io::Result<()>) -> Result<()> {
-    match written {
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.tried(|| "write the output"),
-    }
 }
 
 fn write_table(all: &[Standing], out: &mut dyn Write) -> io::Result<()> {
@@ -253,7 +245,7 @@ fn show_diff(main: &Main<'_>, name: &str, words: &[OsString]) -> Result<u8> {
     } else {
         io::stdout().lock().write_all(&found.text)
     };
-    finish(written)?;
+    printed(written)?;
     Ok(found.code)
 }
 

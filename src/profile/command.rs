@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::extends;
@@ -12,7 +12,7 @@ use super::mistake::did_you_mean;
 use super::origin::LayerKind;
 use super::schema::Profile;
 use super::settings::shows_no_program;
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, Result, printed};
 use crate::visible::{visible, visible_path};
 
 /// No profile, but shown like one: the groups of hosts.
@@ -196,16 +196,13 @@ fn say_path(out: &mut dyn Write, path: &Path) -> Result<()> {
     write(out, b"\n")
 }
 
-/// Prints. A reader that has gone away (`| head`) is not a failure.
+/// Prints.
 pub(super) fn say(out: &mut dyn Write, text: &str) -> Result<()> {
     write(out, text.as_bytes())
 }
 
 fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    match out.write_all(bytes) {
-        Err(err) if err.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.tried(|| "write the answer"),
-    }
+    printed(out.write_all(bytes))
 }
 
 #[cfg(test)]
