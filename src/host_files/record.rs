@@ -30,6 +30,9 @@ pub(super) const MOST_READ: u64 = 1 << 20;
 /// So little, in nanoseconds, that the clock may be set back: no agent starts as soon as that.
 const UNNOTICED: i64 = 10_000_000;
 
+/// So much, in nanoseconds, and the machine has booted again, or somebody set the clock.
+const ANOTHER_BOOT: u64 = 1_000_000_000;
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -88,6 +91,13 @@ impl Record {
         if booted < self.booted.saturating_sub(UNNOTICED) {
             self.began = (i64::MIN, 0);
         }
+    }
+
+    /// Whether the project is the directory of this device and inode. A file system may have another device
+    /// number after the machine has booted again; `booted` is what [`booted`] says now.
+    pub fn is_of(&self, device: u64, ino: u64, booted: i64) -> bool {
+        let same_boot = booted.abs_diff(self.booted) < ANOTHER_BOOT;
+        ino == self.ino && (device == self.device || !same_boot)
     }
 
     /// What a file held.
@@ -165,6 +175,15 @@ mod tests {
         assert_eq!(record.began, (100, 0));
         record.doubt_the_clock(booted() - 3_600_000_000_000);
         assert_eq!(record.began, (i64::MIN, 0));
+    }
+
+    #[test]
+    fn another_device_is_the_same_one_after_a_boot() {
+        let record = Record { device: 1, ino: 2, booted: 5, ..Record::default() };
+        assert!(record.is_of(1, 2, 5));
+        assert!(!record.is_of(3, 2, 5) && !record.is_of(1, 3, 5));
+        assert!(record.is_of(3, 2, 60_000_000_000));
+        assert!(!record.is_of(3, 4, 60_000_000_000));
     }
 
     #[test]

@@ -75,11 +75,17 @@ pub fn look(directory: &Path) -> io::Result<Option<Found>> {
     Ok(Some(found))
 }
 
+/// Whether there is nothing to look at any more: the project has gone, or is another directory.
+fn is_for_good(err: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, Other};
+    matches!(err.kind(), NotADirectory | NotFound | Other)
+}
+
 /// The project of a record, if it is still the same directory.
 fn open(record: &Record) -> io::Result<Beneath> {
     let project = Beneath::open(record.project.as_path())?;
     let stat = project.stat()?;
-    if (stat.st_dev, stat.st_ino) == (record.device, record.ino) {
+    if record.is_of(stat.st_dev, stat.st_ino, booted()) {
         return Ok(project);
     }
     Err(io::Error::other("it is another directory than at the start"))
@@ -143,19 +149,34 @@ pub fn conclude(
         Inside::Never => return close(session),
         Inside::Dead => {}
     }
-    let Some(record) = Record::read(&session.directory) else { return close(session) };
+    let id = &session.id;
+    let Some(record) = Record::read(&session.directory) else {
+        let text = format!(
+            "what session {id} left behind for the host to execute was not looked at: its record cannot be read"
+        );
+        tell::line(out, &text);
+        return close(session);
+    };
+    let project = visible_path(record.project.as_path());
     let found = match look(&session.directory) {
         Ok(found) => found.unwrap_or_default(),
-        Err(err) => {
-            let project = visible_path(record.project.as_path());
-            tell::line(
-                out,
-                &format!(
-                    "nobody looked at what session {} left in {project} for the host to execute: {err}",
-                    session.id
-                ),
+        Err(err) if is_for_good(&err) => {
+            let text = format!(
+                "what session {id} left in {project} for the host to execute was not looked at: {err}"
             );
+            tell::line(out, &text);
             return close(session);
+        }
+        Err(err) => {
+            return Err(err)
+                .tried(|| {
+                    format!("look at what session {id} left in {project} for the host to execute")
+                })
+                .map_err(|error| {
+                    error
+                        .hint("the next claudebox command looks again")
+                        .hint(format!("or give it up: claudebox rm --force {id}"))
+                });
         }
     };
     if !found.is_empty() {
@@ -282,7 +303,7 @@ pub fn waiting(session: &Session) -> io::Result<usize> {
     let record = Record::read(&session.directory).filter(|_| aside > 0);
     let Some(record) = record else { return Ok(aside) };
     match fs::symlink_metadata(record.project.as_path()) {
-        Ok(found) if (found.dev(), found.ino()) == (record.device, record.ino) => Ok(aside),
+        Ok(found) if record.is_of(found.dev(), found.ino(), booted()) => Ok(aside),
         Ok(_) => Ok(0),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(err) => Err(err),

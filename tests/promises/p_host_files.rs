@@ -2,9 +2,12 @@
 //! and not tracked cannot be changed; what comes is set aside, or kept by a person; what git tracks
 //! is reported.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use claudebox::log::event::{Event, HostFile};
@@ -276,6 +279,42 @@ fn promise_p_a_project_that_was_closed_is_looked_at() {
     }
 }
 
+/// What cannot be looked at now stays open, and is looked at by a later command.
+#[test]
+fn promise_p_a_project_that_cannot_be_reached_stays_pending() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let around = place.root().join("around");
+        let project = around.join("p");
+        fs::create_dir_all(&project).unwrap();
+        [&around, &project].into_iter().for_each(|path| user.own(path));
+        let mode = |mode| fs::set_permissions(&around, fs::Permissions::from_mode(mode)).unwrap();
+        let plant = "echo evil >.envrc; touch ready; while ! test -e go; do sleep 0.05; done";
+        let words = ["run", "--no-monitor", "--project"].map(OsStr::new);
+        let run = place.claudebox(words.into_iter().chain([project.as_os_str()]));
+        let run = run.args(["--", "sh", "-c", plant]).start();
+        let end = Instant::now() + DEADLINE;
+        while !project.join("ready").exists() {
+            assert!(Instant::now() < end, "it does not begin");
+            sleep(Duration::from_millis(20));
+        }
+        let opened = fs::File::open(&project).unwrap();
+        // No agent reaches what is around the project: the user does it, or a network that has gone.
+        mode(0);
+        fs::write(format!("/proc/self/fd/{}/go", opened.as_raw_fd()), "").unwrap();
+        let output = run.wait();
+        mode(0o700);
+        if !user.is_root() {
+            output.complains("looks again");
+            assert!(project.join(".envrc").exists());
+            place.claudebox(["ls", "--all"]).run().code(0).says("host files pending");
+            place.claudebox(["verify", "--all"]).run().complains(".envrc");
+        }
+        assert!(!project.join(".envrc").exists());
+    }
+}
+
 /// Makes git outside execute something in each of the ways of which a repository is capable, in the
 /// directory that each is tried in afterwards.
 fn repositories(executed: &Path) -> (String, [&'static str; 5]) {
@@ -438,7 +477,7 @@ fn promise_p_a_change_is_told_as_it_happens() {
                 break log;
             }
             assert!(Instant::now() < until, "not told live: {:?}", told(&log));
-            std::thread::sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(20));
         };
         assert!(told(&log).iter().all(|file| file.seen == "live"));
         assert_eq!(told(&log).iter().filter(|file| file.path.0 == b".envrc").count(), 1);
