@@ -41,6 +41,7 @@ use crate::profile::include;
 use crate::profile::library::Library;
 use crate::profile::project as own;
 use crate::profile::schema::Git;
+use crate::session::homes;
 use crate::session::inside::{self, Inside};
 use crate::session::{Found, Sessions, State};
 use crate::supervisor;
@@ -130,6 +131,7 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
     if escaped.is_empty() {
         // By its id: the scratch project, whose latest session it is, goes away now.
         let id = session.id;
+        drop_home(&scratch.project(), host);
         let _ = writeln!(
             anstream::stderr(),
             "Seen from outside: nothing of it has changed anything on this host.\n\
@@ -139,6 +141,14 @@ fn run_demo(mut invocation: Invocation, config: &Config, host: &Host) -> Result<
     }
     let paths: Vec<String> = escaped.iter().map(|path| visible_path(path)).collect();
     Err(Error::launcher(format!("the sandbox did not hold: {}", paths.join(", "))))
+}
+
+/// Nobody comes back to the scratch project.
+fn drop_home(project: &Path, host: &Host) {
+    let homes = homes::all(&host.dirs.state).into_iter().filter(|home| home.project == project);
+    for error in homes.filter_map(|home| home.remove().err()) {
+        error::report(&error);
+    }
 }
 
 /// `claudebox explain`

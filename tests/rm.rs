@@ -79,3 +79,30 @@ fn what_is_nowhere_else_stays_until_one_insists() {
         assert!(ids(&place).is_empty());
     }
 }
+
+#[test]
+fn a_home_goes_when_its_project_has_gone() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let project = place.root().join("short-lived");
+        std::fs::create_dir(&project).unwrap();
+        user.own(&project);
+        let homes = || std::fs::read_dir(place.state().join("homes")).unwrap().count();
+        let removed = |words: &[&str]| place.claudebox(words).run().code(0).stdout;
+        session(&place, "echo kept >~/kept").run().code(0);
+        let one = homes();
+        let run = ["run", "--no-monitor", "--project", "."];
+        let run = place.claudebox(run).directory(&project);
+        run.args(["--", "sh", "-c", "mkdir -p ~/d/e; chmod 000 ~/d"]).run().code(0);
+        assert_eq!(homes(), 2 * one);
+        assert_eq!(removed(&["rm", "--homes"]), "", "both projects are there");
+        std::fs::remove_dir_all(&project).unwrap();
+        let line = format!("a home of {}", project.display());
+        let dry = removed(&["rm", "--homes", "--dry-run"]);
+        assert_eq!(dry, format!("{line} would be removed\n"));
+        assert_eq!(removed(&["rm", "--homes"]), format!("{line} removed\n"));
+        assert_eq!(homes(), one);
+        session(&place, "cat ~/kept").run().code(0).says("kept");
+    }
+}

@@ -301,7 +301,7 @@ pub struct KeepArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct RmArgs {
     /// Sessions' ids, or unambiguous beginnings of them.
-    #[arg(value_name = "SESSION", required_unless_present = "older")]
+    #[arg(value_name = "SESSION", required_unless_present_any = ["older", "homes"])]
     pub sessions: Vec<String>,
     /// All of this project that have been over for so many days (0: all that are over).
     #[arg(long, value_name = "DAYS", conflicts_with = "sessions")]
@@ -309,6 +309,9 @@ pub struct RmArgs {
     /// Those of every project.
     #[arg(short, long, requires = "older")]
     pub all: bool,
+    /// The private homes of projects that are nowhere any more: what agents kept there.
+    #[arg(long, conflicts_with_all = ["sessions", "older", "force"])]
+    pub homes: bool,
     /// Remove also what would be lost by it: files that were set aside, git work that has not come.
     #[arg(long)]
     pub force: bool,

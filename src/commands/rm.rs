@@ -1,7 +1,8 @@
-//! `claudebox rm`: which sessions are removed, and why others stay. It must never remove what is nowhere
-//! else, unless it is told to.
+//! `claudebox rm`: which sessions are removed, and why others stay; and the private homes of projects that
+//! have gone. It must never remove what is nowhere else, unless it is told to.
 
 use std::io::Write;
+use std::path::Path;
 
 use crate::cli::RmArgs;
 use crate::error::{Error, Result, printed};
@@ -10,9 +11,11 @@ use crate::host::Host;
 use crate::host_files;
 use crate::log::clock::now;
 use crate::log::event::Micros;
+use crate::session::homes::{self, Home};
 use crate::session::inside::{self, Inside};
 use crate::session::lookup::Project;
 use crate::session::{Found, Sessions, State, remove_begun};
+use crate::visible::visible_path;
 
 /// Microseconds.
 const DAY: Micros = 24 * 60 * 60 * 1_000_000;
@@ -28,6 +31,9 @@ struct Hold {
 /// Removes those that are named, or all that are over long enough.
 pub(super) fn rm(args: &RmArgs, host: &Host, out: &mut dyn Write) -> Result<()> {
     let sessions = Sessions::new(&host.dirs);
+    if args.homes {
+        return left_homes(args.dry_run, sessions, &host.dirs.state, out);
+    }
     remove_begun(&host.dirs.state.join("sessions"));
     let Some(days) = args.older else {
         for prefix in &args.sessions {
@@ -62,6 +68,23 @@ fn one(found: &Found, dry: bool, out: &mut dyn Write) -> Result<()> {
     }
     found.session.remove()?;
     say(out, &format!("{id} removed"))
+}
+
+/// A session that lives keeps its home, whatever became of its project.
+fn left_homes(dry: bool, sessions: Sessions<'_>, state: &Path, out: &mut dyn Write) -> Result<()> {
+    homes::remove_begun(state);
+    let living: Vec<Found> = sessions.all().into_iter().filter(|it| it.state.lives()).collect();
+    let is_used = |home: &Home| living.iter().any(|it| it.record.project.as_path() == home.project);
+    for home in homes::all(state).iter().filter(|home| home.is_left() && !is_used(home)) {
+        let whose = visible_path(&home.project);
+        if dry {
+            say(out, &format!("a home of {whose} would be removed"))?;
+        } else {
+            home.remove()?;
+            say(out, &format!("a home of {whose} removed"))?;
+        }
+    }
+    Ok(())
 }
 
 fn ended(found: &Found) -> Micros {

@@ -154,12 +154,14 @@ pub enum Prepare {
     },
     /// Move the private home `root` out of the way if it was another directory's: one that stood at
     /// the project's path before, and was made at another time. It is kept as `root.old`, the one
-    /// before that goes.
+    /// before that goes. Whose it is, is noted beside it.
     Home {
         /// The private home.
         root: Bytes,
-        /// When the project's directory was made, as text.
-        born: Bytes,
+        /// The project's directory.
+        project: Bytes,
+        /// When that was made, as text; not every file system tells.
+        born: Option<Bytes>,
     },
     /// Remove `path` below `root`, if it is there.
     Remove {

@@ -20,6 +20,7 @@ use crate::plan::{Mirror, Prepare};
 use crate::profile::origin::{Origin, Settled};
 use crate::profile::schema::Nix;
 use crate::profile::settings::Settings;
+use crate::session::homes::HOMES;
 use crate::visible::visible_path;
 
 /// See the module.
@@ -61,7 +62,7 @@ impl<'a> Draft<'a> {
         project: &'a Project,
         facts: &'a dyn Facts,
     ) -> Self {
-        let private_home = host.dirs.state.join("homes").join(home_name(settings, project));
+        let private_home = host.dirs.state.join(HOMES).join(home_name(settings, project));
         Self {
             settings,
             invocation,

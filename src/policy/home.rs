@@ -12,6 +12,7 @@ use super::nix;
 use super::paths::place;
 use crate::error::{Error, Result};
 use crate::plan::Prepare;
+use crate::session::homes::BORN;
 use crate::visible::visible_path;
 
 /// What shells, editors and debuggers run or obey without being asked; relative to the home.
@@ -54,11 +55,10 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     }
     link_to_home(draft)?;
     let root = draft.private_home.clone();
-    // Another repository at the same path is another project. (Not every file system tells.)
-    if let Some(born) = born(draft) {
-        let born = born.as_str().into();
-        draft.prepare.push(Prepare::Home { root: (&*root).into(), born });
-    }
+    // Another repository at the same path is another project.
+    let (project, born) = ((&*draft.project.root).into(), born(draft));
+    let born = born.map(|born| born.as_str().into());
+    draft.prepare.push(Prepare::Home { root: (&*root).into(), project, born });
     draft.prepare.push(Prepare::Directory { root: (&*root).into(), path: "".into() });
     for name in STARTUP_FILES {
         draft.prepare.push(Prepare::Remove { root: (&*root).into(), path: name.into() });
@@ -91,7 +91,7 @@ fn born(draft: &Draft<'_>) -> Option<String> {
 pub(super) fn is_anothers(draft: &Draft<'_>) -> bool {
     let Some(born) = born(draft) else { return false };
     let mut note = draft.private_home.clone().into_os_string();
-    note.push(".born");
+    note.push(BORN);
     let noted = draft.facts.read_head(Path::new(&note), born.len() + 1);
     noted.is_some_and(|noted| noted != born.as_bytes())
 }

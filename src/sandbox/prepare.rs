@@ -16,9 +16,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::nofollow::{DIRECTORY, entries, kind, open_directory, remove};
 use crate::plan::Prepare;
+use crate::session::homes::{BORN, OLD, PROJECT};
 use crate::visible::visible_path;
 
 const PRIVATE: Mode = Mode::RWXU;
@@ -57,7 +59,9 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         | Prepare::MountPoint { root, path }
         | Prepare::Empty { root, path, .. }
         | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
-        Prepare::Home { root, born } => return home(root.as_path(), &born.0, roots),
+        Prepare::Home { root, project, born } => {
+            return home(root.as_path(), project, born.as_ref(), roots);
+        }
     };
     let names = names(path)?;
     let what = || format!("prepare {}", visible_path(&root.join(path)));
@@ -91,35 +95,51 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
     .tried(what)
 }
 
-/// See [`Prepare::Home`]. The note of whose home it is lies beside it, where nothing inside reaches.
-fn home<'a>(root: &'a Path, born: &[u8], roots: &mut Roots<'a>) -> Result<()> {
+/// See [`Prepare::Home`]. The notes of whose home it is lie beside it, where nothing inside reaches.
+fn home<'a>(
+    root: &'a Path,
+    project: &Bytes,
+    born: Option<&Bytes>,
+    roots: &mut Roots<'a>,
+) -> Result<()> {
     let what = || format!("prepare {}", visible_path(root));
     let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
         return Err(Error::launcher(format!("{} is no home", visible_path(root))));
     };
-    let beside = |ending: &str| CString::new([name.as_bytes(), ending.as_bytes()].concat());
-    let name = beside("").map_err(|_| Errno::INVAL).tried(what)?;
-    let note = beside(".born").map_err(|_| Errno::INVAL).tried(what)?;
-    let old = beside(".old").map_err(|_| Errno::INVAL).tried(what)?;
-    let homes = roots.open(above)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let noted = match openat(homes, &note, flags, Mode::empty()) {
-        Ok(fd) => {
-            let mut noted = Vec::new();
-            File::from(fd).read_to_end(&mut noted).tried(what)?;
-            Some(noted)
-        }
-        Err(Errno::NOENT) => None,
-        Err(errno) => return Err(errno).tried(what),
+    let beside = |ending: &str| {
+        let path = CString::new([name.as_bytes(), ending.as_bytes()].concat());
+        path.map_err(|_| Errno::INVAL).tried(what)
     };
-    if noted.as_deref() == Some(born) {
-        return Ok(());
+    let homes = roots.open(above)?;
+    if let Some(born) = born {
+        let (name, note, old) = (beside("")?, beside(BORN)?, beside(OLD)?);
+        let noted = noted(homes, &note).tried(what)?;
+        let is_anothers = noted.as_ref().is_some_and(|noted| *noted != born.0);
+        // A home without a note is from a version that wrote none.
+        if is_anothers && kind(homes, &name).tried(what)? == Some(FileType::Directory) {
+            remove(homes, &old).and_then(|()| renameat(homes, &name, homes, &old)).tried(what)?;
+        }
+        if noted.as_ref() != Some(&born.0) {
+            replace(homes, &note, &born.0).tried(what)?;
+        }
     }
-    // A home without a note is from a version that wrote none.
-    if noted.is_some() && kind(homes, &name).tried(what)? == Some(FileType::Directory) {
-        remove(homes, &old).and_then(|()| renameat(homes, &name, homes, &old)).tried(what)?;
+    let note = beside(PROJECT)?;
+    if noted(homes, &note).tried(what)?.as_ref() != Some(&project.0) {
+        replace(homes, &note, &project.0).tried(what)?;
     }
-    replace(homes, &note, born).tried(what)
+    Ok(())
+}
+
+/// What a note says, if it is there.
+fn noted(homes: &OwnedFd, note: &CStr) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = match openat(homes, note, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other?,
+    };
+    let mut noted = Vec::new();
+    File::from(fd).read_to_end(&mut noted)?;
+    Ok(Some(noted))
 }
 
 /// Makes what is missing of a path, and the file or directory at its end. Whatever stands in the
@@ -409,7 +429,7 @@ mod tests {
         let of = |born: &str| {
             let root = Bytes::from(root.as_path().join("homes/h"));
             prepare(&[
-                Prepare::Home { root: root.clone(), born: born.into() },
+                Prepare::Home { root: root.clone(), project: "/p".into(), born: Some(born.into()) },
                 Prepare::File { root, path: Bytes::from(born), content: Bytes::default() },
             ])
             .unwrap();
@@ -425,6 +445,7 @@ mod tests {
         assert!(dir.path().join("homes/h.old/planted").exists());
         assert_eq!(of("3"), ["3"]);
         assert!(!dir.path().join("homes/h.old/planted").exists());
+        assert_eq!(fs::read(dir.path().join("homes/h.project")).unwrap(), b"/p");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod create;
 pub mod directory;
 pub mod handover;
+pub mod homes;
 pub mod id;
 pub mod inside;
 pub mod lock;

@@ -12,7 +12,7 @@ use crate::visible::visible_path;
 
 /// How a directory is called that is being removed, before the session's id. That is no id: nobody takes
 /// one that a killed removal left for a session.
-const BEGUN: &str = ".removing-";
+pub(super) const BEGUN: &str = ".removing-";
 
 impl Session {
     /// Removes it.
@@ -45,7 +45,7 @@ pub fn remove_begun(sessions: &Path) {
 }
 
 /// A directory with all that is in it, also where an agent closed one.
-fn tree(path: &Path) -> io::Result<()> {
+pub(super) fn tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {
             open(path)?;

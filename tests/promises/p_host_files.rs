@@ -288,7 +288,8 @@ fn promise_p_a_project_that_cannot_be_reached_stays_pending() {
         let around = place.root().join("around");
         let project = around.join("p");
         fs::create_dir_all(&project).unwrap();
-        [&around, &project].into_iter().for_each(|path| user.own(path));
+        user.own(&around);
+        user.own(&project);
         let mode = |mode| fs::set_permissions(&around, fs::Permissions::from_mode(mode)).unwrap();
         let plant = "echo evil >.envrc; touch ready; while ! test -e go; do sleep 0.05; done";
         let words = ["run", "--no-monitor", "--project"].map(OsStr::new);
