@@ -409,6 +409,7 @@ fn inside_the_users_tmux_only_the_log_pane_is_opened_and_closed() {
         let refused = place.claudebox(["attach"]).run().code(125);
         refused.complains("runs in the terminal it was started in");
         place.project_file("go", "");
+        terminal.wait_for("the agent ended with 6;");
         terminal.wait_for("code=6.");
         assert_eq!(users(&["list-panes"]).lines().count(), 1);
         users(&["kill-server"]);

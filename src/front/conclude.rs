@@ -98,11 +98,16 @@ fn tell(session: &Session, status: &Status) -> Result<u8> {
         let _ = writeln!(out, "{line}");
     }
     drop(out);
+    say_ended(session, status);
+    Ok(status.code)
+}
+
+/// Says how the agent ended, and where its commands are now that their pane has gone.
+pub(super) fn say_ended(session: &Session, status: &Status) {
     let (id, execs) = (&session.id, status.execs);
     let s = if execs == 1 { "" } else { "s" };
     say(format_args!(
         "the agent ended with {}; `claudebox log {id}` shows its {execs} command{s}",
         status.code
     ));
-    Ok(status.code)
 }

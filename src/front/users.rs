@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use super::conclude::say_ended;
 use super::supervise::in_users_terminal;
 use super::{Start, no_room, own_command, say};
 use crate::error::Result;
@@ -46,6 +47,9 @@ pub(super) fn run(start: &Start<'_>, pane: &Pane, locks: Locks) -> Result<u8> {
         None
     });
     let outcome = in_users_terminal(start.session, start.plan, locks);
+    if log.is_some() && outcome.is_ok() {
+        start.session.status().inspect(|status| say_ended(start.session, status));
+    }
     drop(log);
     outcome
 }

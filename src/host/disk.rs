@@ -70,7 +70,7 @@ impl Facts for Disk {
         linked: Option<&Linked>,
         host: &Host,
     ) -> Result<Repository> {
-        git::private::survey::look(project, linked, host)
+        git::private::survey::look(project, linked, host).map_err(git::private::refuse::instead)
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

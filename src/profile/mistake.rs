@@ -31,7 +31,12 @@ pub(super) fn explain<T: JsonSchema>(message: &str, key: &str) -> (String, Vec<S
         return (format!("unknown {what} `{}`", visible(word)), hints::<T>(what, word, &known));
     }
     let mut lines = message.lines().map(str::to_owned);
-    (in_toml_words(&lines.next().unwrap_or_default()), lines.collect())
+    let title = in_toml_words(&lines.next().unwrap_or_default());
+    let alone = title.strip_prefix("invalid type: string ");
+    let alone = alone.and_then(|rest| rest.strip_suffix(", expected a list"));
+    let in_brackets =
+        alone.map(|word| format!("a list, also of one, stands in brackets: [{word}]"));
+    (title, lines.chain(in_brackets).collect())
 }
 
 /// serde's names for types, in TOML's words.

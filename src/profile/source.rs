@@ -216,6 +216,7 @@ mod tests {
           |
         1 | tools = "~/.cargo/bin"
           |         ^^^^^^^^^^^^^^
+        hint: a list, also of one, stands in brackets: ["~/.cargo/bin"]
         "#);
         assert_snapshot!(mistake("[limits]\ntmp-size = 512\n"), @"
         invalid type: integer `512`, expected a string

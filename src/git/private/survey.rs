@@ -122,10 +122,8 @@ fn expanded(program: &Path, git_dir: &Path, work_tree: &Path) -> Result<Vec<Vec<
 /// A git that neither the project nor an agent in it could have put there.
 fn program(root: &Path, host: &Host) -> Result<PathBuf> {
     host.program("git", Some(root)).ok_or_else(|| {
-        refuse::instead(
-            Error::launcher("cannot find git, which makes the private git directory")
-                .hint("install it: apt install git"),
-        )
+        Error::launcher("cannot find git, which reads the repository")
+            .hint("install it: apt install git")
     })
 }
 
