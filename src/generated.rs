@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 
@@ -31,7 +31,7 @@ pub fn man(out: &mut dyn Write) -> io::Result<()> {
     let page = clap_mangen::Man::new(command.clone()).manual("User Commands");
     page.render_title(out)?;
     page.render_name_section(out)?;
-    page.render_synopsis_section(out)?;
+    section(out, "SYNOPSIS", &synopsis(&command))?;
     page.render_description_section(out)?;
     page.render_options_section(out)?;
     section(out, "COMMANDS", "")?;
@@ -47,8 +47,9 @@ fn subcommand(out: &mut dyn Write, command: &Command) -> io::Result<()> {
     let page = clap_mangen::Man::new(command.clone());
     let mut text = Vec::new();
     page.render_description_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
-    if command.get_opts().next().is_some() || command.get_positionals().next().is_some() {
+    section(&mut text, "SYNOPSIS", &synopsis(command))?;
+    let own = |arg: &Arg| !arg.is_hide_set() && arg.get_id() != "help";
+    if command.get_arguments().any(own) {
         page.render_options_section(&mut text)?;
     }
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).replace('-', " ");
@@ -66,6 +67,13 @@ fn subcommand(out: &mut dyn Write, command: &Command) -> io::Result<()> {
         subcommand(out, nested)?;
     }
     Ok(())
+}
+
+/// As `--help` has it: `clap_mangen` names every option there, without its value.
+fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+    usage.lines().map(str::trim).collect::<Vec<_>>().join("\n.br\n")
 }
 
 fn section(out: &mut dyn Write, heading: &str, text: &str) -> io::Result<()> {
