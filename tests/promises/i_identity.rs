@@ -5,15 +5,16 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use claudebox::plan::ErrnoFilter;
 use nix::sys::signal::Signal;
 
-use crate::common::must_have_sandbox;
 use crate::common::place::Place;
 use crate::common::run::Started;
 use crate::common::user::{User, users};
+use crate::common::{must_have, must_have_sandbox};
 use crate::hostile::{Hostile, Outcomes, expected, failed, outcomes};
 use crate::outside::{Marker, descendants, tree};
 use crate::script;
@@ -368,5 +369,59 @@ fn promise_i_proc_tells_nothing_of_the_host_and_nothing_there_can_be_set() {
         assert!(outside.contains("r /proc/timer_list\n"), "{outside}");
         assert!(outside.contains("r /proc/kmsg\n"), "{outside}");
         assert!(outside.contains("w /proc/sys/kernel/core_pattern\n"), "{outside}");
+    }
+}
+
+/// Makes files with the set-user-ID bit in every way that there is, each with something in it.
+const WITH_THE_BIT: &str = "import ctypes, os
+os.umask(0)
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(name, set_bit):
+    try:
+        with open(name, 'wb') as file: file.write(b'#!/bin/sh\\n')
+        set_bit(name)
+    except OSError as error: print(name, error.errno)
+def call(*words):
+    if libc.syscall(*words) != 0: raise OSError(ctypes.get_errno(), 'refused')
+def by_descriptor(name):
+    with open(name) as file: os.fchmod(file.fileno(), 0o4755)
+def made_so(name, size=0):
+    os.unlink(name)
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o4755)
+    if size: os.ftruncate(fd, size)
+    else: os.write(fd, b'#!/bin/sh\\n')
+attempt('chmod', lambda name: os.chmod(name, 0o4755))
+attempt('also-group', lambda name: os.chmod(name, 0o6755))
+attempt('fchmod', by_descriptor)
+attempt('fchmodat', lambda name: os.chmod(name, 0o4755, dir_fd=os.open('.', os.O_RDONLY)))
+attempt('fchmodat2', lambda name: call(452, -100, name.encode(), 0o4755, 0))
+attempt('upper-bits', lambda name: call(452, -100, name.encode(), ctypes.c_long(0x100000000 | 0o4755), 0))
+attempt('open', made_so)
+attempt('truncated', lambda name: made_so(name, 4096))
+attempt('ordinary', lambda name: os.chmod(name, 0o2755))
+";
+
+#[test]
+fn promise_i_no_file_is_left_that_runs_as_the_user() {
+    must_have_sandbox();
+    must_have(&["python3"]);
+    for user in users() {
+        let place = Place::new(user);
+        place.project_file("bits.py", WITH_THE_BIT);
+        let left = || {
+            let find = ["-perm", "-4000", "-size", "+0", "-printf", "%f\n"];
+            place.command("find").args(find).run().code(0).stdout
+        };
+        script(&place, &[], "python3 bits.py").run().code(0);
+        assert_eq!(left(), "");
+        let mode = fs::metadata(place.project().join("ordinary")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o2755);
+        // Control: the same without a filter.
+        let bare = ["--unshare-all", "--dev-bind", "/", "/", "python3", "bits.py"];
+        place.command("bwrap").args(bare).run().code(0);
+        let left = left();
+        for name in ["chmod", "also-group", "fchmod", "fchmodat"] {
+            assert!(left.lines().any(|line| line == name), "{name}: {left}");
+        }
     }
 }

@@ -98,6 +98,9 @@ const NAMESPACES_OF_UNSHARE: &[Value] = &[
     value("CLONE_NEWTIME", 0x80),
 ];
 
+/// Of chmod(2). The other one, `S_ISGID`, is for directories, too, and no filter can tell.
+const SET_USER_ID: &[Value] = &[value("S_ISUID", 0o4000)];
+
 /// The table. A call may stand in several rows with a condition each; the first that is met answers.
 #[rustfmt::skip]
 pub(super) const TABLE: &[Refusal] = &[
@@ -320,6 +323,20 @@ pub(super) const TABLE: &[Refusal] = &[
         answer: EINVAL, nesting: false,
         why: "whoever opens a file with a lease waits for 45 seconds, also on the host, and also if it \
               is read-only inside: settings, programs of the home",
+    },
+    Refusal {
+        calls: &[call("chmod", 90, 15, NONE, 15), call("fchmod", 91, 94, 52, 94)],
+        when: When::AnyBit(1, SET_USER_ID),
+        answer: EPERM, nesting: true,
+        why: "outside, where the mounts say nothing about it, any user could execute such a file of \
+              the agent's as the user it ran as, and as root where that was root",
+    },
+    Refusal {
+        calls: &[call("fchmodat", 268, 306, 53, 333), new_call("fchmodat2", 452)],
+        when: When::AnyBit(2, SET_USER_ID),
+        answer: EPERM, nesting: true,
+        why: "the same by the newer calls; made with the bit, a file is empty, and loses it when it is \
+              written",
     },
     Refusal {
         calls: &[new_call("memfd_secret", 447)],

@@ -213,14 +213,18 @@ fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
         "socketpair",
         "clone",
         "fcntl",
+        "chmod",
+        "fchmod",
         "personality",
         "setpriority",
         "sched_setparam",
         "sched_setscheduler",
         "sched_setaffinity",
+        "fchmodat",
         "unshare",
         "prlimit64",
         "sched_setattr",
+        "fchmodat2",
     ];
     assert_eq!(undecided, known.map(|name| number((X86_64, Column::X86_64), name)));
 }
