@@ -34,6 +34,8 @@ pub(super) enum Act {
     Abstract(String),
     /// To end pid 1.
     EndInit,
+    /// To give a file of its own the set-user-ID bit.
+    SetUserId(Bytes),
     /// To have a capability, in any set.
     Capability,
     /// To leave a process behind: `sleep` for this many seconds.

@@ -24,10 +24,15 @@ pub(super) fn attempts(scene: &Scene) -> Vec<Attempt> {
     list.git(scene);
     list.host_files(scene);
     network::attempts(&mut list, scene);
-    list.identity();
+    list.identity(scene);
     list.system_calls(scene);
     list.assertions(scene);
     list.0
+}
+
+/// What is refused, but in a sandbox that may have others in it.
+fn unless_nested(scene: &Scene) -> Holds {
+    if scene.nested { Holds::NotPromised("nested-userns") } else { Holds::Refused }
 }
 
 impl List {
@@ -122,14 +127,15 @@ impl List {
         }
     }
 
-    fn identity(&mut self) {
+    fn identity(&mut self, scene: &Scene) {
         self.add("I", "have a capability", Act::Capability, Holds::Refused);
         let gain = Act::Call(Call::GainPrivileges);
         self.add("I", "gain privileges by an exec", gain, Holds::Refused);
+        let bit = Act::SetUserId(bytes(&scene.project.join(&scene.name)));
+        self.add("I", "leave a program that others run as you", bit, unless_nested(scene));
     }
 
     fn system_calls(&mut self, scene: &Scene) {
-        let nested = |holds| if scene.nested { Holds::NotPromised("nested-userns") } else { holds };
         for (what, call) in [
             ("type into the terminal (TIOCSTI)", Call::InjectInput),
             ("paste into the console (TIOCLINUX)", Call::PasteSelection),
@@ -144,8 +150,8 @@ impl List {
             self.add("S", what, Act::Call(call), Holds::Refused);
         }
         let namespace = Act::Call(Call::NewUserNamespace);
-        self.add("S", "make a user namespace", namespace, nested(Holds::Refused));
-        self.add("S", "mount a file system", Act::Call(Call::Mount), nested(Holds::Refused));
+        self.add("S", "make a user namespace", namespace, unless_nested(scene));
+        self.add("S", "mount a file system", Act::Call(Call::Mount), unless_nested(scene));
     }
 
     fn assertions(&mut self, scene: &Scene) {
@@ -231,6 +237,6 @@ pub(super) mod tests {
             .filter(|attempt| matches!(attempt.holds, Holds::NotPromised(_)))
             .map(|attempt| attempt.promise)
             .collect();
-        assert_eq!(open, ["E", "N", "N", "S", "S"]);
+        assert_eq!(open, ["E", "N", "N", "I", "S", "S"]);
     }
 }
