@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::invocation::BindArgument;
+use super::links::links;
 use super::mount::{Access, Class};
 use super::paths::place;
 use super::system::OWN_PROGRAM;
@@ -104,6 +105,7 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
         Err(_) => draft.host.cwd.join(&argument.source),
     };
     let shown = visible_path(&typed);
+    refuse_links(draft, &typed, &place)?;
     let source = draft.facts.canonicalize(&typed).ok_or_else(|| {
         let error = Error::usage(format!("{place}: {shown} does not exist"));
         if origin.layer == LayerKind::Config {
@@ -135,6 +137,22 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
         .hint(format!("write {option} {}:/PATH/INSIDE", visible_path(&argument.source))));
     }
     Ok((source, clean(&destination)))
+}
+
+/// A link in the project could be an agent's, made in the place of what the user means.
+fn refuse_links(draft: &Draft<'_>, typed: &Path, place: &str) -> Result<()> {
+    let is_in_project = |link: &Path| {
+        let above = link.parent().and_then(|above| draft.facts.canonicalize(above));
+        above.is_some_and(|above| above.starts_with(&draft.project.root))
+    };
+    match links(typed, draft.facts).find(|link| is_in_project(link)) {
+        None => Ok(()),
+        Some(link) => Err(Error::usage(format!(
+            "{place}: {} is a link in the project, and is not followed",
+            visible_path(&link)
+        ))
+        .hint("an agent could have made it; name what it leads to, if that is meant")),
+    }
 }
 
 /// What may never be shared, and what may never be covered.

@@ -14,6 +14,7 @@ use super::paths::{is_below, place};
 use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
+use crate::lexical::clean;
 use crate::plan::Prepare;
 use crate::profile::origin::{LayerKind, Settled};
 use crate::visible::visible_path;
@@ -27,7 +28,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
     parents_first(&mut draft.steps);
     parents_first(&mut hides);
     add_outermost(&mut draft.steps, hides);
-    seal(&mut draft.steps);
+    seal(&mut draft.steps, draft.host.uid == 0);
     Ok(())
 }
 
@@ -254,6 +255,7 @@ fn hides(draft: &Draft<'_>) -> Result<Vec<Step>> {
     for entry in &draft.settings.hide {
         let path = draft.variables.path(entry)?;
         let Some(real) = draft.facts.canonicalize(&path) else { continue };
+        refuse_way_out(draft, entry, &path, &real)?;
         if draft.project.root.starts_with(&real) {
             return Err(Error::usage(format!(
                 "{}: {} is hidden, and the project is {}",
@@ -269,6 +271,27 @@ fn hides(draft: &Draft<'_>) -> Result<Vec<Step>> {
         }
     }
     Ok(hides)
+}
+
+/// A name in the project means what is in the project: by a link in it, a file of the project's own could
+/// hide what the user has in the home to hold an agent back.
+fn refuse_way_out(
+    draft: &Draft<'_>,
+    entry: &Settled<String>,
+    path: &Path,
+    real: &Path,
+) -> Result<()> {
+    let root = &draft.project.root;
+    if !clean(path).starts_with(root) || real.starts_with(root) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{}: {} leads out of the project, to {}",
+        place(&entry.origin),
+        visible_path(path),
+        visible_path(real)
+    ))
+    .hint("take the line out; what is outside is hidden by its own path, in a profile of yours"))
 }
 
 /// Where something of the host appears inside.
@@ -319,7 +342,7 @@ fn add_outermost(steps: &mut Vec<Step>, hides: Vec<Step>) {
 }
 
 /// Makes read-only what only the setup had to write: the root, `/dev`, the emptied places.
-fn seal(steps: &mut Vec<Step>) {
+fn seal(steps: &mut Vec<Step>, root: bool) {
     let empty = steps.iter().filter_map(|step| match &step.mount {
         Mount::Tmpfs { destination, .. }
             if matches!(step.class, Class::Home | Class::Hide | Class::Git) =>
@@ -330,6 +353,10 @@ fn seal(steps: &mut Vec<Step>) {
     });
     let mut sealed: Vec<PathBuf> = empty.collect();
     sealed.extend(["/dev", "/"].map(PathBuf::from));
+    if root {
+        // To the kernel it owns what is there, and the mode of `/proc/meminfo` is the whole machine's.
+        sealed.push("/proc".into());
+    }
     steps.extend(sealed.into_iter().map(|destination| Step {
         mount: Mount::RemountReadOnly { destination },
         class: Class::Seal,
@@ -371,6 +398,7 @@ pub(super) fn writable(steps: &[Step]) -> Vec<PathBuf> {
         .filter_map(|step| match &step.mount {
             Mount::Bind { destination, access: Access::Write, .. } => Some(destination.clone()),
             Mount::Tmpfs { destination, .. } if !sealed(destination) => Some(destination.clone()),
+            Mount::Proc if sealed(Path::new("/proc")) => None,
             Mount::Dev | Mount::Proc => Some(step.mount.destination().to_owned()),
             _ => None,
         })

@@ -19,6 +19,7 @@ pub mod invocation;
 mod layout;
 mod leads;
 pub mod limits;
+mod links;
 pub mod mount;
 mod network;
 mod nix;

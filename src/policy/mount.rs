@@ -232,6 +232,11 @@ impl<'a> View<'a> {
         Self { steps, facts }
     }
 
+    /// The steps.
+    pub fn steps(&self) -> &'a [Step] {
+        self.steps
+    }
+
     /// The step that decides what is at `path`: the deepest at or above it, but a hide before any
     /// other, since hides are mounted last. (All that match are prefixes of one path, so the longest
     /// is the deepest.)

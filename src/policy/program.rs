@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mount::{Node, View};
+use super::outside::lets_replace;
 use super::store::store_path;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Facts, FileKind, Host};
@@ -73,11 +74,15 @@ fn find_at(
     depth: usize,
 ) -> Result<PathBuf> {
     let found = search.look_up(name)?;
-    search.require(&found, needs);
+    search.require(&found, needs)?;
     let script = search.host_file(&found).and_then(|real| search.facts.read_head(&real, 256));
     if let Some(interpreter) = script.as_deref().and_then(interpreter)
         && depth < MAX_INTERPRETERS
     {
+        let is_path = interpreter.contains(&b'/');
+        if is_path && search.host_file(&found).is_some_and(|real| search.is_written(&real)) {
+            search.must_be_visible(&found, Path::new(OsStr::from_bytes(&interpreter)))?;
+        }
         find_at(OsStr::from_bytes(&interpreter), search, needs, depth + 1).map_err(|err| {
             let error = Error::new(
                 err.kind(),
@@ -98,7 +103,18 @@ fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
     if !program.ends_with(b"/env") {
         return Some(program.to_vec());
     }
-    let named = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='));
+    let mut named = None;
+    while let Some(word) = words.next() {
+        match word {
+            // The next word is theirs.
+            b"-u" | b"-C" | b"--unset" | b"--chdir" => drop(words.next()),
+            _ if word.starts_with(b"-") || word.contains(&b'=') => {}
+            _ => {
+                named = Some(word);
+                break;
+            }
+        }
+    }
     Some(named.unwrap_or(program).to_vec())
 }
 
@@ -144,20 +160,38 @@ impl Search<'_> {
     }
 
     /// Adds what makes `path` visible: every link on the way, and the package at its end.
-    fn require(&self, path: &Path, needs: &mut Vec<Need>) {
+    fn require(&self, path: &Path, needs: &mut Vec<Need>) -> Result<()> {
         let mut step = path.to_owned();
         for _ in 0..40 {
             let visible = self.visible(&step).is_some();
+            let directory = step.parent().and_then(|parent| self.facts.canonicalize(parent));
+            if !visible && directory.is_some_and(|directory| self.is_written(&directory)) {
+                return Err(leads_out(path, &step));
+            }
             if !visible && !needs.iter().any(|need| step.starts_with(&need.destination)) {
                 needs.extend(self.need(&step));
             }
-            let Some(target) = self.facts.read_link(&step) else { return };
+            let Some(target) = self.facts.read_link(&step) else { return Ok(()) };
             step = match step.parent() {
                 Some(parent) => clean(
                     &self.facts.canonicalize(parent).unwrap_or_else(|| parent.into()).join(target),
                 ),
-                None => return,
+                None => return Ok(()),
             };
+        }
+        Ok(())
+    }
+
+    /// Whether something inside could write there: what is there names nothing that is to be shown.
+    fn is_written(&self, host: &Path) -> bool {
+        lets_replace(self.view.steps(), host)
+    }
+
+    /// A script that an agent could have written names what is visible already, or a program on `PATH`.
+    fn must_be_visible(&self, script: &Path, interpreter: &Path) -> Result<()> {
+        match self.visible(&clean(&self.cwd.join(interpreter))) {
+            Some(_) => Ok(()),
+            None => Err(leads_out(script, interpreter)),
         }
     }
 
@@ -211,6 +245,20 @@ impl Search<'_> {
             !holds_home && self.host.dirs.overlapping(&real).is_none()
         })
     }
+}
+
+/// The error for what a file or a link of the project asks for.
+fn leads_out(program: &Path, what: &Path) -> Error {
+    Error::new(
+        Kind::CannotExecute,
+        format!(
+            "{} asks for {}, which is not visible inside",
+            visible_path(program),
+            visible_path(what)
+        ),
+    )
+    .hint("it stands where an agent can write, so nothing is shown for its sake")
+    .hint("if you trust it, show what it needs: --ro-bind PATH")
 }
 
 fn not_found(name: &OsStr, path: &[PathBuf]) -> Error {

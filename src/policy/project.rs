@@ -5,6 +5,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::links::links;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind, Host};
@@ -105,6 +106,17 @@ fn at(root: PathBuf, cwd: &Path, host: &Host, facts: &dyn Facts, way: &str) -> R
 fn named(dir: &Path, cwd: &Path, facts: &dyn Facts) -> Result<PathBuf> {
     let path = cwd.join(dir);
     let shown = visible_path(&path);
+    let is_in_repository = |link: &PathBuf| {
+        let above = link.parent().and_then(|above| facts.canonicalize(above));
+        above.is_some_and(|above| git_root(&above, facts).is_some())
+    };
+    if let Some(link) = links(&path, facts).find(is_in_repository) {
+        return Err(Error::usage(format!(
+            "--project: {} is a link in a repository, and is not followed",
+            visible_path(&link)
+        ))
+        .hint("an agent could have made it; name what it leads to, if that is meant"));
+    }
     let root = facts
         .canonicalize(&path)
         .ok_or_else(|| Error::usage(format!("--project: {shown} does not exist")))?;

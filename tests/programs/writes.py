@@ -236,7 +236,7 @@ def mode(v):
 
 @attack
 def mode_by_descriptor(v):
-    os.fchmod(os.open(v + "/file", os.O_RDONLY), 0o4755)
+    os.fchmod(os.open(v + "/file", os.O_RDONLY), 0o2755)
 
 
 @attack

@@ -28,6 +28,7 @@ mod g_private_keys;
 mod g_stranger;
 mod h_home;
 mod h_layers;
+mod h_leads_out;
 mod hostile;
 mod i_identity;
 mod i_signals;

@@ -335,8 +335,8 @@ pub(super) const TABLE: &[Refusal] = &[
         calls: &[call("fchmodat", 268, 306, 53, 333), new_call("fchmodat2", 452)],
         when: When::AnyBit(2, SET_USER_ID),
         answer: EPERM, nesting: true,
-        why: "the same by the newer calls; made with the bit, a file is empty, and loses it when it is \
-              written",
+        why: "the same by the newer calls; made with the bit, a file is empty, and loses it when anybody \
+              but root writes it",
     },
     Refusal {
         calls: &[new_call("memfd_secret", 447)],

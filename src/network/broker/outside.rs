@@ -54,6 +54,20 @@ fn is_own(address: IpAddr) -> bool {
         socket.local_addr()
     });
     from.is_ok_and(|from| from.ip() == address)
+        || (may_speak_from(address) && !may_speak_from_any(any))
+}
+
+/// What is not the first address of an interface is spoken to from that, but can be spoken from.
+fn may_speak_from(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// With `net.ipv4.ip_nonlocal_bind` that says nothing: then it holds for documentation's address, too.
+fn may_speak_from_any(family: IpAddr) -> bool {
+    may_speak_from(match family {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    })
 }
 
 #[cfg(test)]
@@ -63,6 +77,8 @@ mod tests {
     #[test]
     fn the_kernel_knows_its_own_addresses() {
         assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        // Spoken to from 127.0.0.1, as a second address of any interface is from its first.
+        assert!(is_own(Ipv4Addr::new(127, 0, 0, 2).into()));
         // Documentation's; nobody's.
         assert!(!is_own(Ipv4Addr::new(192, 0, 2, 1).into()));
     }

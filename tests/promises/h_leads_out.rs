@@ -1,0 +1,159 @@
+//! H and W: a link or a script that an agent left in the project does not choose what the next session shows or
+//! lets it write. The controls are what the same path leads to outside.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+
+use crate::common::place::Place;
+use crate::common::user::{User, users};
+use crate::common::{must_have, must_have_sandbox};
+use crate::script;
+
+const SECRET: &str = "of-another-project";
+
+/// Something of the user's beside the project, with a secret and a program.
+fn other(place: &Place) -> PathBuf {
+    let other = place.root().join("other");
+    for directory in ["bin", "lib"] {
+        fs::create_dir_all(other.join(directory)).unwrap();
+    }
+    fs::write(other.join("key"), SECRET).unwrap();
+    let program = other.join("bin/tool");
+    fs::write(&program, "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in ["", "bin", "lib", "key", "bin/tool"] {
+        place.user().own(&other.join(path));
+    }
+    other
+}
+
+fn link(place: &Place, at: &str, to: &str) {
+    let path = place.project().join(at);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    symlink(to, &path).unwrap();
+}
+
+#[test]
+fn promise_w_what_is_bound_is_not_chosen_by_a_link_in_the_project() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        link(&place, "build", "../other");
+        link(&place, "vendor/up", "../../other");
+        for bind in ["./build:/build", "build", "build/bin:/build", "vendor/up/bin"] {
+            for option in ["--bind", "--ro-bind"] {
+                let attack =
+                    "cat /build/key; echo PWN >/build/planted; echo PWN >vendor/up/bin/planted";
+                let refused = script(&place, &[option, bind], attack).run().code(2);
+                let refused = refused.complains("is a link in the project, and is not followed");
+                assert!(!refused.stdout.contains(SECRET));
+            }
+        }
+        assert!(!other.join("planted").exists() && !other.join("bin/planted").exists());
+        // Control: named by itself it is the user's word.
+        let bind = format!("{}:/build", other.display());
+        let read = script(&place, &["--ro-bind", &bind], "cat /build/key").run().code(0);
+        assert_eq!(read.stdout, SECRET);
+    }
+}
+
+#[test]
+fn promise_w_what_the_project_is_is_not_chosen_by_a_link_in_a_repository() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        link(&place, "packages/app", "../../other");
+        let plant = "echo key >planted";
+        let run = |project: &str| script(&place, &["--project", project], plant).run();
+        run("packages/app").code(2).complains("is a link in a repository");
+        assert!(!other.join("planted").exists());
+        // Control.
+        run(other.to_str().unwrap()).code(0);
+        assert!(other.join("planted").exists());
+    }
+}
+
+#[test]
+fn promise_h_a_script_or_link_of_the_project_shows_nothing_more() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        let tool = other.join("bin/tool");
+        let read = format!("cat {}\n", other.join("key").display());
+        let executable = fs::Permissions::from_mode(0o755);
+        for (name, first) in [
+            ("by-env", format!("#!/usr/bin/env -S -u {} sh", tool.display())),
+            ("relative", "#!/usr/bin/env -S -u ../other/bin/tool sh".to_owned()),
+            ("interpreter", format!("#!{}", tool.display())),
+        ] {
+            let path = place.project_file(name, format!("{first}\n{read}"));
+            fs::set_permissions(&path, executable.clone()).unwrap();
+        }
+        link(&place, "linked", "../other/bin/tool");
+        for name in ["by-env", "relative", "interpreter", "linked"] {
+            let path = format!("./{name}");
+            let run = place.claudebox(["run", "--no-monitor", "--", &path]).run();
+            assert!(!run.stdout.contains(SECRET), "{name}");
+            let explained = place.claudebox(["explain", "--", &path]).run().stdout;
+            assert!(!explained.contains(other.to_str().unwrap()), "{name}: {explained}");
+        }
+        let run = place.claudebox(["run", "--no-monitor", "--", "./linked"]).run().code(126);
+        run.complains("which is not visible inside");
+        // Controls: outside they do it, and what is on PATH is the user's own word.
+        let outside = place.command("./by-env").run();
+        assert!(outside.stdout.contains(SECRET));
+        let explain = place.claudebox(["explain", "--", "tool"]);
+        let path = format!("{}:/usr/bin:/bin", other.join("bin").display());
+        explain.env("PATH", path).run().code(0).says(other.to_str().unwrap());
+    }
+}
+
+#[test]
+fn promise_f_a_projects_own_file_hides_nothing_outside_of_it() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        link(&place, "out", "../other");
+        place.project_file(".claudebox.toml", "[files]\nhide = [\"out/key\"]\n");
+        let bind = format!("{0}:{0}", other.display());
+        let refused = script(&place, &["--ro-bind", &bind], "true").run().code(2);
+        refused.complains("leads out of the project");
+        // Control: what is in it may be hidden.
+        place.project_file("in", SECRET);
+        place.project_file(".claudebox.toml", "[files]\nhide = [\"in\"]\n");
+        let read = script(&place, &["--ro-bind", &bind], "cat in; cat ../other/key").run();
+        assert_eq!(read.stdout, SECRET);
+    }
+}
+
+#[test]
+fn promise_w_root_changes_no_mode_of_the_kernels_files() {
+    must_have_sandbox();
+    must_have(&["bwrap"]);
+    if !User::Caller.is_root() {
+        return;
+    }
+    let file = "/proc/execdomains";
+    let place = Place::new(User::Caller);
+    // In a procfs that has not looked before.
+    let mode = || {
+        let look = ["-pf", "--mount-proc", "stat", "-c", "%a", file];
+        place.command("unshare").args(look).run().code(0).stdout
+    };
+    let before = mode();
+    let attack = format!("chmod 600 {file}; echo 5 >/proc/1/oom_score_adj; cat /proc/self/comm");
+    script(&place, &[], &attack).run().says("cat");
+    assert_eq!(mode(), before);
+    // Control: every procfs has the same.
+    let bare = ["--unshare-all", "--dev-bind", "/", "/", "--proc", "/proc", "chmod", "600", file];
+    place.command("bwrap").args(bare).run().code(0);
+    let changed = mode();
+    let restore = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(file, restore).unwrap();
+    assert_eq!((before.trim(), changed.trim()), ("444", "600"));
+}
