@@ -273,7 +273,7 @@ fn hides(draft: &Draft<'_>) -> Result<Vec<Step>> {
     Ok(hides)
 }
 
-/// A name in the project means what is in the project: by a link in it, a file of the project's own could
+/// What the project's own file names in the project means what is in the project: by a link in it, it could
 /// hide what the user has in the home to hold an agent back.
 fn refuse_way_out(
     draft: &Draft<'_>,
@@ -282,7 +282,8 @@ fn refuse_way_out(
     real: &Path,
 ) -> Result<()> {
     let root = &draft.project.root;
-    if !clean(path).starts_with(root) || real.starts_with(root) {
+    let stays = !clean(path).starts_with(root) || real.starts_with(root);
+    if stays || entry.origin.layer != LayerKind::Project {
         return Ok(());
     }
     Err(Error::usage(format!(
