@@ -57,14 +57,15 @@ fn list<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
     let width = rows.iter().map(|(path, _)| path.width()).max().unwrap_or(0).min(WIDEST);
     let mut lines: Vec<String> = rows
         .iter()
-        .take(MOST)
-        .map(|(path, finding)| {
+        .enumerate()
+        .filter(|(at, (_, finding))| *at < MOST || !finding.may_be_moved())
+        .map(|(_, (path, finding))| {
             let gap = " ".repeat(width.saturating_sub(path.width()));
             format!("{:<8} {path}{gap}  {}", finding.change.word(), why(finding))
         })
         .collect();
-    if rows.len() > MOST {
-        lines.push(format!("... and {} more", rows.len() - MOST));
+    if rows.len() > lines.len() {
+        lines.push(format!("... and {} more, which can be set aside", rows.len() - lines.len()));
     }
     lines
 }
@@ -83,7 +84,10 @@ fn why(finding: &Finding) -> String {
 pub(super) fn outcome(out: &mut dyn Write, id: &str, mode: HostFiles, found: &Found) {
     let moved = aside(found);
     if !moved.is_empty() {
-        line(out, &format!("set aside: {}", moved.join(", ")));
+        let more = moved.len().saturating_sub(MOST);
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        let shown = moved.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+        line(out, &format!("set aside: {shown}{more}"));
         let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
         let _ = writeln!(
             out,
@@ -149,5 +153,17 @@ mod tests {
         hint: `claudebox keep 4k7xq2ab` brings all of it back, with PATH... what you name
         claudebox: .husky/\x1b[2J could not be set aside, and is still there: read-only
         ");
+    }
+
+    #[test]
+    fn what_stays_is_named_however_much_goes() {
+        let decoys = (0..100)
+            .map(|at| finding(format!("!{at}.envrc/.envrc").as_bytes(), Change::New, false));
+        let mut list: Vec<Finding> = decoys.collect();
+        list.push(finding(b".envrc", Change::Changed, true));
+        let told = super::list(list.iter());
+        assert_eq!(told.len(), MOST + 2);
+        assert!(told[MOST].starts_with("changed  .envrc "), "{}", told[MOST]);
+        assert_eq!(told[MOST + 1], "... and 60 more, which can be set aside");
     }
 }

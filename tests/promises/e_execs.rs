@@ -186,3 +186,41 @@ fn promise_e_the_log_cannot_be_reached_from_inside() {
         place.command("sh").args(["-c", &search]).run().says("/events.jsonl");
     }
 }
+
+/// Waits until nobody has the old program's memory, and sets up its thread a second time, as a new program
+/// does the first. By then its own code could have changed what it was called with.
+#[cfg(target_arch = "x86_64")]
+const STARTS_AGAIN: &str = "import ctypes, time
+libc = ctypes.CDLL(None)
+time.sleep(1.5)
+at = ctypes.c_ulong()
+libc.syscall(158, 0x1003, ctypes.byref(at))
+libc.syscall(158, 0x1002, at)
+";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn promise_e_who_holds_the_old_memory_has_no_later_start_believed() {
+    must_have_sandbox();
+    must_have(&["python3"]);
+    let held = Hostile::new("held", &[]);
+    for user in users() {
+        let place = Place::new(user);
+        held.put_into(&place);
+        place.project_file("again.py", STARTS_AGAIN);
+        let outcome = |how: &str| {
+            let run = format!("./held {how} /usr/bin/python3 again.py; true");
+            script(&place, &[], &run).run().code(0);
+            let log = Log::latest(&place);
+            let id = log.execs(|argv| argv.get(1).is_some_and(|word| word == "again.py"))[0].id;
+            let ran = log.events.iter().find_map(|event| match event {
+                Event::Ran(ran) if ran.id == id => Some(format!("{:?}", ran.outcome)),
+                _ => None,
+            });
+            ran.unwrap_or_default()
+        };
+        assert_ne!(outcome("held"), "Verified");
+        // Control.
+        assert_eq!(outcome("alone"), "Verified");
+    }
+}

@@ -33,6 +33,14 @@ impl Watch {
         let news: Vec<&UnderWay> =
             process.under_way.iter().filter(|exec| exec.program(forked) == Program::New).collect();
         if news.is_empty() {
+            // Somebody who shares the old program's memory keeps it in use: a new one may have started
+            // with this very call, and make another when its own code has changed what it was called with.
+            let in_use = |exec: &UnderWay| exec.program(forked) == Program::OldInUse;
+            if process.under_way.iter().any(in_use)
+                && let Some(process) = self.processes.get_mut(&pid)
+            {
+                process.doubt();
+            }
             self.proceed(stopped.id);
             return;
         }
