@@ -140,7 +140,9 @@ fn sees_to_pending(command: Option<&Command>) -> bool {
     match command {
         Some(Command::Log(args)) => !args.follow,
         Some(
+            // Who gives it up by `--force` may have waited for it in vain.
             Command::Ls(_)
+            | Command::Rm(_)
             | Command::Allow(_)
             | Command::Net(_)
             | Command::Supervise { .. }
