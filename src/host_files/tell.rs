@@ -84,10 +84,12 @@ fn why(finding: &Finding) -> String {
 pub(super) fn outcome(out: &mut dyn Write, id: &str, mode: HostFiles, found: &Found) {
     let moved = aside(found);
     if !moved.is_empty() {
-        let more = moved.len().saturating_sub(MOST);
-        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
         let shown = moved.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-        line(out, &format!("set aside: {shown}{more}"));
+        let rest = match moved.len().saturating_sub(MOST) {
+            0 => String::new(),
+            rest => format!(", and {rest} more"),
+        };
+        line(out, &format!("set aside: {shown}{rest}"));
         let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
         let _ = writeln!(
             out,
