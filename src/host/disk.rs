@@ -20,6 +20,7 @@ use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
+use crate::session::Sessions;
 use crate::subprocess::{self, Group};
 use crate::visible::visible;
 
@@ -71,6 +72,11 @@ impl Facts for Disk {
         host: &Host,
     ) -> Result<Repository> {
         git::private::survey::look(project, linked, host).map_err(git::private::refuse::instead)
+    }
+
+    fn projects(&self, host: &Host) -> Vec<PathBuf> {
+        let all = Sessions::new(&host.dirs).all().into_iter();
+        all.map(|found| found.record.project.into()).collect()
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

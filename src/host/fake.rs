@@ -27,6 +27,7 @@ pub(crate) struct FakeDisk {
     nodes: BTreeMap<PathBuf, Node>,
     owners: BTreeMap<PathBuf, u32>,
     needs: BTreeMap<PathBuf, Vec<PathBuf>>,
+    projects: Vec<PathBuf>,
     uid: u32,
     repository: Option<Repository>,
 }
@@ -37,6 +38,12 @@ impl FakeDisk {
         let mut disk = Self { uid, ..Self::default() };
         disk.nodes.insert("/".into(), Node::Directory);
         disk
+    }
+
+    /// The project of a session.
+    pub(crate) fn project(mut self, path: &str) -> Self {
+        self.projects.push(path.into());
+        self
     }
 
     fn put(mut self, path: impl AsRef<Path>, node: Node) -> Self {
@@ -220,6 +227,10 @@ impl Facts for FakeDisk {
     ) -> Result<Repository> {
         let repository = self.repository.clone();
         repository.ok_or_else(|| Error::launcher("cannot find git"))
+    }
+
+    fn projects(&self, _host: &Host) -> Vec<PathBuf> {
+        self.projects.clone()
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

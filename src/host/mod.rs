@@ -7,6 +7,7 @@ pub mod cgroup;
 mod disk;
 #[cfg(test)]
 pub(crate) mod fake;
+pub(crate) mod follow;
 mod probe;
 pub(crate) mod search;
 
@@ -182,6 +183,8 @@ pub trait Facts {
         linked: Option<&Linked>,
         host: &Host,
     ) -> Result<Repository>;
+    /// The projects of all sessions that are known.
+    fn projects(&self, host: &Host) -> Vec<PathBuf>;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
     /// These paths of the store of Nix and all that they need, as its database says.

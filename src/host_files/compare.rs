@@ -8,7 +8,7 @@ use super::index::Index;
 use super::path::{is_at_or_below, join, name, parent};
 use super::record::{MOST_READ, Record};
 use super::survey::{Item, Kind, Survey, read_entry, write_entry};
-use super::table::{BARE, Entry, GITLINK};
+use super::table::{BARE, Entry, GITLINK, is_written_by_git};
 use crate::bytes::Bytes;
 
 /// What happened to it.
@@ -90,7 +90,9 @@ pub fn compare(
             findings.in_packages += 1;
             continue;
         }
-        let tracked = tracked(path);
+        // A link leads there. Moved away, `HEAD` would take the repository with it.
+        let of_git = record.known.own_git && is_written_by_git(&path.0);
+        let tracked = tracked(path) || (of_git && change == Change::Changed);
         if item.kind == Kind::Directory {
             // With something tracked below it, each file in it is told of by itself.
             if tracks(&path.0) || change == Change::Changed {

@@ -22,8 +22,11 @@ pub struct Known {
     /// What was there. Of a read-only directory only itself.
     #[serde(with = "pairs")]
     pub items: BTreeMap<Bytes, Item>,
-    /// What links of the table lead to, within the project.
+    /// What links of the table lead to, within the project, whether it is there or not.
     pub targets: Vec<Target>,
+    /// These links, and the directories of hooks: each may lead to another path at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Target>,
     /// What is read-only inside, or not there at all, with everything below; sorted.
     pub protected: Vec<Bytes>,
     /// Submodules.

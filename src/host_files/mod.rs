@@ -10,6 +10,8 @@ pub mod compare;
 pub mod found;
 pub mod index;
 pub mod known;
+pub mod links;
+pub mod look;
 pub mod name;
 pub mod path;
 pub mod record;

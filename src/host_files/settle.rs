@@ -3,27 +3,21 @@
 //! or the next claudebox after both were killed. It must never look while something inside lives.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use super::aside::Aside;
 use super::ask::{Choice, Person};
-use super::beneath::Beneath;
-use super::compare::compare;
 use super::found::{Case, Fate, Found};
-use super::index::{self, Index};
 use super::known::Known;
-use super::record::{Record, booted, content};
+use super::look::{look, open};
+use super::record::{Record, booted};
 use super::table::NESTED;
-use super::walk::{Limits, Look, walk};
 use super::{show, tell};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
-use crate::host::Disk;
 use crate::profile::schema::HostFiles;
 use crate::session::inside::{self, Inside};
 use crate::session::{Session, directory, lock};
@@ -45,75 +39,10 @@ pub fn begin(session: &Session, project: &Path, mode: HostFiles, known: Known) -
     Ok(())
 }
 
-/// Looks at what a session left behind, unless somebody has already; `None` for a session without a
-/// record. Nothing inside may live.
-pub fn look(directory: &Path) -> io::Result<Option<Found>> {
-    if let Some(found) = Found::read(directory)? {
-        return Ok(Some(found));
-    }
-    let Some(mut record) = Record::read(directory) else { return Ok(None) };
-    record.doubt_the_clock(booted());
-    let mut project = open(&record)?;
-    let index = read_index(&record, &mut project);
-    let extra = record.known.extra();
-    let into = |path: &[u8]| {
-        let known = &record.known;
-        let tracked = || index.as_ref().is_some_and(|index| index.tracks(path));
-        !known.protects(path) && (known.items.contains_key(&Bytes::from(path)) || tracked())
-    };
-    let look = Look {
-        limits: Limits::END,
-        own_git: record.known.own_git,
-        packages: true,
-        extra: &extra,
-        into: &into,
-    };
-    let survey = walk(record.project.as_path(), &look)?;
-    let mut read = |path: &Bytes, item: &_| content(&mut project, path, item);
-    let found = Found::new(compare(&record, &survey, index.as_ref(), &mut read));
-    found.write(directory)?;
-    Ok(Some(found))
-}
-
 /// Whether there is nothing to look at any more: the project has gone, or is another directory.
 fn is_for_good(err: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, Other};
     matches!(err.kind(), NotADirectory | NotFound | Other)
-}
-
-/// The project of a record, if it is still the same directory.
-fn open(record: &Record) -> io::Result<Beneath> {
-    let project = Beneath::open(record.project.as_path())?;
-    let stat = project.stat()?;
-    if record.is_of(stat.st_dev, stat.st_ino, booted()) {
-        return Ok(project);
-    }
-    Err(io::Error::other("it is another directory than at the start"))
-}
-
-/// What git tracks now. The index is the agent's word: it can name a file to keep it from being moved,
-/// as it could by a commit; either way it is told of.
-fn read_index(record: &Record, project: &mut Beneath) -> Option<Index> {
-    if let Some(git_dir) = &record.known.git_dir {
-        return index::of_repository(git_dir.as_path(), &record.known.targets, &Disk);
-    }
-    if !record.known.own_git {
-        return Some(Index::default());
-    }
-    let mut read = |name: &[u8]| {
-        let file = match project.file(&[b".git/", name].concat()) {
-            Err(Errno::NOENT) => return Some(Index::default()),
-            other => File::from(other.ok()?),
-        };
-        let mut bytes = Vec::new();
-        file.take(index::MAX_SIZE as u64 + 1).read_to_end(&mut bytes).ok()?;
-        index::read(&bytes, &record.known.targets).filter(|_| bytes.len() <= index::MAX_SIZE)
-    };
-    let mut index = read(b"index")?;
-    if let Some(shared) = index.shared.clone() {
-        index.join(read(shared.as_bytes())?);
-    }
-    Some(index)
 }
 
 /// How a session's findings stand.

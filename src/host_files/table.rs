@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use super::path::ways;
+use super::path::{is_at_or_below, ways};
 
 /// When it is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,6 +219,15 @@ pub fn may_match(name: &[u8]) -> bool {
 /// Whether a directory of this path can hold something of the table that is not the table's as a whole.
 pub fn is_on_the_way(path: &[u8]) -> bool {
     find(path, What::Directory).is_none() && find(path, What::Link).is_some()
+}
+
+/// Whether a path is in the project's own git directory, and git does not run it: it writes there.
+pub fn is_written_by_git(path: &[u8]) -> bool {
+    let run = |way: &[u8]| {
+        [What::Directory, What::File].into_iter().any(|what| find(way, what).is_some())
+            && way != b".git"
+    };
+    is_at_or_below(path, b".git") && !ways(path).chain([path]).any(run)
 }
 
 /// The shortest beginning of a path that is in the table, the path being that of a file, and its

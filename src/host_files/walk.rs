@@ -2,7 +2,7 @@
 //! is followed, a closed directory is opened for the moment of looking, and time, memory and number
 //! are bounded. What could not be looked at is counted, so that nothing is taken for seen that was not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, RawDir, Stat, statat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::path::join;
+use super::path::{join, name as last_name};
 use super::survey::{Item, Kind, Survey};
 use super::table::{self, BARE, Entry, GIT_LINK, NESTED, What};
 use crate::bytes::Bytes;
@@ -96,6 +96,7 @@ pub fn walk(root: &Path, look: &Look<'_>) -> io::Result<Survey> {
         packages: VecDeque::new(),
         weight: 0,
         entries: 0,
+        extra_names: look.extra.keys().map(|path| last_name(&path.0)).collect(),
     };
     walk.wait(Waiting { path: Vec::new(), inside: None, git: InGit::No, package: false });
     walk.all();
@@ -113,6 +114,8 @@ struct Walk<'a> {
     packages: VecDeque<Waiting>,
     weight: usize,
     entries: u64,
+    /// The last names of [`Look::extra`].
+    extra_names: HashSet<&'a [u8]>,
 }
 
 impl Walk<'_> {
@@ -224,6 +227,16 @@ impl Walk<'_> {
     /// that only the directories for them count.
     fn written(&mut self, at: &Waiting, fd: &OwnedFd, name: &[u8], what: What) {
         let path = join(&at.path, name);
+        // A link of the project leads to it.
+        let target = self.look.extra.get(&Bytes::from(&*path)).filter(|_| what != What::Link);
+        if let Some(entry) = target.copied() {
+            self.found(&path, entry, at, (fd, name));
+            if what == What::Directory && (self.look.into)(&path) {
+                let (inside, git, package) = (Some(entry), InGit::No, at.package);
+                self.wait(Waiting { path, inside, git, package });
+            }
+            return;
+        }
         match what {
             What::Link => self.found(&path, &GIT_LINK, at, (fd, name)),
             What::Directory if at.path != b".git/objects" || name == b"info" => {
@@ -236,7 +249,7 @@ impl Walk<'_> {
 
     /// Whether the name is the last of a path that counts although it is not in the table.
     fn may_be_extra(&self, name: &[u8]) -> bool {
-        self.look.extra.keys().any(|path| path.0.ends_with(name))
+        self.extra_names.contains(name)
     }
 
     /// The entry of this path itself.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::invocation::BindArgument;
-use super::links::links;
+use super::links::{Trust, planted};
 use super::mount::{Access, Class};
 use super::paths::place;
 use super::system::OWN_PROGRAM;
@@ -30,6 +30,7 @@ pub(super) fn of_profile(draft: &mut Draft<'_>) -> Result<()> {
 fn of_entry(draft: &mut Draft<'_>, entry: &Settled<String>, access: Access) -> Result<()> {
     let path = draft.variables.path(entry)?;
     let origin = &entry.origin;
+    refuse_planted(draft, &path, &place(origin))?;
     let source = draft.facts.canonicalize(&path).ok_or_else(|| {
         Error::usage(format!("{}: {} does not exist", place(origin), visible_path(&path)))
             .hint("create it, or take this line out of the profile")
@@ -105,7 +106,7 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
         Err(_) => draft.host.cwd.join(&argument.source),
     };
     let shown = visible_path(&typed);
-    refuse_links(draft, &typed, &place)?;
+    refuse_planted(draft, &typed, &place)?;
     let source = draft.facts.canonicalize(&typed).ok_or_else(|| {
         let error = Error::usage(format!("{place}: {shown} does not exist"));
         if origin.layer == LayerKind::Config {
@@ -139,20 +140,18 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
     Ok((source, clean(&destination)))
 }
 
-/// A link in the project could be an agent's, made in the place of what the user means.
-fn refuse_links(draft: &Draft<'_>, typed: &Path, place: &str) -> Result<()> {
-    let is_in_project = |link: &Path| {
-        let above = link.parent().and_then(|above| draft.facts.canonicalize(above));
-        above.is_some_and(|above| above.starts_with(&draft.project.root))
+/// A link could be an agent's, made in the place of what the user means: in this project any, as it hides and
+/// protects by paths, in another tree one that leads out of it.
+pub(super) fn refuse_planted(draft: &Draft<'_>, named: &Path, place: &str) -> Result<()> {
+    let find = |trust| planted(named, trust, draft.host, draft.facts);
+    let in_project = find(Trust::None).filter(|link| link.starts_with(&draft.project.root));
+    let (link, what) = match (in_project, find(Trust::Within)) {
+        (Some(link), _) => (link, "is a link in the project"),
+        (None, Some(link)) => (link, "is a link that leads out of its repository or project"),
+        (None, None) => return Ok(()),
     };
-    match links(typed, draft.facts).find(|link| is_in_project(link)) {
-        None => Ok(()),
-        Some(link) => Err(Error::usage(format!(
-            "{place}: {} is a link in the project, and is not followed",
-            visible_path(&link)
-        ))
-        .hint("an agent could have made it; name what it leads to, if that is meant")),
-    }
+    Err(Error::usage(format!("{place}: {} {what}, and is not followed", visible_path(&link)))
+        .hint("an agent could have made it; name what it leads to, if that is meant"))
 }
 
 /// What may never be shared, and what may never be covered.

@@ -81,6 +81,17 @@ pub(super) fn whole_of_caller(draft: &Draft<'_>) -> Vec<Setting> {
 /// What a configuration file says, and all that it includes, whatever the condition: which of them will
 /// hold is not known. For who has to know what could count, not what does.
 pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting> {
+    with_included(draft, file, scope).1
+}
+
+/// The caller's configuration files and all that they include, whether they are there or not.
+pub(super) fn files_of_caller(draft: &Draft<'_>) -> Vec<PathBuf> {
+    let named = draft.host.environment.get(OsStr::new("GIT_CONFIG_GLOBAL")).map(PathBuf::from);
+    let files = files(draft).into_iter().chain(named.filter(|file| file.is_absolute()));
+    files.flat_map(|file| with_included(draft, &file, b"global").0).collect()
+}
+
+fn with_included(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>, Vec<Setting>) {
     let (mut settings, mut files) = (Vec::new(), vec![file.to_owned()]);
     let mut at = 0;
     while let Some(file) = files.get(at).filter(|_| at < MOST_FILES).cloned() {
@@ -97,7 +108,7 @@ pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting
         }
         settings.extend(said);
     }
-    settings
+    (files, settings)
 }
 
 fn included(setting: &Setting) -> Option<&Path> {

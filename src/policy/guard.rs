@@ -16,7 +16,7 @@ use crate::host::FileKind;
 use crate::host_files::index::Index;
 use crate::host_files::path::{is_at_or_below, join, parent, ways};
 use crate::host_files::survey::{Item, Kind, Survey};
-use crate::host_files::table::{BARE, NESTED};
+use crate::host_files::table::{BARE, NESTED, is_written_by_git};
 use crate::visible::visible;
 
 /// Each costs a start some hundredths of a millisecond, and more the more there are: bwrap reads the
@@ -67,15 +67,19 @@ impl<'a, 'd> Guard<'a, 'd> {
         if item.package || self.is_protected(&path.0) {
             return Ok(());
         }
+        let own_git = self.draft.project.git == GitEntry::Directory;
         if item.kind == Kind::Link {
             // git.rs says so of the links in the project's own.
-            let own_git = self.draft.project.git == GitEntry::Directory;
             if !(own_git && is_at_or_below(&path.0, b".git")) {
                 self.draft.weakened.push(format!(
                     "host files: {} is a symbolic link: the agent can put something else in its place",
                     visible(path)
                 ));
             }
+            return Ok(());
+        }
+        // A link leads there: git has to write in its directory, so it is compared.
+        if own_git && is_written_by_git(&path.0) {
             return Ok(());
         }
         if *item.entry == BARE {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::binds::refuse_planted;
 use super::draft::{Bind, Draft};
 use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
@@ -134,6 +135,7 @@ pub(super) fn tools(draft: &mut Draft<'_>) -> Result<()> {
             continue;
         }
         let Some(real) = draft.facts.canonicalize(&path) else { continue };
+        refuse_planted(draft, &path, &place(&entry.origin))?;
         if draft.host.home.starts_with(&real) || draft.host.home.starts_with(&path) {
             return Err(Error::usage(format!(
                 "{}: {} holds the home, it is no directory of tools",

@@ -3,26 +3,27 @@
 //! What is not there is not made.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-
 use super::around;
 use super::draft::Draft;
 use super::guard::Guard;
 use super::mount::{Access, Mount, View};
+use super::obeyed;
 use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::host_files::index::{self, Index};
-use crate::host_files::known::{Known, Target};
+use crate::host_files::known::Known;
+use crate::host_files::links::{self, Paths};
 use crate::host_files::path::is_at_or_below;
-use crate::host_files::survey::{FirstLook, Item, Kind, Survey};
-use crate::host_files::table::{self, Entry};
+use crate::host_files::survey::{FirstLook, Survey};
+use crate::host_files::table;
 use crate::visible::visible;
 
 /// Adds the mounts; answers with what is known.
 pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
-    let (survey, targets) = look(draft, own_git);
+    let Looked { survey, extra, links } = look(draft, own_git);
+    let targets = links::targets(&extra);
     let index = if own_git {
         let git = draft.git_dir.clone().unwrap_or_else(|| draft.project.root.join(".git"));
         index::of_repository(&git, &targets, draft.facts)
@@ -56,6 +57,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
         own_git,
         git_dir: draft.git_dir.as_deref().map(Bytes::from),
         targets,
+        links: links::targets(&links),
         protected,
         gitlinks: index
             .map(|index| index.gitlinks)
@@ -99,32 +101,41 @@ pub(super) fn confirm(draft: &Draft<'_>, known: &mut Known) {
     });
 }
 
-/// Looks for them: also in the directories that a configuration of git takes hooks from. A link cannot be
-/// protected, so what it leads to within the project is.
-fn look(draft: &Draft<'_>, own_git: bool) -> (Survey, Vec<Target>) {
+/// What was looked for, and found.
+struct Looked {
+    survey: Survey,
+    /// What counts although its name is not in the table.
+    extra: Paths,
+    /// What leads there.
+    links: Paths,
+}
+
+/// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
+/// configuration is. A link cannot be
+/// protected, so what it leads to within the project is, and counts where it is not there yet.
+fn look(draft: &Draft<'_>, own_git: bool) -> Looked {
     let root = &draft.project.root;
+    let ends = |paths: &Paths| links::ends(root, paths, draft.facts);
+    let look = |extra: &Paths| draft.facts.host_files(root, &FirstLook { own_git, extra });
     let hook = |path| Some((Bytes::from(path), table::by_pattern(".githooks/")?));
-    let hooks: BTreeMap<Bytes, &'static Entry> =
-        around::hooks(draft).into_iter().filter_map(hook).collect();
-    let survey = draft.facts.host_files(root, &FirstLook { own_git, extra: &hooks });
-    let target = |(path, item): (&Bytes, &Item)| {
-        let real = draft.facts.canonicalize(&root.join(path.as_path()))?;
-        let real = Bytes::from(real.strip_prefix(root).ok()?);
-        let new = !real.0.is_empty()
-            && !is_at_or_below(&real.0, b".git")
-            && !survey.items.contains_key(&real);
-        new.then_some((real, item.entry))
-    };
-    let links = survey.items.iter().filter(|(_, item)| item.kind == Kind::Link);
-    let targets: BTreeMap<Bytes, &'static Entry> = links.filter_map(target).collect();
-    let again = !targets.is_empty();
-    let extra: BTreeMap<Bytes, &'static Entry> = hooks.into_iter().chain(targets).collect();
-    let survey = if again {
-        draft.facts.host_files(root, &FirstLook { own_git, extra: &extra })
-    } else {
-        survey
-    };
-    (survey, extra.into_iter().map(|(path, entry)| Target { path, entry }).collect())
+    let obeyed = |path| Some((Bytes::from(path), table::by_pattern(".git/config")?));
+    let hooks = around::hooks(draft).into_iter().filter_map(hook);
+    let mut links: Paths =
+        hooks.chain(obeyed::ends(draft).into_iter().filter_map(obeyed)).collect();
+    let mut extra: Paths = links.clone();
+    links::add(&mut extra, ends(&links));
+    let mut survey = look(&extra);
+    for _ in 0..links::ROUNDS {
+        links::add(&mut links, links::found(&survey));
+        let mut more = ends(&links);
+        more.retain(|path, _| !survey.items.contains_key(path));
+        if links::add(&mut extra, more) == 0 {
+            break;
+        }
+        survey = look(&extra);
+    }
+    links::add(&mut links, links::found(&survey));
+    Looked { survey, extra, links }
 }
 
 #[cfg(test)]

@@ -1,19 +1,49 @@
-//! The links on the way to a path that somebody typed. It must never follow one by itself.
+//! Links on the way to a path that the user named, made by somebody else: an agent that may write to a
+//! project can put a link in the place of what will be named. It must never answer for what the link
+//! leads to: nothing but the end of the whole way is the user's word.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
-use crate::host::{Facts, FileKind};
+use super::project::git_root;
+use crate::host::follow::{Followed, follow};
+use crate::host::{Facts, Host};
 
-/// Each component of the path that is a symbolic link, the first one first.
-pub(super) fn links<'a>(
-    path: &'a Path,
-    facts: &'a dyn Facts,
-) -> impl Iterator<Item = PathBuf> + 'a {
-    let mut ways: Vec<&Path> = path.ancestors().collect();
-    ways.reverse();
-    let is_link = |way: &&Path| facts.lstat(way).is_some_and(|it| it.kind == FileKind::Symlink);
-    ways.into_iter().filter(is_link).map(Path::to_owned)
+/// How far a link is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It may lead to another place of the tree that it is in.
+    Within,
+    /// In a tree that an agent may have written in, none is.
+    None,
+}
+
+/// The first link on the way to this path that an agent may have made: at each step, also within what
+/// another link leads to.
+pub(super) fn planted(
+    path: &Path,
+    trust: Trust,
+    host: &Host,
+    facts: &dyn Facts,
+) -> Option<PathBuf> {
+    let Followed { links, end } = follow(path, facts)?;
+    let is_planted = |link: &PathBuf| {
+        let tree = link.parent().and_then(|directory| tree(directory, host, facts));
+        tree.is_some_and(|tree| trust == Trust::None || !end.starts_with(tree))
+    };
+    links.into_iter().find(is_planted)
+}
+
+/// The tree in which an agent may have written here: a repository, or the project of a session. The home is
+/// never one, although some have a repository there.
+fn tree(directory: &Path, host: &Host, facts: &dyn Facts) -> Option<PathBuf> {
+    if host.home.starts_with(directory) {
+        return None;
+    }
+    let is_tree = |tree: &PathBuf| !host.home.starts_with(tree);
+    let holds = |tree: &PathBuf| directory.starts_with(tree);
+    let repository = git_root(directory, facts).filter(is_tree);
+    repository.or_else(|| facts.projects(host).into_iter().filter(is_tree).find(holds))
 }
 
 #[cfg(test)]
@@ -21,15 +51,41 @@ mod tests {
     use super::*;
     use crate::host::fake::FakeDisk;
 
-    #[test]
-    fn each_link_is_found() {
+    fn found(path: &str, trust: Trust) -> Option<String> {
         let disk = FakeDisk::of(1000)
             .link("/home", "/var/home")
-            .dir("/var/home/u/p")
-            .link("/var/home/u/p/l", "/etc")
-            .file("/etc/passwd", "");
-        let found: Vec<PathBuf> = links(Path::new("/home/u/p/l/passwd"), &disk).collect();
-        assert_eq!(found, [Path::new("/home"), Path::new("/home/u/p/l")]);
-        assert_eq!(links(Path::new("/var/home/u/p"), &disk).count(), 0);
+            .file("/var/home/u/repo/.git/HEAD", "")
+            .dir("/var/home/u/repo/src")
+            .link("/var/home/u/repo/out", "../other")
+            .link("/var/home/u/repo/in", "src")
+            .link("/var/home/u/mine", "repo/out/x")
+            .dir("/var/home/u/other/x")
+            .link("/var/home/u/plain/out", "../other")
+            .link("/var/home/u/elsewhere/out", "../other")
+            .project("/var/home/u/plain");
+        let host = Host { home: "/var/home/u".into(), ..Host::default() };
+        Some(planted(Path::new(path), trust, &host, &disk)?.display().to_string())
+    }
+
+    #[test]
+    fn a_link_of_a_tree_that_an_agent_writes_is_found_at_any_step() {
+        for trust in [Trust::Within, Trust::None] {
+            let out = Some("/var/home/u/repo/out".to_owned());
+            assert_eq!(found("/home/u/repo/out", trust), out);
+            assert_eq!(found("/home/u/mine", trust), out, "the second link");
+            let plain = found("/home/u/plain/out/x", trust);
+            assert_eq!(plain.unwrap(), "/var/home/u/plain/out", "the project of a session");
+            assert_eq!(found("/home/u/elsewhere/out", trust), None);
+            assert_eq!(found("/home/u/repo/src", trust), None);
+        }
+        assert_eq!(found("/home/u/repo/in", Trust::Within), None);
+        assert_eq!(found("/home/u/repo/in", Trust::None).unwrap(), "/var/home/u/repo/in");
+    }
+
+    #[test]
+    fn a_home_that_is_a_repository_is_the_users_own() {
+        let disk = FakeDisk::of(1000).file("/home/u/.git/HEAD", "").link("/home/u/.cache", "/data");
+        let host = Host { home: "/home/u".into(), ..Host::default() };
+        assert_eq!(planted(Path::new("/home/u/.cache"), Trust::Within, &host, &disk), None);
     }
 }

@@ -25,6 +25,7 @@ mod network;
 mod nix;
 mod nix_trust;
 mod note;
+mod obeyed;
 pub mod outside;
 mod parts;
 pub mod paths;
@@ -178,6 +179,7 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
+    obeyed::mounts(&mut draft)?;
     let mut known = host_files::mounts(&mut draft)?;
     environment::terminal_descriptions(&mut draft)?;
     note::files(&mut draft)?;

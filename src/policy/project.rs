@@ -5,7 +5,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::links::links;
+use super::links::{Trust, planted};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind, Host};
@@ -62,7 +62,7 @@ const GO_THERE: &str = "go to the project: cd DIR";
 pub fn find(argument: Option<&Path>, host: &Host, facts: &dyn Facts) -> Result<Project> {
     let cwd = current(host, facts)?;
     let root = match argument {
-        Some(dir) => Some(named(dir, &cwd, facts)?),
+        Some(dir) => Some(named(dir, &cwd, host, facts)?),
         None => git_root(&cwd, facts),
     };
     let Some(root) = root else {
@@ -85,6 +85,13 @@ pub fn find_here(host: &Host, facts: &dyn Facts) -> Result<Project> {
 }
 
 fn current(host: &Host, facts: &dyn Facts) -> Result<PathBuf> {
+    if let Some(link) = planted(&host.cwd, Trust::Within, host, facts) {
+        return Err(Error::usage(format!(
+            "the way to the current directory is {}, a link that leads out of its repository or project",
+            visible_path(&link)
+        ))
+        .hint("an agent could have made it; if where it leads is meant: cd \"$(pwd -P)\""));
+    }
     facts.canonicalize(&host.cwd).ok_or_else(|| {
         Error::launcher(format!("cannot find the current directory {}", visible_path(&host.cwd)))
     })
@@ -103,16 +110,12 @@ fn at(root: PathBuf, cwd: &Path, host: &Host, facts: &dyn Facts, way: &str) -> R
 }
 
 /// `--project DIR`
-fn named(dir: &Path, cwd: &Path, facts: &dyn Facts) -> Result<PathBuf> {
+fn named(dir: &Path, cwd: &Path, host: &Host, facts: &dyn Facts) -> Result<PathBuf> {
     let path = cwd.join(dir);
     let shown = visible_path(&path);
-    let is_in_repository = |link: &PathBuf| {
-        let above = link.parent().and_then(|above| facts.canonicalize(above));
-        above.is_some_and(|above| git_root(&above, facts).is_some())
-    };
-    if let Some(link) = links(&path, facts).find(is_in_repository) {
+    if let Some(link) = planted(&path, Trust::None, host, facts) {
         return Err(Error::usage(format!(
-            "--project: {} is a link in a repository, and is not followed",
+            "--project: {} is a link in a repository or project, and is not followed",
             visible_path(&link)
         ))
         .hint("an agent could have made it; name what it leads to, if that is meant"));
@@ -132,7 +135,7 @@ pub fn outside_git(directory: &Path) -> Error {
 }
 
 /// The nearest directory at or above `cwd` that git takes for a work tree.
-fn git_root(cwd: &Path, facts: &dyn Facts) -> Option<PathBuf> {
+pub(super) fn git_root(cwd: &Path, facts: &dyn Facts) -> Option<PathBuf> {
     cwd.ancestors().find(|dir| git_entry(dir, facts) != GitEntry::Absent).map(Path::to_owned)
 }
 
@@ -204,6 +207,22 @@ fn check_owner(path: &Path, host: &Host, facts: &dyn Facts) -> Result<()> {
     })
 }
 
+/// Where programs keep keys, tokens and what they start by themselves, in a home.
+const SECRETS: [&str; 12] = [
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".password-store",
+    ".mozilla",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/autostart",
+    ".config/systemd",
+];
+
 /// System directories that are never a project, with everything below.
 const SYSTEM_TREES: [&str; 12] = [
     "/bin",
@@ -245,6 +264,9 @@ fn refuse_what_is_no_project(root: &Path, host: &Host, way: &str) -> Result<()> 
     }
     if host.home.starts_with(root) {
         return refuse("your home is below it");
+    }
+    if SECRETS.iter().any(|name| root.starts_with(host.home.join(name))) {
+        return refuse("keys and tokens are kept there");
     }
     if SYSTEM_TREES.iter().any(|tree| root.starts_with(tree))
         || SHARED_DIRECTORIES.iter().any(|dir| root == Path::new(dir))
@@ -355,6 +377,7 @@ mod tests {
     #[test]
     fn what_holds_more_than_a_project_is_refused() {
         let disk = disk().dir("/usr/src/x").dir("/tmp").dir("/home/u/.local/state/claudebox/x");
+        let disk = disk.dir("/home/u/.ssh").dir("/home/u/.config/systemd/user");
         for dir in [
             "/",
             "/home",
@@ -364,6 +387,8 @@ mod tests {
             "/tmp",
             "/home/u/.local",
             "/home/u/.local/state/claudebox/x",
+            "/home/u/.ssh",
+            "/home/u/.config/systemd/user",
         ] {
             let message = fails(Some(dir), "/home/u/plain", &disk);
             assert!(message.contains("cannot be the project") && message.contains("--project DIR"));

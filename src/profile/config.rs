@@ -239,7 +239,7 @@ impl Config {
             sockets: Some(sockets),
             ..Profile::default()
         };
-        Some(Layer { source, profile })
+        Some(Layer { source, profile, file: None })
     }
 }
 

@@ -100,7 +100,7 @@ impl<'a> Extends<'a> {
                     self.resolve(place, path.as_deref(), parent.get_ref().as_str(), &asking)?;
                 self.visit(&next, Some(asking))?;
             }
-            self.layers.push(Layer { source, profile });
+            self.layers.push(Layer { source, profile, file: path });
         }
         self.open.pop();
         self.done.insert(place.clone());

@@ -27,6 +27,7 @@ pub(super) fn held(settings: &Settings) -> Vec<Held> {
     let Settings {
         name: _,
         remarks: _,
+        files: _,
         description,
         exec_log,
         landlock,
@@ -221,7 +222,7 @@ mod tests {
         let profile = source.parse().unwrap();
         let keys: Vec<_> = said(&profile).into_iter().map(|said| said.key).collect();
         let mut expected: Vec<_> = keys.into_iter().filter(|key| key != "extends").collect();
-        let settings = merge(vec![Layer { source, profile }]);
+        let settings = merge(vec![Layer { source, profile, file: None }]);
         let mut known: Vec<_> = held(&settings).into_iter().map(|held| held.key).collect();
         expected.sort();
         known.sort();

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use toml::Spanned;
 
@@ -21,6 +22,8 @@ pub struct Layer {
     pub source: Source,
     /// What it says.
     pub profile: Profile,
+    /// Where a file of the system's or the user's is.
+    pub file: Option<PathBuf>,
 }
 
 /// Everything the layers say. They are ranked by kind; within a kind the given order holds (what a
@@ -31,6 +34,7 @@ pub fn merge(mut layers: Vec<Layer>) -> Settings {
     for layer in &layers {
         Saying(&layer.source).profile(&mut settings, &layer.profile);
     }
+    settings.files = layers.into_iter().filter_map(|layer| layer.file).collect();
     deny(&mut settings);
     settings
 }
@@ -273,7 +277,7 @@ mod tests {
     fn layer(kind: LayerKind, name: &str, text: &str) -> Layer {
         let source = Source::new(kind, name, text.as_bytes().to_vec()).unwrap();
         let profile = source.parse().unwrap();
-        Layer { source, profile }
+        Layer { source, profile, file: None }
     }
 
     fn values(list: &[Settled<String>]) -> Vec<&str> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     /// What there is to say of how it was chosen, a line for each: profiles that are broken and that this
     /// run does not need; that it is another one than usual.
     pub remarks: Vec<String>,
+    /// The files of the system's and the user's that say it.
+    pub files: Vec<PathBuf>,
     /// What it is for.
     pub description: Option<Settled<String>>,
     /// See [`super::schema::Profile::exec_log`].

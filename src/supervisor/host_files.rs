@@ -18,9 +18,9 @@ use super::events::notice;
 use crate::bytes::Bytes;
 use crate::host_files::beneath::Beneath;
 use crate::host_files::compare::Change;
+use crate::host_files::look;
 use crate::host_files::path::{join, parent};
 use crate::host_files::record::{Record, content};
-use crate::host_files::settle;
 use crate::host_files::survey::Kind;
 use crate::host_files::table::{self, Entry, What};
 use crate::log::clock::now;
@@ -297,7 +297,7 @@ impl Watch {
 
 /// What is found in the end and was not told.
 fn look(directory: &Path, told: &BTreeSet<(Bytes, &'static str)>, events: &mut Vec<Event>) {
-    let found = match settle::look(directory) {
+    let found = match look::look(directory) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(err) => {

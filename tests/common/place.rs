@@ -13,7 +13,8 @@ use super::run::Run;
 use super::user::User;
 
 /// The program under test.
-const CLAUDEBOX: &str = env!("CARGO_BIN_EXE_claudebox");
+/// The program.
+pub(crate) const CLAUDEBOX: &str = env!("CARGO_BIN_EXE_claudebox");
 
 /// Home, project, runtime directory and user of a test.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
-use crate::common::place::Place;
+use crate::common::place::{CLAUDEBOX, Place};
 use crate::common::user::{User, users};
 use crate::common::{must_have, must_have_sandbox};
 use crate::script;
@@ -72,6 +72,77 @@ fn promise_w_what_the_project_is_is_not_chosen_by_a_link_in_a_repository() {
         assert!(!other.join("planted").exists());
         // Control.
         run(other.to_str().unwrap()).code(0);
+        assert!(other.join("planted").exists());
+    }
+}
+
+/// Where the shell is by name, and where a link of the user's own ends, a planted link counts as well.
+#[test]
+fn promise_w_no_link_on_the_way_chooses_what_is_shared() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        link(&place, "packages/app", "../../other");
+        let app = place.project().join("packages/app");
+        symlink(&app, place.home().join("mine")).unwrap();
+        let by_cd = |options: &str| {
+            let text = format!(
+                "cd packages/app && {CLAUDEBOX} run --no-monitor {options} -- sh -c 'echo key >planted'"
+            );
+            place.command("sh").args(["-c", &text]).run()
+        };
+        by_cd("--project .").code(2).complains("the way to the current directory is");
+        by_cd("").code(2).complains("the way to the current directory is");
+        let mine = place.home().join("mine");
+        let by_mine = |options: &[&str]| script(&place, options, "echo key >/x/planted").run();
+        let mine = mine.to_str().unwrap();
+        by_mine(&["--project", mine]).code(2).complains("is a link in a repository");
+        let bind = format!("{mine}:/x");
+        by_mine(&["--bind", &bind]).code(2).complains("is a link in the project");
+        // A profile's lists, too.
+        for list in ["files.read-write", "files.read-only", "tools"] {
+            place.home_file(
+                ".config/claudebox/profiles/default.toml",
+                format!("{list} = [\"~/mine\"]\n"),
+            );
+            by_mine(&[])
+                .code(2)
+                .complains("default.toml:1: ")
+                .complains("is a link in the project");
+        }
+        place.home_file(".config/claudebox/profiles/default.toml", "");
+        assert!(!other.join("planted").exists());
+    }
+}
+
+/// Another project, which has no repository: what an agent left there is known from its session.
+#[test]
+fn promise_w_a_link_in_another_project_is_not_followed_out_of_it() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        let plain = place.root().join("plain");
+        fs::create_dir(&plain).unwrap();
+        user.own(&plain);
+        let bind = || {
+            let bind = format!("{}/build:/x", plain.display());
+            script(&place, &["--bind", &bind], "echo key >/x/planted").run()
+        };
+        let leave = "mkdir real; ln -s real inner; ln -s ../other build";
+        script(&place, &["--project", plain.to_str().unwrap()], leave).run().code(0);
+        bind().code(2).complains("is a link that leads out of its repository or project");
+        assert!(!other.join("planted").exists());
+        // Controls: within the project it may lead on; where no session was it is the user's.
+        let inner = format!("{}/inner:/x", plain.display());
+        script(&place, &["--bind", &inner], "echo key >/x/planted").run().code(0);
+        let elsewhere = place.root().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        symlink("../other", elsewhere.join("build")).unwrap();
+        user.own(&elsewhere);
+        let own = format!("{}/build:/x", elsewhere.display());
+        script(&place, &["--bind", &own], "echo key >/x/planted").run().code(0);
         assert!(other.join("planted").exists());
     }
 }

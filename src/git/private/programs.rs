@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::setting::Setting;
+use crate::host::follow::{Followed, follow};
 use crate::host::{Facts, FileKind};
 use crate::lexical::clean;
 use crate::visible::{visible, visible_path};
@@ -119,58 +120,56 @@ impl Look<'_, '_> {
             let word = word.strip_prefix(b"!").unwrap_or(word);
             let path = Path::new(OsStr::from_bytes(word));
             let slash = word.contains(&b'/');
-            let Some(relative) = self.within(path) else { continue };
-            let kind =
-                self.place.facts.lstat(&self.place.root.join(&relative)).map(|found| found.kind);
             // A bare word is more often a word than a directory.
-            let meant =
-                slash || (index > 0 && matches!(kind, Some(FileKind::File | FileKind::Symlink)));
-            if meant && kind.is_some() {
+            let meant = |kind| match kind {
+                Some(FileKind::File | FileKind::Symlink) => slash || index > 0,
+                Some(_) => slash,
+                None => false,
+            };
+            let whole = self.whole(path);
+            if meant(self.place.facts.lstat(&whole).map(|found| found.kind)) {
                 self.path(path, key);
             }
         }
     }
 
-    fn path(&mut self, path: &Path, key: &str) {
-        let Some(relative) = self.within(path) else { return };
-        let whole = self.place.root.join(&relative);
-        let shown = visible_path(&relative);
-        match self.place.facts.lstat(&whole).map(|found| found.kind) {
-            None => self.found.open.push(format!(
-                "git: {key} names {shown}, which is not there: the agent can make what git outside would use"
-            )),
-            // The link cannot be held, what it leads to can.
-            Some(FileKind::Symlink) => {
-                self.found.open.push(format!(
-                    "git: {key} names {shown}, a symbolic link: the agent can put something else in its place"
-                ));
-                let real = self.place.facts.canonicalize(&whole);
-                let real = real.and_then(|real| Some(real.strip_prefix(self.place.root).ok()?.to_owned()));
-                if let Some(real) = real.filter(|real| is_tree_path(real)) {
-                    self.found.paths.insert(real, key.to_owned());
-                }
-            }
-            Some(_) => {
-                self.found.paths.insert(relative, key.to_owned());
-            }
-        }
-    }
-
-    /// The path relative to the project, if it is in its work tree.
-    fn within(&self, path: &Path) -> Option<PathBuf> {
-        let path = match path.strip_prefix("~") {
+    /// A path as git takes it, absolute.
+    fn whole(&self, path: &Path) -> PathBuf {
+        clean(&match path.strip_prefix("~") {
             Ok(rest) => self.place.home.join(rest),
             Err(_) => self.place.base.join(path),
+        })
+    }
+
+    fn path(&mut self, path: &Path, key: &str) {
+        let Some(Followed { links, end }) = follow(&self.whole(path), self.place.facts) else {
+            return;
         };
-        let whole = clean(&path);
-        let relative = whole.strip_prefix(self.place.root).ok()?;
-        is_tree_path(relative).then(|| relative.to_owned())
+        let within = |path: &Path| tree_path(path, self.place.root);
+        // The link cannot be held, what it leads to can.
+        if let Some(link) = links.iter().find_map(|link| within(link)) {
+            self.found.open.push(format!(
+                "git: {key} names {}, a symbolic link: the agent can put something else in its place",
+                visible_path(&link)
+            ));
+        }
+        let Some(relative) = within(&end) else { return };
+        if self.place.facts.lstat(&end).is_some() {
+            self.found.paths.insert(relative, key.to_owned());
+        } else {
+            self.found.open.push(format!(
+                "git: {key} names {}, which is not there: the agent can make what git outside would use",
+                visible_path(&relative)
+            ));
+        }
     }
 }
 
-fn is_tree_path(relative: &Path) -> bool {
-    let first = relative.components().next();
-    first.is_some_and(|first| first.as_os_str() != ".git")
+/// The path relative to the project, if it is in its work tree.
+fn tree_path(path: &Path, root: &Path) -> Option<PathBuf> {
+    let relative = path.strip_prefix(root).ok()?;
+    let first = relative.components().next()?;
+    (first.as_os_str() != ".git").then(|| relative.to_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! Where a path leads, one link after the other, `path_resolution(7)`, also beyond what is there: a link that
+//! leads nowhere today is filled tomorrow. It must never open anything.
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+use super::Facts;
+
+/// The most links that the kernel follows for one path (`MAXSYMLINKS`).
+const MOST: usize = 40;
+
+/// A path that was followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// Each link on the way, where it really stands, the first one first.
+    pub(crate) links: Vec<PathBuf>,
+    /// Where it ends. Nothing needs to be there.
+    pub(crate) end: PathBuf,
+}
+
+/// Follows an absolute path; `None` where it goes in a circle.
+pub(crate) fn follow(path: &Path, facts: &dyn Facts) -> Option<Followed> {
+    let mut followed = Followed { links: Vec::new(), end: PathBuf::from("/") };
+    // The next name is the last.
+    let mut names = names(path);
+    while let Some(name) = names.pop() {
+        if name == ".." {
+            followed.end.pop();
+            continue;
+        }
+        let at = followed.end.join(name);
+        let Some(target) = facts.read_link(&at) else {
+            followed.end = at;
+            continue;
+        };
+        if followed.links.len() == MOST {
+            return None;
+        }
+        if target.is_absolute() {
+            followed.end = PathBuf::from("/");
+        }
+        followed.links.push(at);
+        names.extend(self::names(&target));
+    }
+    Some(followed)
+}
+
+/// The names of a path, the last one first.
+fn names(path: &Path) -> Vec<OsString> {
+    let name = |component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsStr::new("..").to_owned()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeDisk;
+
+    fn disk() -> FakeDisk {
+        FakeDisk::of(1000)
+            .link("/home", "/var/home")
+            .dir("/var/home/u/p/x")
+            .link("/var/home/u/p/l", "../p/./x/m")
+            .link("/var/home/u/p/x/m", "gone/file")
+            .link("/var/home/u/p/circle", "circle")
+    }
+
+    #[test]
+    fn each_link_is_followed_and_what_is_not_there_is_named() {
+        let found = follow(Path::new("/home/u/p/l"), &disk()).unwrap();
+        assert_eq!(found.end, Path::new("/var/home/u/p/x/gone/file"));
+        let links = ["/home", "/var/home/u/p/l", "/var/home/u/p/x/m"];
+        assert_eq!(found.links, links.map(PathBuf::from));
+        let plain = follow(Path::new("/var/home/u/p/none/../x"), &disk()).unwrap();
+        assert_eq!((plain.links.len(), plain.end), (0, "/var/home/u/p/x".into()));
+        let above = follow(Path::new("/../.."), &disk()).unwrap();
+        assert_eq!(above.end, Path::new("/"));
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        assert_eq!(follow(Path::new("/home/u/p/circle/x"), &disk()), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! P: where a link stands in the place of a file that the host executes, or on the way to one, what is at its
+//! end is as good as that file. It counts although nothing is there at the start, and although the
+//! link leads elsewhere in the end.
+
+use crate::common::place::Place;
+use crate::common::{must_have, must_have_sandbox, user::users};
+use crate::script;
+
+/// How git is inside, what the user's repository has (all of it tracked but what `.gitignore` names), what
+/// the agent does, and the name by which the host executes it.
+const LINKS: [(&str, &str, &str, &str); 13] = [
+    (
+        "private",
+        "ln -s build/hooks .husky",
+        "mkdir -p build/hooks; $EVIL build/hooks/x",
+        ".husky/x",
+    ),
+    ("private", "ln -s gen/env .envrc", "mkdir gen; $EVIL gen/env", ".envrc"),
+    (
+        "private",
+        "mkdir conf1; echo {} > conf1/tasks.json; ln -s conf1 cfg; ln -s cfg .vscode",
+        "mkdir evil; $EVIL evil/tasks.json; ln -sfn evil cfg",
+        ".vscode/tasks.json",
+    ),
+    (
+        "private",
+        "mkdir -p z/y; echo {} > z/y/tasks.json; ln -s z x; ln -s x/y .vscode",
+        "rm x; mkdir -p x/y; $EVIL x/y/tasks.json",
+        ".vscode/tasks.json",
+    ),
+    ("private", "ln -s $PWD/gen/env .envrc", "mkdir gen; $EVIL gen/env", ".envrc"),
+    ("private", "ln -s ../${PWD##*/}/gen/env .envrc", "mkdir gen; $EVIL gen/env", ".envrc"),
+    (
+        "private",
+        "mkdir .vscode; ln -s ../out/tasks.json .vscode/tasks.json; echo /out > .gitignore",
+        "mkdir out; $EVIL out/tasks.json",
+        ".vscode/tasks.json",
+    ),
+    (
+        "private",
+        "mkdir a; echo {} > a/t; ln -s a cfg; mkdir .vscode; ln -s ../cfg/t .vscode/tasks.json
+         echo /.vscode > .gitignore",
+        "mkdir b; $EVIL b/t; ln -sfn b cfg",
+        ".vscode/tasks.json",
+    ),
+    (
+        "private",
+        "git config core.hooksPath tl/hk; mkdir -p real1/hk; touch real1/hk/keep; ln -s real1 tl",
+        "mkdir -p real2/hk; $EVIL real2/hk/post-commit; ln -sfn real2 tl",
+        "tl/hk/post-commit",
+    ),
+    (
+        "private",
+        "git config core.hooksPath tl/hk; ln -s real1 tl",
+        "mkdir -p real1/hk; $EVIL real1/hk/post-commit",
+        "tl/hk/post-commit",
+    ),
+    // What is tracked leads on, to what is not.
+    (
+        "shared",
+        "mkdir .vscode; echo {} > .vscode/tasks.json",
+        "ln -sf ../out/tasks.json .vscode/tasks.json; git add .; mkdir out
+         $EVIL out/tasks.json",
+        ".vscode/tasks.json",
+    ),
+    ("shared", "ln -s .git/MERGE_MSG .envrc", "$EVIL .git/MERGE_MSG", ".envrc"),
+    (
+        "shared",
+        "mkdir -p .git/refs/x; ln -s .git/refs/x .husky",
+        "$EVIL .git/refs/x/pre-commit",
+        ".husky/pre-commit",
+    ),
+];
+
+const EVIL: &str = "evil() { echo evil > \"$1\"; chmod 755 \"$1\"; }; ";
+
+fn prepared(place: &Place, has: &str) {
+    let has = format!("{has}\ngit add . && git commit -q --allow-empty -m base");
+    place.command("sh").args(["-ec", &has]).run().code(0);
+}
+
+fn attack(text: &str) -> String {
+    format!("{EVIL}set -e; {}", text.replace("$EVIL", "evil"))
+}
+
+/// Whether the agent's text is what the host finds.
+fn executes(place: &Place, name: &str) -> bool {
+    place.command("cat").args([name]).run().stdout.contains("evil")
+}
+
+#[test]
+fn promise_p_what_a_link_leads_to_does_not_come_unnoticed() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        for (git, has, does, name) in LINKS {
+            let place = Place::new(user);
+            prepared(&place, has);
+            assert!(!executes(&place, name), "{has}");
+            let run = script(&place, &["--git", git], &attack(does)).run().code(0);
+            assert!(run.stderr.contains("set aside"), "{has}: {}", run.stderr);
+            assert!(!executes(&place, name), "{has}: {}", run.stderr);
+
+            // Control.
+            let place = Place::new(user);
+            prepared(&place, has);
+            place.command("sh").args(["-c", &attack(does)]).run().code(0);
+            assert!(executes(&place, name), "{has}");
+        }
+    }
+}
+
+/// What git had written there before is not moved: with `HEAD` the repository would go.
+#[test]
+fn promise_p_a_link_into_the_git_directory_is_told_of() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        prepared(&place, "ln -s .git/COMMIT_EDITMSG .envrc");
+        let told = |does: &str| {
+            let run = script(&place, &["--git", "shared"], does).run().code(0);
+            run.stderr.contains("changed  .git/COMMIT_EDITMSG")
+        };
+        assert!(told("echo evil > .git/COMMIT_EDITMSG"));
+        assert!(!told("echo evil > .git/MERGE_MSG"));
+    }
+}
+
+/// What git tracks is not moved, so it is named by the path that the link has it at.
+#[test]
+fn promise_p_a_link_that_is_turned_to_another_tracked_file_is_told_of() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        let has = "mkdir one two; echo {} > one/tasks.json; echo evil > two/tasks.json
+            ln -s one cfg; ln -s cfg .vscode";
+        prepared(&place, has);
+        let run = script(&place, &[], "ln -sfn two cfg").run().code(0);
+        assert!(run.stderr.contains("two/tasks.json"), "{}", run.stderr);
+        assert!(executes(&place, ".vscode/tasks.json"), "it is git's to take back");
+        // Control: nothing is told of what stays.
+        let run = script(&place, &[], "echo x > two/other; rm two/other").run().code(0);
+        assert!(!run.stderr.contains("two/"), "{}", run.stderr);
+    }
+}
