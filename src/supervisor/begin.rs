@@ -3,11 +3,12 @@
 //! with nothing left running.
 #![forbid(unsafe_code)]
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::Session;
 use super::cgroup::Cgroup;
 use super::control::Control;
+use super::devices;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
@@ -47,6 +48,8 @@ pub(super) struct Begun {
     pub(super) pairs: Option<Pairs>,
     /// Where the sandbox's traffic comes to, if it may go anywhere.
     network: Option<Started>,
+    /// Why the host's device nodes are not protected from root.
+    devices: Option<String>,
 }
 
 /// What there is to observe execs with.
@@ -126,11 +129,22 @@ fn begin_in(
     let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
     let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
     let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    let devices = devices(&init);
     note.write(init.pid).tried(|| "note the sandbox's pid 1").map_err(Verdict::not_started)?;
     let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
     let limits = limits.clone();
-    let begun = Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network };
+    let begun =
+        Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network, devices };
     Ok((begun, control))
+}
+
+/// Protects the device nodes from a session of root; answers with why it cannot.
+fn devices(init: &Init) -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let err = devices::protect(init.pid, init.pidfd.as_fd()).err()?;
+    Some(format!("root could change mode and times of the host's device nodes: {err}"))
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -229,7 +243,8 @@ impl Watched {
 
 /// Lets the log begin.
 pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Watched> {
-    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network } = begun;
+    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network, devices } =
+        begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {
@@ -249,6 +264,9 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
     }
     if limits.group.is_none() && plan.limits.group.is_some() {
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
+    }
+    if let Some(why) = devices {
+        execs.note(events::notice("devices-unprotected", why));
     }
     if let Some(lesser) = network.as_ref().and_then(|network| network.notice.as_deref()) {
         execs.note(events::notice(LESSER, lesser));

@@ -12,6 +12,7 @@ mod beside;
 mod cgroup;
 mod client;
 mod control;
+mod devices;
 mod events;
 mod git;
 mod host_files;

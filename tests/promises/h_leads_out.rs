@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
+use crate::common::must_have_sandbox;
 use crate::common::place::{CLAUDEBOX, Place};
-use crate::common::user::{User, users};
-use crate::common::{must_have, must_have_sandbox};
+use crate::common::user::users;
 use crate::script;
 
 const SECRET: &str = "of-another-project";
@@ -200,31 +200,4 @@ fn promise_f_a_projects_own_file_hides_nothing_outside_of_it() {
         let read = script(&place, &["--ro-bind", &bind], "cat in; cat ../other/key").run();
         assert_eq!(read.stdout, SECRET);
     }
-}
-
-#[test]
-fn promise_w_root_changes_no_mode_of_the_kernels_files() {
-    must_have_sandbox();
-    must_have(&["bwrap"]);
-    if !User::Caller.is_root() {
-        return;
-    }
-    let file = "/proc/execdomains";
-    let place = Place::new(User::Caller);
-    // In a procfs that has not looked before.
-    let mode = || {
-        let look = ["-pf", "--mount-proc", "stat", "-c", "%a", file];
-        place.command("unshare").args(look).run().code(0).stdout
-    };
-    let before = mode();
-    let attack = format!("chmod 600 {file}; echo 5 >/proc/1/oom_score_adj; cat /proc/self/comm");
-    script(&place, &[], &attack).run().says("cat");
-    assert_eq!(mode(), before);
-    // Control: every procfs has the same.
-    let bare = ["--unshare-all", "--dev-bind", "/", "/", "--proc", "/proc", "chmod", "600", file];
-    place.command("bwrap").args(bare).run().code(0);
-    let changed = mode();
-    let restore = fs::Permissions::from_mode(0o444);
-    fs::set_permissions(file, restore).unwrap();
-    assert_eq!((before.trim(), changed.trim()), ("444", "600"));
 }

@@ -54,6 +54,7 @@ mod supervised;
 mod t_terminal;
 mod w_layers;
 mod w_programs;
+mod w_root;
 mod w_swapped;
 mod w_writes;
 mod x_exit_codes;

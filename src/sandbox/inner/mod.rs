@@ -12,6 +12,7 @@ mod init;
 mod mounts;
 mod observe;
 mod sockets;
+mod streams;
 
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::process::ExitCode;
@@ -102,6 +103,7 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
     nix::unistd::dup2_stderr(&stderr).tried(|| "take over standard error")?;
+    streams::renew().tried(|| "open the devices of the standard streams inside")?;
     let ready = Report::Ready(Ready {
         landlock: restricted.status.to_owned(),
         landlock_abi: restricted.abi,
