@@ -13,6 +13,7 @@ mod listening;
 pub mod live;
 pub mod name;
 mod netlink;
+mod own;
 pub mod parse;
 pub mod plan;
 pub mod pool;

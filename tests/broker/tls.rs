@@ -121,3 +121,29 @@ fn who_never_says_hello_is_not_waited_for() {
         assert!(!server.was_reached());
     });
 }
+
+/// What is kept of hellos that never end is bounded for all together: each may be as long as 80 KiB.
+#[test]
+fn long_hellos_do_not_pile_up() {
+    isolated("tls::long_hellos_do_not_pile_up", || {
+        let (at, served) = echo();
+        let running = Setup::new(&["a.test:443"]).host("a.test", at).start();
+        // A handshake of 64,000 bytes, in records of 16,000, of which one has come.
+        let begun = [&[22, 3, 1, 62, 128, 1, 0, 250, 0][..], &[0; 15_996]].concat();
+        let waiting: Vec<_> = (0..40)
+            .map(|_| {
+                let mut stream = open("a.test", 443);
+                stream.write_all(&begun).unwrap();
+                stream
+            })
+            .collect();
+        let refused = running.refused();
+        assert_eq!((&*refused.host, &*refused.why), ("a.test", "no-tls"));
+        assert!(refused.detail.unwrap().contains("too many long TLS hellos"));
+        // An ordinary one goes on meanwhile.
+        let words = hello("a.test");
+        assert_eq!(talk(open("a.test", 443), &words), words);
+        assert_eq!(served.join().unwrap(), words);
+        drop(waiting);
+    });
+}

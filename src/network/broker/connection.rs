@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::connect::Dialled;
 use super::dial::{self, NoRoute, Route};
+use super::limits::SHORT_HELLO;
 use super::open::{Open, reset};
 use super::refuse::{self, shown};
 use super::state::{Granted, State};
@@ -138,6 +139,7 @@ pub(super) async fn hello(
             Wrong::Name(other) => refuse::other_name(host, port, other.to_string()),
             Wrong::NoName => refuse::no_tls(host, port, "its TLS hello names no host"),
             Wrong::NotTls => refuse::no_tls(host, port, "it does not begin with a TLS hello"),
+            Wrong::TooMany => refuse::no_tls(host, port, "too many long TLS hellos come at once"),
         },
         Err(_) => refuse::no_tls(host, port, "it said nothing for 10 seconds"),
     };
@@ -160,6 +162,7 @@ enum Wrong {
     Name(Name),
     NoName,
     NotTls,
+    TooMany,
 }
 
 async fn read_hello(
@@ -169,6 +172,8 @@ async fn read_hello(
     mut said: Vec<u8>,
 ) -> io::Result<Heard> {
     let mut hello = Hello::default();
+    // A thousand programs that never come to the end of one would fill the supervisor's memory.
+    let mut place = None;
     let mut seen = if said.is_empty() { Seen::More } else { hello.take(&said) };
     loop {
         let wrong = match seen {
@@ -176,6 +181,13 @@ async fn read_hello(
             Seen::Name(other) => Wrong::Name(other),
             Seen::NoName => Wrong::NoName,
             Seen::NotTls => Wrong::NotTls,
+            Seen::More if said.len() > SHORT_HELLO && place.is_none() => {
+                place = state.long_hellos.take();
+                if place.is_some() {
+                    continue;
+                }
+                Wrong::TooMany
+            }
             Seen::More => {
                 inside.readable().await?;
                 let read = state.buffers.read(inside, LONGEST, |bytes| {

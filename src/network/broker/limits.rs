@@ -11,6 +11,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const NAMES: usize = 2048;
 /// Connections, all kinds together.
 const CONNECTIONS: usize = 1024;
+/// TLS hellos longer than [`SHORT_HELLO`] that are not whole yet: each is kept twice, with what rustls has
+/// of it, and one may have 80 KiB.
+pub(super) const LONG_HELLOS: usize = 32;
+/// Bytes of a hello that anybody may keep waiting. Of today's, with a key share of ML-KEM, few have 2,000.
+pub(super) const SHORT_HELLO: usize = 4096;
 /// Descriptors that the rest of the supervisor needs.
 const OTHERS: usize = 256;
 

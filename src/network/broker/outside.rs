@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSo
 use std::sync::Arc;
 
 use super::super::guard::{self, Never};
+use super::super::own;
 
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
@@ -41,9 +42,13 @@ impl fmt::Debug for Outside {
 }
 
 /// Whether an address is this machine's own, in any network: what listens there need not be meant
-/// for anybody else. The kernel is asked, and at the very moment: to itself it speaks from the same
-/// address.
+/// for anybody else. Where the kernel cannot be asked for the way, it is by where it would speak from.
 fn is_own(address: IpAddr) -> bool {
+    own::is_local(address).unwrap_or_else(|_| speaks_from(address))
+}
+
+/// To itself a machine speaks from the same address.
+fn speaks_from(address: IpAddr) -> bool {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -54,20 +59,6 @@ fn is_own(address: IpAddr) -> bool {
         socket.local_addr()
     });
     from.is_ok_and(|from| from.ip() == address)
-        || (may_speak_from(address) && !may_speak_from_any(any))
-}
-
-/// What is not the first address of an interface is spoken to from that, but can be spoken from.
-fn may_speak_from(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
-}
-
-/// With `net.ipv4.ip_nonlocal_bind` that says nothing: then it holds for documentation's address, too.
-fn may_speak_from_any(family: IpAddr) -> bool {
-    may_speak_from(match family {
-        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
-        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-    })
 }
 
 #[cfg(test)]
@@ -76,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_kernel_knows_its_own_addresses() {
-        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()) && speaks_from(Ipv4Addr::LOCALHOST.into()));
         // Spoken to from 127.0.0.1, as a second address of any interface is from its first.
         assert!(is_own(Ipv4Addr::new(127, 0, 0, 2).into()));
         // Documentation's; nobody's.

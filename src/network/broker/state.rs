@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
 use super::busy_poll::BusyPoll;
-use super::limits::{Limits, Places};
+use super::limits::{LONG_HELLOS, Limits, Places};
 use super::listener::listener;
 use super::outside::Outside;
 use super::recent::Recent;
@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) proxy: Option<u16>,
     pub(super) rules: RefCell<Rules>,
     pub(super) places: Places,
+    /// See [`LONG_HELLOS`].
+    pub(super) long_hellos: Places,
     pub(super) buffers: Buffers,
     pub(super) busy_poll: BusyPoll,
     /// Where names led to.
@@ -124,6 +126,7 @@ impl State {
             proxy: plan.proxy.or(only),
             rules: RefCell::new(plan.rules.clone()),
             places: Places::new(limits.connections),
+            long_hellos: Places::new(LONG_HELLOS),
             buffers: Buffers::default(),
             busy_poll: BusyPoll::default(),
             lookups: Recent::default(),
