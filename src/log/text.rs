@@ -108,9 +108,13 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
-/// A number of things: `1 command`, `2 commands`.
+/// A number of things: `1 command`, `2 commands`, `3 directories`.
 pub fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    match thing.strip_suffix('y') {
+        _ if number == 1 => format!("1 {thing}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {thing}s"),
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 //! What is not there is not made.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::around;
 use super::draft::Draft;
 use super::guard::Guard;
 use super::mount::{Access, Mount, View};
-use super::obeyed;
 use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
@@ -17,12 +19,13 @@ use crate::host_files::links::{self, Paths};
 use crate::host_files::path::is_at_or_below;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::table;
+use crate::log::text::count;
 use crate::visible::visible;
 
-/// Adds the mounts; answers with what is known.
-pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
+/// Adds the mounts; answers with what is known. `obeyed`: what else counts, wherever a link has it from.
+pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: BTreeSet<PathBuf>) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
-    let Looked { survey, extra, links } = look(draft, own_git);
+    let Looked { survey, extra, links } = look(draft, own_git, obeyed);
     let targets = links::targets(&extra);
     let index = if own_git {
         let git = draft.git_dir.clone().unwrap_or_else(|| draft.project.root.join(".git"));
@@ -49,8 +52,8 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<Known> {
     }
     if survey.unseen > 0 {
         draft.weakened.push(format!(
-            "host files: {} directories were not looked at, what is in them is writable inside",
-            survey.unseen
+            "host files: {} not looked at: what is there is writable inside",
+            count(survey.unseen, "directory")
         ));
     }
     let mut known = Known {
@@ -113,15 +116,14 @@ struct Looked {
 /// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
 /// configuration is. A link cannot be
 /// protected, so what it leads to within the project is, and counts where it is not there yet.
-fn look(draft: &Draft<'_>, own_git: bool) -> Looked {
+fn look(draft: &Draft<'_>, own_git: bool, obeyed: BTreeSet<PathBuf>) -> Looked {
     let root = &draft.project.root;
     let ends = |paths: &Paths| links::ends(root, paths, draft.facts);
     let look = |extra: &Paths| draft.facts.host_files(root, &FirstLook { own_git, extra });
     let hook = |path| Some((Bytes::from(path), table::by_pattern(".githooks/")?));
-    let obeyed = |path| Some((Bytes::from(path), table::by_pattern(".git/config")?));
+    let config = |path| Some((Bytes::from(path), table::by_pattern(".git/config")?));
     let hooks = around::hooks(draft).into_iter().filter_map(hook);
-    let mut links: Paths =
-        hooks.chain(obeyed::ends(draft).into_iter().filter_map(obeyed)).collect();
+    let mut links: Paths = hooks.chain(obeyed.into_iter().filter_map(config)).collect();
     let mut extra: Paths = links.clone();
     links::add(&mut extra, ends(&links));
     let mut survey = look(&extra);

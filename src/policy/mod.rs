@@ -179,8 +179,8 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
-    obeyed::mounts(&mut draft)?;
-    let mut known = host_files::mounts(&mut draft)?;
+    let obeyed = obeyed::mounts(&mut draft)?;
+    let mut known = host_files::mounts(&mut draft, obeyed)?;
     environment::terminal_descriptions(&mut draft)?;
     note::files(&mut draft)?;
     if let Network::Allow(allow) = &network.value {

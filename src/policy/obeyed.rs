@@ -18,21 +18,17 @@ use crate::visible::visible_path;
 /// Where a home keeps what its programs obey.
 const OF_HOME: [&str; 4] = ["", ".config", ".local/bin", ".ssh"];
 
-/// Adds the mounts.
-pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
+/// Adds the mounts; answers with where the files are within the project, relative to it, whether anything is
+/// there or not.
+pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<BTreeSet<PathBuf>> {
     let files = files(draft);
+    let mut ends = BTreeSet::new();
     for (file, program) in &files {
-        hold(draft, file, program)?;
+        ends.extend(hold(draft, file, program)?);
     }
     say(draft, &files);
     say_path(draft);
-    Ok(())
-}
-
-/// Where they lead within the project, relative to it, whether anything is there or not.
-pub(super) fn ends(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
-    let files = files(draft);
-    files.keys().filter_map(|file| within(draft, &follow(file, draft.facts)?.end)).collect()
+    Ok(ends)
 }
 
 /// The files, and who obeys them.
@@ -55,10 +51,10 @@ fn within(draft: &Draft<'_>, path: &Path) -> Option<PathBuf> {
     (!own).then(|| relative.to_owned())
 }
 
-/// Makes one read-only, if it leads into the project.
-fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<()> {
-    let Some(Followed { links, end }) = follow(file, draft.facts) else { return Ok(()) };
-    let Some(relative) = within(draft, &end) else { return Ok(()) };
+/// Makes one read-only, if it leads into the project; answers with where it is then.
+fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<Option<PathBuf>> {
+    let Some(Followed { links, end }) = follow(file, draft.facts) else { return Ok(None) };
+    let Some(relative) = within(draft, &end) else { return Ok(None) };
     let shown = visible_path(file);
     if let Some(link) = links.iter().find_map(|link| within(draft, link)) {
         draft.weakened.push(format!(
@@ -72,10 +68,10 @@ fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<()> {
             "{program}: {shown} leads to {}, which is not there: the agent can make what {program} obeys",
             visible_path(&relative)
         ));
-        return Ok(());
+        return Ok(Some(relative));
     };
     if draft.steps.iter().any(|step| step.is_at(&end)) {
-        return Ok(());
+        return Ok(Some(relative));
     }
     draft.add(Step {
         mount: Mount::Bind {
@@ -87,7 +83,8 @@ fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<()> {
         class: Class::Git,
         why: format!("{program} outside obeys it ({shown})"),
         origin: None,
-    })
+    })?;
+    Ok(Some(relative))
 }
 
 /// The user runs by name what is written in a directory on `PATH`.

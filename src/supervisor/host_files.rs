@@ -25,6 +25,7 @@ use crate::host_files::survey::Kind;
 use crate::host_files::table::{self, Entry, What};
 use crate::log::clock::now;
 use crate::log::event::{Event, HostFile};
+use crate::log::text::count;
 use crate::sys::fds::proc_path;
 
 /// Directories that are watched.
@@ -314,7 +315,8 @@ fn look(directory: &Path, told: &BTreeSet<(Bytes, &'static str)>, events: &mut V
         }
     }
     if found.unseen > 0 {
-        let text = format!("host files: {} directories could not be looked at", found.unseen);
+        let text =
+            format!("host files: {} could not be looked at", count(found.unseen, "directory"));
         events.push(notice("host-files-unseen", text));
     }
 }
