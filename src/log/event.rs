@@ -240,13 +240,13 @@ pub enum Outcome {
     Unverified,
     /// It did not run; certain.
     Failed,
-    /// It did not run, as far as can be told.
+    /// It may have run, although its path leads to nothing that can.
     ProbablyFailed,
     /// Another thread's exec won.
     Superseded,
     /// `AT_EXECVE_CHECK`: it was a question, nothing was to run.
     Checked,
-    /// The process ended before anything could be told.
+    /// It cannot be told whether it ran.
     Unknown,
 }
 

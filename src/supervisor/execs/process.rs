@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::procfs::Image;
+use super::procfs::{Addresses, Image, Stat};
 use super::record::{Called, Fate, Place};
 use crate::log::event::ExecId;
 
@@ -52,6 +52,9 @@ pub struct UnderWay {
     pub before: Before,
     /// What it was called with.
     pub called: Option<Arc<Called>>,
+    /// Another thread called while it was not certain that this had not run yet: then it did not
+    /// merely lose a race.
+    pub unsure: bool,
 }
 
 /// What was known of a process before its exec.
@@ -59,11 +62,26 @@ pub struct UnderWay {
 pub enum Before {
     /// It had not executed a program since its fork; the kernel's flag says when it has.
     Forked,
-    /// It had executed a program before; when nobody has that program's memory any more, it has
-    /// executed another.
-    Executed(Image),
+    /// It had executed a program before, which lay there; when nobody has that program's memory any
+    /// more, it has executed another.
+    Executed(Image, Option<Addresses>),
     /// Nothing.
     Unknown,
+}
+
+/// What `/proc` has just said of a process, while it was certainly this one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// See [`Stat::forked`]; `None` where it could not be read.
+    pub forked: Option<bool>,
+    /// See [`Stat::addresses`].
+    pub addresses: Option<Addresses>,
+}
+
+impl From<Stat> for Now {
+    fn from(stat: Stat) -> Self {
+        Self { forked: Some(stat.forked), addresses: stat.addresses }
+    }
 }
 
 /// What can be said now about an exec that is under way.
@@ -73,7 +91,8 @@ pub enum Program {
     New,
     /// The process has not executed anything: certain.
     Old,
-    /// The old program's memory is in use, by this process or by one that shares it.
+    /// The old program's memory is in use: by this process, whose exec then did not succeed, or by one
+    /// that shares it, to make just that look so.
     OldInUse,
     /// Nothing.
     Unknown,
@@ -119,6 +138,16 @@ impl Process {
         self.doubtful |= !self.under_way.is_empty();
     }
 
+    /// Somebody changes what the kernel says of where programs lie.
+    pub fn set_mm(&mut self) {
+        self.doubt();
+        for exec in &mut self.under_way {
+            if let Before::Executed(_, addresses) = &mut exec.before {
+                *addresses = None;
+            }
+        }
+    }
+
     /// Takes note of an outcome.
     pub fn settle(&mut self, exec: &UnderWay, fate: &Fate) {
         let ran = match fate {
@@ -132,14 +161,14 @@ impl Process {
 }
 
 impl UnderWay {
-    /// What can be said now. `forked` is the leader's flag as just read, while the process was
-    /// certainly this one; `None` where it could not be read.
-    pub fn program(&self, forked: Option<bool>) -> Program {
-        match (&self.before, forked) {
+    /// What can be said now.
+    pub fn program(&self, now: &Now) -> Program {
+        match (&self.before, now.forked) {
             (Before::Forked, Some(true)) => Program::Old,
             (Before::Forked, Some(false)) => Program::New,
-            (Before::Executed(image), _) => match image.is_gone() {
+            (Before::Executed(image, before), _) => match image.is_gone() {
                 Some(true) => Program::New,
+                Some(false) if before.is_some() && *before == now.addresses => Program::Old,
                 Some(false) => Program::OldInUse,
                 None => Program::Unknown,
             },
@@ -172,6 +201,7 @@ pub fn winner(execs: &[&UnderWay], argv: &[u8]) -> (usize, bool) {
 #[cfg(test)]
 mod tests {
     use super::super::arguments::{Arguments, Kept};
+    use super::super::procfs;
     use super::super::record::Names;
     use super::*;
     use crate::bytes::Bytes;
@@ -189,15 +219,38 @@ mod tests {
             names: Names::Unknown,
         };
         let called = Some(Arc::new(called));
-        UnderWay { id, tid: 1, since: Instant::now(), before: Before::Forked, called }
+        UnderWay {
+            id,
+            tid: 1,
+            since: Instant::now(),
+            before: Before::Forked,
+            called,
+            unsure: false,
+        }
     }
 
     #[test]
     fn a_start_in_the_old_program_is_not_taken_for_a_new_one() {
         let exec = exec(1, "/a", "a");
-        assert_eq!(exec.program(Some(true)), Program::Old);
-        assert_eq!(exec.program(Some(false)), Program::New);
-        assert_eq!(exec.program(None), Program::Unknown);
+        let said = |forked| exec.program(&Now { forked, addresses: None });
+        assert_eq!(said(Some(true)), Program::Old);
+        assert_eq!(said(Some(false)), Program::New);
+        assert_eq!(said(None), Program::Unknown);
+    }
+
+    /// That somebody has the old memory does not say who.
+    #[test]
+    fn memory_in_use_is_a_failure_only_at_the_same_addresses() {
+        let me = std::process::id().cast_signed();
+        let now = Now::from(procfs::stat(me).unwrap());
+        assert!(now.addresses.is_some(), "addresses are random here");
+        let mut exec = exec(1, "/a", "a");
+        exec.before = Before::Executed(Image::of(me).unwrap(), now.addresses);
+        assert_eq!(exec.program(&now), Program::Old);
+        assert_eq!(exec.program(&Now { addresses: None, ..now }), Program::OldInUse);
+        exec.before = Before::Executed(Image::of(me).unwrap(), None);
+        assert_eq!(exec.program(&now), Program::OldInUse);
+        assert_eq!(exec.program(&Now { addresses: None, ..now }), Program::OldInUse);
     }
 
     #[test]

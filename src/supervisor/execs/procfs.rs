@@ -15,6 +15,8 @@ use crate::proc_stat;
 /// `PF_FORKNOEXEC` of the kernel's `include/linux/sched.h`: set by fork and clone, cleared only
 /// inside an exec that succeeds. [`super::probe()`] proves it on the running kernel.
 const PF_FORKNOEXEC: u64 = 0x40;
+/// `PF_RANDOMIZE`: set and cleared only by the loading of a program, whose addresses are random if set.
+const PF_RANDOMIZE: u64 = 0x40_0000;
 
 /// What is used of `/proc/PID/stat`; needs no right over the process where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,16 @@ pub struct Stat {
     pub forked: bool,
     /// Where argv begins and ends in its memory (fields 48 and 49); needs the right to trace it.
     pub argv: Option<(u64, u64)>,
+    /// `None` where no chance chose them; needs the right to trace it.
+    pub addresses: Option<Addresses>,
 }
+
+/// Where the kernel put stack, heap, argv and environment of a program (fields 28 and 47 to 51). It
+/// chooses by chance for each exec, from 2^31 ways and more, and only `PR_SET_MM` of prctl(2) changes
+/// what is said of it. So a process with the same addresses as before has the same program as before,
+/// also while another shares its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses([u64; 6]);
 
 /// Reads `/proc/PID/stat`; of a thread group it is the leader's.
 pub fn stat(pid: i32) -> io::Result<Stat> {
@@ -39,9 +50,19 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let mut fields = proc_stat::fields(line)?;
     let ppid = fields.nth(1)?.parse().ok()?;
     let flags: u64 = fields.nth(4)?.parse().ok()?;
-    let mut address = |skipped| fields.nth(skipped)?.parse().ok().filter(|at| *at != 0);
-    let argv = address(38).zip(address(0));
-    Some(Stat { ppid, forked: flags & PF_FORKNOEXEC != 0, argv })
+    let mut address = |skipped| fields.nth(skipped)?.parse().ok();
+    let mut all = [0; 6];
+    for (place, skipped) in all.iter_mut().zip([18, 18, 0, 0, 0, 0]) {
+        *place = address(skipped).unwrap_or(0);
+    }
+    let [_, _, start, end, ..] = all;
+    let readable = start != 0 && end != 0;
+    Some(Stat {
+        ppid,
+        forked: flags & PF_FORKNOEXEC != 0,
+        argv: readable.then_some((start, end)),
+        addresses: (readable && flags & PF_RANDOMIZE != 0).then_some(Addresses(all)),
+    })
 }
 
 /// The thread group a thread belongs to (`/proc/TID/status`, Tgid).
@@ -128,11 +149,30 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_the_other_fields() {
         let line = b"7 (a) S 1 1) R 42 7 7 0 -1 4194368 93 0\n";
-        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: true, argv: None }));
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat { ppid: 42, forked: true, argv: None, addresses: None })
+        );
         let line = b"7 (a) R 42 7 7 0 -1 4194304 93 0\n";
-        assert_eq!(parse_stat(line), Some(Stat { ppid: 42, forked: false, argv: None }));
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat { ppid: 42, forked: false, argv: None, addresses: None })
+        );
         assert_eq!(parse_stat(b"7 (a"), None);
         assert_eq!(parse_stat(b"7 (a) R 42"), None);
+    }
+
+    /// Only where chance chose them do equal addresses mean the same program.
+    #[test]
+    fn addresses_count_where_chance_chose_them() {
+        let line = |flags: u64| {
+            let numbers: Vec<String> = (10..=52).map(|field: u64| field.to_string()).collect();
+            format!("7 (a) S 42 7 7 0 -1 {flags} {}\n", numbers.join(" "))
+        };
+        let of = |flags| parse_stat(line(flags).as_bytes()).unwrap();
+        assert_eq!(of(PF_RANDOMIZE).addresses, Some(Addresses([28, 47, 48, 49, 50, 51])));
+        assert_eq!(of(PF_RANDOMIZE).argv, Some((48, 49)));
+        assert_eq!((of(0).addresses, of(0).argv), (None, Some((48, 49))));
     }
 
     #[test]

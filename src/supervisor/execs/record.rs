@@ -124,13 +124,13 @@ pub enum Fate {
     Ran,
     /// The process called again and has executed nothing: certain.
     Failed,
-    /// The process has the old program still, as far as can be told.
+    /// The process has the old program still; the call may not have ended.
     Remains,
     /// Another thread's exec replaced the program.
     Superseded,
     /// Nothing can be told of this process.
     Untold,
-    /// The process ended before anything could be told.
+    /// It cannot be told whether it ran: the process ended first, or somebody kept the old memory in use.
     Ended,
     /// It was a question only (`AT_EXECVE_CHECK`).
     Checked,

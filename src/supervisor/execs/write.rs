@@ -104,7 +104,6 @@ impl Writer {
                 ran.errno = root.as_ref().zip(called).and_then(|(root, c)| predict(root, c));
                 match fate {
                     Fate::Failed => Outcome::Failed,
-                    Fate::Remains => Outcome::ProbablyFailed,
                     _ if ran.errno.is_some() => Outcome::ProbablyFailed,
                     Fate::Untold => Outcome::Unverified,
                     _ => Outcome::Unknown,

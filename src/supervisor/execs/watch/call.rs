@@ -16,7 +16,7 @@ use crate::log::clock::now;
 use crate::log::event::{ExecAt, ExecId};
 use crate::supervisor::execs::arguments::Arguments;
 use crate::supervisor::execs::memory::Memory;
-use crate::supervisor::execs::process::{Before, Program, UnderWay};
+use crate::supervisor::execs::process::{Before, Now, Program, UnderWay};
 use crate::supervisor::execs::procfs::{self, Image};
 use crate::supervisor::execs::queue::Pressure;
 use crate::supervisor::execs::record::{Called, Fate, Names, Seat, Seen};
@@ -38,10 +38,10 @@ impl Watch {
             let limits = &self.options.limits;
             place.tool = Memory::of(stopped.tid).has_variable(call, marker, limits);
         }
-        let forked = self.forked(pid, known);
+        let now = self.now(pid, known);
         let check = call.at.is_some_and(|(_, flags)| flags & AT_EXECVE_CHECK != 0);
-        let earlier = self.programs(pid, forked);
-        let before = if kept && !check { before(stopped.tid, forked) } else { Before::Unknown };
+        let earlier = self.programs(pid, &now);
+        let before = if kept && !check { before(stopped.tid, &now) } else { Before::Unknown };
 
         if self.queue.reserve() == Pressure::High
             && let Arguments::Kept(arguments) = &called.arguments
@@ -67,7 +67,8 @@ impl Watch {
         if let Some(process) = self.processes.get_mut(&pid).filter(|_| kept) {
             process.place = place;
         }
-        let exec = UnderWay { id, tid: stopped.tid, since, before, called: Some(called) };
+        let exec =
+            UnderWay { id, tid: stopped.tid, since, before, called: Some(called), unsure: false };
         match (check, kept) {
             (true, _) => self.became(exec, Fate::Checked),
             (false, true) => self.go_under_way(pid, exec, known),
@@ -105,10 +106,10 @@ impl Watch {
 
     /// What can be said of the process's execs under way. To be asked while its thread is stopped:
     /// once that goes on, its new exec would be taken for an earlier one.
-    fn programs(&self, pid: i32, forked: Option<bool>) -> Vec<Program> {
+    fn programs(&self, pid: i32, now: &Now) -> Vec<Program> {
         let process = self.processes.get(&pid);
         let execs = process.map_or(&[][..], |process| &process.under_way);
-        execs.iter().map(|exec| exec.program(forked)).collect()
+        execs.iter().map(|exec| exec.program(now)).collect()
     }
 
     /// The thread calls again, so what it called before is decided: `earlier` says what the
@@ -125,23 +126,28 @@ impl Watch {
         let execs = std::mem::take(&mut process.under_way);
         let news = earlier.iter().filter(|program| **program == Program::New).count();
         let mut retry_of = None;
-        for (exec, program) in execs.into_iter().zip(earlier) {
+        for (mut exec, program) in execs.into_iter().zip(earlier) {
             let fate = match program {
                 Program::New if news == 1 => Fate::Ran,
                 Program::New => Fate::Ended,
                 // Another thread's call may still be on its way.
                 _ if exec.tid != tid => {
+                    exec.unsure |= *program != Program::Old;
                     self.processes.get_mut(&pid)?.under_way.push(exec);
                     continue;
                 }
                 Program::Old => Fate::Failed,
-                Program::OldInUse => Fate::Remains,
+                // It may have run, and what it ran may be what calls now, with just the same arguments.
+                Program::OldInUse => Fate::Ended,
                 Program::Unknown => Fate::Untold,
             };
             let repeats = exec.called.as_ref().is_some_and(|before| {
                 before.arguments == called.arguments && before.path != called.path
             });
-            if repeats && !matches!(fate, Fate::Ran | Fate::Ended) {
+            // What may have run is no failed try. (Where nothing can be told, the files' word counts.)
+            let missed =
+                matches!(fate, Fate::Failed) || !self.verifies() && matches!(fate, Fate::Untold);
+            if repeats && missed {
                 retry_of = Some(exec.id);
             }
             self.settled(pid, exec, fate);
@@ -168,10 +174,12 @@ impl Watch {
 }
 
 /// By what a new program will be told from the one that the thread runs now.
-fn before(tid: i32, forked: Option<bool>) -> Before {
-    match forked {
+fn before(tid: i32, now: &Now) -> Before {
+    match now.forked {
         Some(true) => Before::Forked,
-        Some(false) => Image::of(tid).map_or(Before::Unknown, Before::Executed),
+        Some(false) => {
+            Image::of(tid).map_or(Before::Unknown, |image| Before::Executed(image, now.addresses))
+        }
         None => Before::Unknown,
     }
 }

@@ -9,7 +9,7 @@ use super::Watch;
 use super::identity::token;
 use crate::log::clock::now;
 use crate::log::event::Exit;
-use crate::supervisor::execs::process::{Before, Process, Program, UnderWay};
+use crate::supervisor::execs::process::{Before, Now, Process, Program, UnderWay};
 use crate::supervisor::execs::procfs;
 use crate::supervisor::execs::record::{Became, Fate, Seen};
 use crate::sys::pidfd::{self, ExitSource};
@@ -74,7 +74,7 @@ impl Watch {
                     if !process.under_way.is_empty()
                         && let Ok(stat) = procfs::stat(pid)
                     {
-                        self.settle_last(pid, stat.forked);
+                        self.settle_last(pid, &Now::from(stat));
                     }
                     return;
                 }
@@ -86,12 +86,12 @@ impl Watch {
     }
 
     /// A dead process will execute nothing more.
-    fn settle_last(&mut self, pid: i32, forked: bool) {
+    fn settle_last(&mut self, pid: i32, now: &Now) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         let execs = std::mem::take(&mut process.under_way);
         let only = execs.len() == 1;
         for exec in execs {
-            match exec.program(Some(forked)) {
+            match exec.program(now) {
                 Program::Old => self.settled(pid, exec, Fate::Failed),
                 Program::New if only => self.settled(pid, exec, Fate::Ran),
                 _ => {
@@ -109,7 +109,7 @@ impl Watch {
         for exec in std::mem::take(&mut process.under_way) {
             let fate = match exec.before {
                 Before::Unknown => Fate::Untold,
-                Before::Forked | Before::Executed(_) => Fate::Ended,
+                Before::Forked | Before::Executed(..) => Fate::Ended,
             };
             self.settled(pid, exec, fate);
         }
@@ -152,13 +152,13 @@ impl Watch {
     }
 
     fn look_at(&mut self, pid: i32) {
-        let forked = procfs::stat(pid).ok().map(|stat| stat.forked);
+        let now = procfs::stat(pid).map(Now::from).unwrap_or_default();
         let Some(process) = self.processes.get_mut(&pid) else { return };
         if !process.lives() {
             return; // Its end is about to be reported, and the number may be another's.
         }
         let execs = std::mem::take(&mut process.under_way);
-        let news = execs.iter().filter(|exec| exec.program(forked) == Program::New).count();
+        let news = execs.iter().filter(|exec| exec.program(&now) == Program::New).count();
         for exec in execs {
             if exec.since.elapsed() < PATIENCE {
                 if let Some(process) = self.processes.get_mut(&pid) {
@@ -166,10 +166,10 @@ impl Watch {
                 }
                 continue;
             }
-            let fate = match exec.program(forked) {
+            let fate = match exec.program(&now) {
                 Program::New if news == 1 => Fate::Ran,
-                Program::New => Fate::Ended,
-                Program::Old | Program::OldInUse => Fate::Remains,
+                Program::New | Program::OldInUse => Fate::Ended,
+                Program::Old => Fate::Remains,
                 Program::Unknown => Fate::Untold,
             };
             self.settled(pid, exec, fate);

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Watch;
-use crate::supervisor::execs::process::Process;
+use crate::supervisor::execs::process::{Now, Process};
 use crate::supervisor::execs::procfs;
 use crate::supervisor::execs::record::{FileId, Place};
 use crate::sys::pidfd;
@@ -106,15 +106,23 @@ impl Watch {
         exe.is_some() && exe == self.own
     }
 
-    /// Whether the leader has executed nothing since its fork; `None` where that is not asked for
-    /// or cannot be told.
-    pub(super) fn forked(&self, pid: i32, known: bool) -> Option<bool> {
-        if !self.options.verify || !self.options.kernel.verifies {
-            return None;
+    /// Whether it is asked for, and can be told, what became of execs.
+    pub(super) fn verifies(&self) -> bool {
+        self.options.verify && self.options.kernel.verifies
+    }
+
+    /// What tells whether the process has executed something since; nothing where that is not asked
+    /// for or cannot be told.
+    pub(super) fn now(&self, pid: i32, known: bool) -> Now {
+        if !self.verifies() {
+            return Now::default();
         }
         // Every exec is notified, so whoever is new has executed nothing: one read of /proc less.
         let new = !known && !self.missed && pid != self.options.init_pid;
-        if new { Some(true) } else { procfs::stat(pid).ok().map(|stat| stat.forked) }
+        if new {
+            return Now { forked: Some(true), addresses: None };
+        }
+        procfs::stat(pid).map(Now::from).unwrap_or_default()
     }
 }
 

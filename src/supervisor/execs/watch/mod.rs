@@ -219,7 +219,7 @@ impl Watch {
             Call::ExitGroup(status) => self.exit_group(&stopped, status),
             Call::SetMm => {
                 // Whose program it changes cannot be told: memory may be shared with anybody.
-                self.processes.values_mut().for_each(Process::doubt);
+                self.processes.values_mut().for_each(Process::set_mm);
                 self.proceed(stopped.id);
             }
             Call::Other => {

@@ -6,8 +6,9 @@ use std::os::fd::AsRawFd as _;
 
 use super::Watch;
 use super::identity::FEW;
+use crate::log::event::ExecId;
 use crate::supervisor::execs::memory::Memory;
-use crate::supervisor::execs::process::{Before, Program, UnderWay, winner};
+use crate::supervisor::execs::process::{Before, Now, Program, UnderWay, winner};
 use crate::supervisor::execs::procfs;
 use crate::supervisor::execs::record::{Fate, Started};
 use crate::sys::seccomp::Notification;
@@ -29,13 +30,13 @@ impl Watch {
         };
         let asked = process.under_way.iter().any(|exec| matches!(exec.before, Before::Forked));
         let stat = asked.then(|| procfs::stat(pid).ok()).flatten();
-        let forked = stat.map(|stat| stat.forked);
+        let now = stat.map(Now::from).unwrap_or_default();
         let news: Vec<&UnderWay> =
-            process.under_way.iter().filter(|exec| exec.program(forked) == Program::New).collect();
+            process.under_way.iter().filter(|exec| exec.program(&now) == Program::New).collect();
         if news.is_empty() {
             // Somebody who shares the old program's memory keeps it in use: a new one may have started
             // with this very call, and make another when its own code has changed what it was called with.
-            let in_use = |exec: &UnderWay| exec.program(forked) == Program::OldInUse;
+            let in_use = |exec: &UnderWay| exec.program(&now) == Program::OldInUse;
             if process.under_way.iter().any(in_use)
                 && let Some(process) = self.processes.get_mut(&pid)
             {
@@ -49,12 +50,15 @@ impl Watch {
         let room = self.room + FEW / 2;
         let exe = procfs::file(pid, "exe").ok().filter(|exe| exe.as_raw_fd() < room);
         let (at, tie) = winner(&news, &argv);
-        let unclear = process.under_way.iter().any(|e| e.program(forked) == Program::Unknown);
+        let unclear = process.under_way.iter().any(|e| e.program(&now) == Program::Unknown);
         let won = news.get(at).map(|exec| exec.id);
         let same = news.get(at).is_some_and(|exec| exec.called_with(&argv));
         // What decides may lie behind what was read.
         let long = !same && !(1..CMDLINE).contains(&argv.len());
         let ambiguous = tie || unclear || long || process.doubtful;
+        // Who was called while none of the others had run, and whose old program has gone by now, has
+        // only lost the race. Of any other it cannot be told whether it ran before.
+        let lost: Vec<ExecId> = news.iter().filter(|e| !e.unsure).map(|e| e.id).collect();
         let mut started = Some(Started { argv: (!same).then_some(argv), exe, ambiguous });
 
         self.queue.reserve();
@@ -66,8 +70,8 @@ impl Watch {
         for exec in std::mem::take(&mut process.under_way) {
             let fate = match started.take_if(|_| Some(exec.id) == won) {
                 Some(started) => Fate::Started(started),
-                None if ambiguous => Fate::Ended,
-                None => Fate::Superseded,
+                None if !ambiguous && lost.contains(&exec.id) => Fate::Superseded,
+                None => Fate::Ended,
             };
             self.settled(pid, exec, fate);
         }
