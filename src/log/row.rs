@@ -80,7 +80,7 @@ pub enum Mark {
     /// As sure as this machine lets us be.
     #[default]
     None,
-    /// `?`: it could not be confirmed although others can be.
+    /// `?`: it could not be confirmed, or not even whether it ran, although others can be.
     Unverified,
     /// `~`: the program's own start code could have changed it.
     OwnLoader,
@@ -95,7 +95,7 @@ impl Mark {
         match outcome {
             Some(Outcome::Changed) => Self::Changed,
             Some(Outcome::OwnLoader) => Self::OwnLoader,
-            Some(Outcome::Unverified) if verifies => Self::Unverified,
+            Some(outcome) if verifies && is_uncertain(outcome) => Self::Unverified,
             _ => Self::None,
         }
     }
@@ -108,6 +108,11 @@ impl Mark {
             Self::Changed => ("!", AnsiColor::BrightRed.on_default().bold()),
         }
     }
+}
+
+/// Whether it is not certain that it ran, and with what.
+pub(super) fn is_uncertain(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Unverified | Outcome::ProbablyFailed | Outcome::Unknown)
 }
 
 /// A command as it is shown.

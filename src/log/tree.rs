@@ -9,7 +9,7 @@ mod show;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use self::describe::is_doubtful;
+use self::describe::{is_doubtful, is_miss};
 use super::command::Places;
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
 use super::layout::Layout;
@@ -51,7 +51,7 @@ pub struct Tree {
     /// How many commands went wrong so far. It is counted by the events, and so the same however much is
     /// folded.
     pub failed: u64,
-    /// The latest of these that were not executed.
+    /// The latest of these that certainly were not executed.
     missed: BTreeSet<ExecId>,
     nodes: BTreeMap<ExecId, Node>,
     /// The node of an exec; a search along PATH is one node with one id after the other.
@@ -150,13 +150,17 @@ impl Tree {
         self.bound();
     }
 
-    /// Goes on with a search along PATH, if this exec is part of one that has not been shown.
+    /// Goes on with a search along PATH, if this exec is part of one that has not been shown. What may have
+    /// run is no part of one: a program that ran could hide so, behind the next that its process executes.
     fn next_place(&mut self, exec: &Exec) -> bool {
         let earlier = exec.retry_of.filter(|_| !self.rules.raw);
         let Some(key) = earlier.and_then(|id| self.ids.get(&id).copied()) else { return false };
-        let Some(node) = self.nodes.get_mut(&key).filter(|node| !node.started) else {
-            return false;
+        let verifies = self.rules.verifies;
+        let is_part = |node: &&mut Node| {
+            let missed = node.ran.as_ref().is_some_and(|ran| is_miss(ran, verifies));
+            !node.started && missed && node.children.is_empty()
         };
+        let Some(node) = self.nodes.get_mut(&key).filter(is_part) else { return false };
         self.ids.remove(&node.exec.id);
         self.ids.insert(exec.id, key);
         node.exec = exec.clone();
@@ -171,14 +175,7 @@ impl Tree {
 
     /// What became of an exec.
     pub fn ran(&mut self, ran: Ran) {
-        if matches!(ran.outcome, Outcome::Failed | Outcome::ProbablyFailed)
-            && self.missed.insert(ran.id)
-        {
-            self.failed += 1;
-            if self.missed.len() > MOST {
-                self.missed.pop_first();
-            }
-        }
+        self.count(&ran);
         let Some(key) = self.ids.get(&ran.id).copied() else { return };
         let Some(node) = self.nodes.get_mut(&key) else { return };
         if node.state != State::Running {
@@ -205,6 +202,20 @@ impl Tree {
             self.processes.remove(&pid);
         }
         self.end(key, not_executed, None);
+    }
+
+    fn count(&mut self, ran: &Ran) {
+        if !matches!(ran.outcome, Outcome::Failed | Outcome::ProbablyFailed) {
+            return;
+        }
+        let miss = is_miss(ran, self.rules.verifies);
+        if miss && !self.missed.insert(ran.id) {
+            return;
+        }
+        self.failed += 1;
+        if self.missed.len() > MOST {
+            self.missed.pop_first();
+        }
     }
 
     /// The process runs this now.
@@ -280,6 +291,7 @@ impl Tree {
 
     fn end(&mut self, key: ExecId, state: State, duration: Option<u64>) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
+        // A search may go on, or the exit status come.
         let may_go_on = matches!(state, State::NotExecuted(_) | State::Gone);
         node.state = state;
         node.duration = duration;

@@ -6,6 +6,7 @@ use super::Tree;
 use crate::log::command::{self, Command};
 use crate::log::event::{Exec, ExecId, Outcome, Ran};
 use crate::log::node::Node;
+use crate::log::row::is_uncertain;
 use crate::log::said::says;
 use crate::log::unwrap::{basename, codex_step};
 
@@ -34,7 +35,7 @@ impl Tree {
                     && self.layout.shows_all_of(&above.command.text, above.depth)
                     && says(line, (&node.exec, &shown), chained.is_some())
             });
-        let helper = self.helper(&node.exec, &shown);
+        let helper = self.helper(&node.exec, &shown).filter(|_| self.is_sure_of(node));
         if node.exec.depth == 0 && self.agent.is_none() {
             self.agent = Some((node.exec.path.clone(), pid));
         }
@@ -110,7 +111,15 @@ impl Tree {
 
 /// Whether it is not certain that what the caller showed is what ran, although it could be.
 pub(super) fn is_doubtful(ran: &Ran, verifies: bool) -> bool {
-    ran.argv.is_some()
-        || ran.outcome == Outcome::Changed
-        || (ran.outcome == Outcome::Unverified && verifies)
+    ran.argv.is_some() || ran.outcome == Outcome::Changed || (verifies && is_uncertain(ran.outcome))
+}
+
+/// Whether it was not executed, as surely as this machine can tell. Where it can, a path that leads
+/// nowhere says little: whoever ran may have removed the file, or have called with another path.
+pub(super) fn is_miss(ran: &Ran, verifies: bool) -> bool {
+    match ran.outcome {
+        Outcome::Failed => true,
+        Outcome::ProbablyFailed => !verifies && ran.errno.is_some(),
+        _ => false,
+    }
 }

@@ -234,6 +234,97 @@ fail         tool ENOENT
 ");
 }
 
+/// Two places of a search; this became of the first. `children`: something was started from there.
+fn tried(outcome: Outcome, errno: Option<&str>, children: bool) -> Session {
+    let mut session = Session::new();
+    let exec = |path: &str, retry_of| Exec {
+        pid: 500,
+        path: path.into(),
+        argv: vec!["tool".into()],
+        parent: Some(1),
+        retry_of,
+        ..Exec::default()
+    };
+    let first = session.put(exec("/opt/a/tool", None));
+    session.ran(first, outcome);
+    if let Some(Event::Ran(ran)) = session.events.last_mut() {
+        ran.errno = errno.map(str::to_owned);
+    }
+    if children {
+        session.command(first, "/usr/bin/rm", &["rm", "x"], 0);
+    }
+    let second = session.put(exec("/opt/b/tool", Some(first)));
+    session.ran(second, Outcome::Verified);
+    session.exit(second, 0);
+    session.end();
+    session
+}
+
+#[test]
+fn only_what_certainly_failed_is_folded_into_a_search() {
+    let shown = |outcome, errno| tried(outcome, errno, false).rows();
+    let folded = |outcome, errno| !shown(outcome, errno).contains("/opt/a/tool");
+    assert!(folded(Outcome::Failed, Some("ENOENT")));
+    assert!(folded(Outcome::Failed, None));
+    let others = [
+        Outcome::Verified,
+        Outcome::Changed,
+        Outcome::OwnLoader,
+        Outcome::Unverified,
+        Outcome::ProbablyFailed,
+        Outcome::Superseded,
+        Outcome::Unknown,
+    ];
+    for outcome in others {
+        assert!(!folded(outcome, None), "{outcome:?}");
+        assert!(!folded(outcome, Some("ENOENT")), "{outcome:?}");
+    }
+    assert!(tried(Outcome::Failed, None, true).rows().contains("/opt/a/tool"));
+    insta::assert_snapshot!(shown(Outcome::ProbablyFailed, Some("ENOENT")), @r"
+   0  <1ms   /opt/b/tool
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+fail       ? /opt/a/tool ENOENT
+");
+    insta::assert_snapshot!(shown(Outcome::Unknown, None), @r"
+0  <1ms ? /opt/a/tool
+0  <1ms     /opt/b/tool
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
+/// The control of the above: where nothing can be told of processes, the files' word has to do.
+#[test]
+fn where_nothing_can_be_told_a_place_without_a_file_is_a_miss() {
+    for (errno, rows) in [(Some("ENOENT"), 0), (None, 1)] {
+        let mut session = tried(Outcome::ProbablyFailed, errno, false);
+        for event in &mut session.events {
+            if let Event::Confined(Confined {
+                exec_log: ExecLogStatus::On { verifies, .. }, ..
+            }) = event
+            {
+                *verifies = false;
+            }
+        }
+        assert_eq!(session.rows().matches("/opt/a/tool").count(), rows, "{errno:?}");
+    }
+}
+
+/// What a helper is called is hearsay, until it is confirmed.
+#[test]
+fn what_is_uncertain_is_no_housekeeping() {
+    for outcome in [Outcome::Unverified, Outcome::Unknown, Outcome::ProbablyFailed] {
+        let mut session = Session::new();
+        session.helper("/usr/bin/git", &["git", "status"], 0);
+        let mut helper = session.events.split_off(session.events.len() - 2);
+        if let Some(Event::Ran(ran)) = helper.first_mut() {
+            ran.outcome = outcome;
+        }
+        session.events.append(&mut helper);
+        session.end();
+        assert!(session.rows().contains("git status"), "{outcome:?}: {}", session.rows());
+    }
+}
+
 #[test]
 fn a_failure_is_never_hidden_by_the_line_above() {
     let mut session = Session::new();
