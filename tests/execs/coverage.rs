@@ -288,6 +288,22 @@ fn a_search_along_the_path_is_one_thing() {
     assert_eq!(log.outcome(tries.last().unwrap()), Outcome::Verified);
 }
 
+/// Its death alone lets go of the old program's memory: nothing has run for that.
+#[test]
+fn a_failure_nobody_asks_for_is_not_said_to_have_run() {
+    let work = harness::work();
+    let late = "import subprocess, time
+child = subprocess.Popen(['/usr/bin/env', 'no-such-program'])
+time.sleep(0.5)
+child.wait()";
+    let mut python = Command::new("/usr/bin/python3");
+    let log = watch(python.args(["-c", late]).current_dir(work.path()), &Setup::default());
+    for exec in log.with("no-such-program").iter().filter(|exec| exec.argv.len() == 1) {
+        let failed = matches!(log.outcome(exec), Outcome::Failed | Outcome::ProbablyFailed);
+        assert!(failed, "{exec:?} {:?}", log.ran(exec.id));
+    }
+}
+
 #[test]
 fn the_tree_names_parents_roots_and_depths() {
     let work = harness::work();

@@ -85,7 +85,8 @@ impl Watch {
         self.retire(pid, told);
     }
 
-    /// A dead process will execute nothing more.
+    /// A dead process will execute nothing more. That nobody has its memory any more does not say that it
+    /// has executed something: its death alone does that.
     fn settle_last(&mut self, pid: i32, now: &Now) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         let execs = std::mem::take(&mut process.under_way);
@@ -93,7 +94,9 @@ impl Watch {
         for exec in execs {
             match exec.program(now) {
                 Program::Old => self.settled(pid, exec, Fate::Failed),
-                Program::New if only => self.settled(pid, exec, Fate::Ran),
+                Program::New if only && matches!(exec.before, Before::Forked) => {
+                    self.settled(pid, exec, Fate::Ran);
+                }
                 _ => {
                     if let Some(process) = self.processes.get_mut(&pid) {
                         process.under_way.push(exec);
