@@ -32,8 +32,8 @@ pub struct Stat {
 }
 
 /// Where the kernel put stack, heap, argv and environment of a program (fields 28 and 47 to 51). It
-/// chooses by chance for each exec, from 2^31 ways and more, and only `PR_SET_MM` of prctl(2) changes
-/// what is said of it. So a process with the same addresses as before has the same program as before,
+/// chooses by chance for each exec (x86-64: of 2^31 ways at least, 32-bit programs of 2^20), and only
+/// `PR_SET_MM` of prctl(2) changes what is said of it. So a process with the same addresses as before has the same program as before,
 /// also while another shares its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses([u64; 6]);
