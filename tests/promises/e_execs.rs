@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use claudebox::log::event::Event;
+use claudebox::log::event::{Event, Outcome};
 use claudebox::plan::{Arg, ErrnoFilter};
 
 use crate::common::log::Log;
@@ -222,5 +222,75 @@ fn promise_e_who_holds_the_old_memory_has_no_later_start_believed() {
         assert_ne!(outcome("held"), "Verified");
         // Control.
         assert_eq!(outcome("alone"), "Verified");
+    }
+}
+
+/// What a copy of this program became, and whether the pane names it.
+fn of_the_unseen(place: &Place, program: &str, how: &str) -> (Outcome, bool) {
+    let run = format!("cp {program} unseen; ./hides {how} true a-word; test -e it-ran");
+    script(place, &[], &run).run().code(0);
+    let log = Log::latest(place);
+    let id = log.execs(|argv| argv == ["true", "a-word"])[0].id;
+    let ran = log.events.iter().find_map(|event| match event {
+        Event::Ran(ran) if ran.id == id => Some(ran.outcome),
+        _ => None,
+    });
+    // The shell's own row names the other program, too.
+    let shown = place.claudebox(["log"]).run().code(0).stdout;
+    let shown = shown.lines().any(|row| row.contains("unseen") && !row.contains("hides"));
+    (ran.unwrap(), shown)
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn promise_e_who_holds_the_old_memory_hides_no_program_that_ran() {
+    must_have_sandbox();
+    let hides = Hostile::new("hides", &[]);
+    let raced = Hostile::new("raced", &["-static", "-nostdlib"]);
+    let fresh = |user| {
+        let place = Place::new(user);
+        hides.put_into(&place);
+        raced.put_into(&place);
+        place
+    };
+    let ways = [
+        ("hides", "plain", Outcome::Unknown),
+        ("hides", "gone", Outcome::ProbablyFailed),
+        ("raced", "plain", Outcome::Unknown),
+    ];
+    for user in users() {
+        for (program, how, held) in ways {
+            let of = |who: &str| of_the_unseen(&fresh(user), program, &format!("{who} {how}"));
+            assert_eq!(of("held"), (held, true), "{user:?} {program} {how}");
+            // Control: the same, and nobody holds anything.
+            let (alone, shown) = of("alone");
+            let ran = matches!(alone, Outcome::OwnLoader | Outcome::Unverified);
+            assert!(ran && shown, "{user:?} {program} {how}: {alone:?}");
+        }
+    }
+}
+
+/// Control of the above: what did fail is still known to have failed, and a search is one row.
+#[test]
+fn promise_e_a_search_along_the_path_is_one_row() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        // env(1) and nice(1) have executed before they search.
+        let search = "PATH=/nowhere:$PWD:/usr/bin:/bin; env true by-env; nice true by-nice";
+        place.project_file("search.sh", search);
+        script(&place, &[], "sh search.sh").run().code(0);
+        let log = Log::latest(&place);
+        let rows = |options: &[&str], word: &str| {
+            let shown = place.claudebox(["log"].iter().chain(options)).run().code(0).stdout;
+            shown.lines().filter(|row| row.contains(word)).count()
+        };
+        for word in ["by-env", "by-nice"] {
+            let tries = log.execs(|argv| argv == ["true", word]);
+            assert_eq!(tries.len(), 3, "{user:?}: {tries:?}");
+            assert!(tries[1..].iter().all(|exec| exec.retry_of.is_some()), "{tries:?}");
+            // The hit is what the line of env(1) says already.
+            assert_eq!((rows(&[], word), rows(&["--all"], word)), (1, 4), "{user:?}");
+        }
     }
 }
