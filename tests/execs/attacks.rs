@@ -142,7 +142,11 @@ fn after_an_exec_that_failed_the_old_program_pretends() {
     beaten(&attack("failed", "thread", 200));
     // It sets up its thread as a new program does, with its own memory in use: from then on it could as well
     // be one that hides its first start. Nothing is confirmed, and nothing wrong is.
-    let score = attack("Failed", "thread", 200);
-    assert!(score.deceived > 0, "nothing was attacked: {score:?}");
-    assert_eq!(score.verified, 0, "{score:?}");
+    // Whether its threads ever run at the right moment is the scheduler's affair, for a whole run.
+    let attacked = (0..5).any(|_| {
+        let score = attack("Failed", "thread", 200);
+        assert_eq!(score.verified, 0, "{score:?}");
+        score.deceived > 0
+    });
+    assert!(attacked, "nothing was attacked");
 }
