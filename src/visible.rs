@@ -4,6 +4,8 @@
 //! (CVE-2023-28101 is that mistake in another launcher).
 #![forbid(unsafe_code)]
 
+mod assigned;
+
 use std::fmt::Write as _;
 
 /// The text with everything that is not printable made visible: C0, DEL and C1 and invalid bytes
@@ -45,9 +47,11 @@ pub fn push_visible(out: &mut String, ch: char) {
 }
 
 /// Whether a character shows as nothing, moves the cursor or changes the reading direction
-/// (Unicode categories Cc, Cf, Zl, Zp, private use, and the fillers that render as blank).
+/// (Unicode categories Cc, Cf, Zl, Zp, private use, and the fillers that render as blank), or is none
+/// at all: what is unassigned, noncharacters too, tmux drops, and so two names would look alike.
 pub fn is_invisible(ch: char) -> bool {
     ch.is_control()
+        || !ch.is_ascii() && !is_in(&assigned::ASSIGNED, ch)
         || matches!(u32::from(ch),
             0x00ad | 0x034f | 0x0600..=0x0605 | 0x061c | 0x06dd | 0x070f | 0x0890..=0x0891 | 0x08e2
             | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
@@ -55,6 +59,13 @@ pub fn is_invisible(ch: char) -> bool {
             | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x110bd | 0x110cd
             | 0x13430..=0x13440 | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff
             | 0xf0000..=0x0010_ffff)
+}
+
+/// Whether a character is in one of the runs, which are in order: the first and the last of each.
+pub(crate) fn is_in(runs: &[(u32, u32)], ch: char) -> bool {
+    let ch = u32::from(ch);
+    let at = runs.partition_point(|(_, last)| *last < ch);
+    runs.get(at).is_some_and(|(first, _)| *first <= ch)
 }
 
 #[cfg(test)]
@@ -69,6 +80,17 @@ mod tests {
         assert_eq!(visible(b"\xff\xc2\x9b"), "\\xff\\u{9b}");
     }
 
+    #[test]
+    fn attack_what_is_no_character_does_not_vanish() {
+        let odd = "a\u{378}b\u{fdd0}c\u{fffe}d\u{ffff}e\u{1fffe}f\u{10ffff}g\u{e0fff}";
+        assert_eq!(
+            visible(odd),
+            "a\\u{378}b\\u{fdd0}c\\u{fffe}d\\u{ffff}e\\u{1fffe}f\\u{10ffff}g\\u{e0fff}"
+        );
+        // Control: the assigned next to them, and what stands for invalid text.
+        assert_eq!(visible("\u{377}\u{37a}\u{fffd}\u{fdcf}"), "\u{377}\u{37a}\u{fffd}\u{fdcf}");
+    }
+
     proptest! {
         #[test]
         fn no_control_byte_ever_comes_out(bytes: Vec<u8>) {
@@ -76,9 +98,9 @@ mod tests {
         }
 
         /// By Unicode's own tables: controls, format characters (bidirectional and zero width),
-        /// line and paragraph separators, private use.
+        /// line and paragraph separators, private use, unassigned.
         #[test]
-        fn what_does_not_print_is_known(text in "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Co}]{64}") {
+        fn what_does_not_print_is_known(text in "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Co}\\p{Cn}]{64}") {
             let shows = text.chars().find(|ch| !is_invisible(*ch));
             prop_assert_eq!(shows.map(u32::from), None);
             let shown = visible(&text);
@@ -93,8 +115,9 @@ mod tests {
             prop_assert_eq!(shows.map(u32::from), None);
         }
 
+        /// What Unicode had assigned when the terminals of today were made.
         #[test]
-        fn letters_of_every_script_stay(text in "[\\p{L}\\p{N}\\p{P}\\p{S}--\\p{Default_Ignorable_Code_Point}\u{2800}]{0,20}") {
+        fn letters_of_every_script_stay(text in "[[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}&&\\p{age=14.0}]--\\p{Default_Ignorable_Code_Point}\u{2800}]{0,20}") {
             prop_assert_eq!(visible(&text), text);
         }
 
