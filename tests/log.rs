@@ -125,6 +125,8 @@ fn following_begins_before_the_log_and_ends_with_it() {
     assert!(segment::list(dir.path()).unwrap().len() > 5);
     end(&mut writer, 19);
     until(&mut lines, "19 commands, 18 failed");
+    // No line, but the terminal as it was.
+    assert!(lines.next().is_none_or(|rest| rest.unwrap() == "\x1b[?7h"));
     assert!(lines.next().is_none());
     thread.join().unwrap();
 }
@@ -219,6 +221,32 @@ fn json_is_what_was_written() {
         .collect();
     assert_eq!(text, raw);
     assert!(text.contains(r"\u001b[31m\u202e"));
+}
+
+#[test]
+fn attack_an_overlong_line_cannot_begin_a_row_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(dir.path(), "s", Limits::default()).unwrap();
+    begin(&mut writer);
+    command(&mut writer, 2, &["ls"], Some(0));
+    end(&mut writer, 2);
+    let text = |args: LogArgs, terminal| {
+        let (mut reader, thread) = log(dir.path(), args, terminal);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        thread.join().unwrap();
+        text
+    };
+    let shown = text(LogArgs::default(), true);
+    assert!(shown.starts_with("\x1b[?7l") && shown.ends_with("\x1b[?7h"), "{shown:?}");
+    // Control: whose lines are as long as they are, and what is no terminal, is left alone.
+    for (args, terminal) in [
+        (LogArgs::default(), false),
+        (LogArgs { all: true, ..LogArgs::default() }, true),
+        (LogArgs { json: true, ..LogArgs::default() }, true),
+    ] {
+        assert!(!text(args, terminal).contains("?7"));
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr as _;
 
 use crate::bytes::Bytes;
 use crate::cli::LsArgs;
@@ -14,6 +13,7 @@ use crate::host_files;
 use crate::log::clock::{age, now};
 use crate::log::encode;
 use crate::log::event::Micros;
+use crate::log::text;
 use crate::session::record::Mode;
 use crate::session::{Found, Sessions, State};
 use crate::visible::visible;
@@ -81,7 +81,7 @@ fn write_table(
     for row in &table {
         let Some((last, cells)) = row.split_last() else { continue };
         for (cell, width) in cells.iter().zip(&widths) {
-            write!(out, "{cell}{:gap$}", "", gap = width - cell.width() + 2)?;
+            write!(out, "{cell}{:gap$}", "", gap = width - text::width(cell) + 2)?;
         }
         writeln!(out, "{last}")?;
     }
@@ -89,7 +89,7 @@ fn write_table(
 }
 
 fn widths(table: &[Vec<String>]) -> Vec<usize> {
-    let width = |at: usize| table.iter().map(|row| row[at].width()).max().unwrap_or(0);
+    let width = |at: usize| table.iter().map(|row| text::width(&row[at])).max().unwrap_or(0);
     (0..table[0].len()).map(width).collect()
 }
 
@@ -210,7 +210,7 @@ mod tests {
             .unwrap();
             let text = String::from_utf8(out).unwrap();
             assert!(
-                text.lines().all(|line| line.width() <= usize::from(columns.max(47))),
+                text.lines().all(|line| text::width(line) <= usize::from(columns.max(47))),
                 "{text}"
             );
             text.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")

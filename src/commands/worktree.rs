@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr as _;
 
 use crate::bytes::Bytes;
 use crate::cli::{MergeArgs, WorktreeCommand};
@@ -22,7 +21,7 @@ use crate::git::worktree::make::Worktree;
 use crate::git::worktree::remove::{Fate, gc, remove};
 use crate::git::worktree::{Main, apply, short};
 use crate::host::{Disk, Host};
-use crate::log::encode;
+use crate::log::{encode, text};
 use crate::policy::project::{self, GitEntry};
 use crate::profile::include::{FILE, Include};
 use crate::session::State;
@@ -134,12 +133,12 @@ fn write_table(all: &[Standing], out: &mut dyn Write) -> io::Result<()> {
     let head = ["NAME", "FROM", "COMMITS", "FILES", "SESSION", "PATH"].map(str::to_owned);
     let mut rows = vec![head];
     rows.extend(all.iter().map(row));
-    let width = |at: usize| rows.iter().map(|row| row[at].width()).max().unwrap_or(0);
+    let width = |at: usize| rows.iter().map(|row| text::width(&row[at])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
     for row in &rows {
         let Some((last, cells)) = row.split_last() else { continue };
         for (cell, width) in cells.iter().zip(&widths) {
-            write!(out, "{cell}{:gap$}", "", gap = width - cell.width() + 2)?;
+            write!(out, "{cell}{:gap$}", "", gap = width - text::width(cell) + 2)?;
         }
         writeln!(out, "{last}")?;
     }

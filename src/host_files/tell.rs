@@ -4,11 +4,10 @@
 
 use std::io::Write;
 
-use unicode_width::UnicodeWidthStr as _;
-
 use super::compare::{Change, Finding};
 use super::found::{Case, Fate, Found};
 use super::record::Record;
+use crate::log::text;
 use crate::profile::schema::HostFiles;
 use crate::visible::{visible, visible_path};
 
@@ -54,13 +53,13 @@ pub(super) fn findings(out: &mut dyn Write, record: &Record, found: &Found) {
 fn list<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
     let rows: Vec<(String, &Finding)> =
         findings.map(|finding| (visible(&finding.path), finding)).collect();
-    let width = rows.iter().map(|(path, _)| path.width()).max().unwrap_or(0).min(WIDEST);
+    let width = rows.iter().map(|(path, _)| text::width(path)).max().unwrap_or(0).min(WIDEST);
     let mut lines: Vec<String> = rows
         .iter()
         .enumerate()
         .filter(|(at, (_, finding))| *at < MOST || !finding.may_be_moved())
         .map(|(_, (path, finding))| {
-            let gap = " ".repeat(width.saturating_sub(path.width()));
+            let gap = " ".repeat(width.saturating_sub(text::width(path)));
             format!("{:<8} {path}{gap}  {}", finding.change.word(), why(finding))
         })
         .collect();

@@ -25,6 +25,13 @@ const TAIL: usize = 3000;
 /// Output is handed on when this much is ready, in bytes.
 const BLOCK: usize = 16 << 10;
 
+/// A line that is too long ends at the terminal's edge (DECAWM off): broken there it would begin a
+/// line, where the agent's words can read as a row. It is off only while lines are written, so that
+/// whoever is interrupted leaves the user's terminal as it was.
+const CUT_LINES: &[u8] = b"\x1b[?7l";
+/// And on again.
+const BREAK_LINES: &[u8] = b"\x1b[?7h";
+
 /// Where the log is shown.
 pub struct Screen<'a> {
     /// Takes the lines.
@@ -54,7 +61,8 @@ pub fn to_stdout(directory: &Path, args: &LogArgs) -> Result<()> {
 /// Shows a session's log. Returns when the log ends, or without `--follow` where it ends for now.
 /// A reader of the output that goes away is no failure.
 pub fn show(directory: &Path, args: &LogArgs, screen: &mut Screen<'_>) -> Result<()> {
-    let mut show = Show { directory, printer: Printer::new(args)?, ready: String::new() };
+    let fits = screen.terminal && !args.json && !args.all;
+    let mut show = Show { directory, printer: Printer::new(args)?, ready: String::new(), fits };
     let result = if args.follow { show.follow(screen) } else { show.once(screen) };
     match result {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -97,6 +105,8 @@ struct Show<'a> {
     printer: Printer,
     /// Text that has not been handed on.
     ready: String,
+    /// Lines are cut to the width of a terminal.
+    fits: bool,
 }
 
 impl Show<'_> {
@@ -213,9 +223,21 @@ impl Show<'_> {
         if let Printer::View(view) = &mut self.printer {
             self.ready.push_str(&view.take());
         }
-        screen.out.write_all(self.ready.as_bytes())?;
-        screen.out.flush()?;
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        self.set_breaks(screen, CUT_LINES);
+        let written = screen.out.write_all(self.ready.as_bytes()).and_then(|()| screen.out.flush());
+        self.set_breaks(screen, BREAK_LINES);
         self.ready.clear();
-        Ok(())
+        written
+    }
+
+    /// Past `out`, which takes every escape sequence away from who wants no colours. A terminal that does
+    /// not take it gets lines that fit by our own count.
+    fn set_breaks(&self, screen: &Screen<'_>, sequence: &[u8]) {
+        if self.fits {
+            let _ = rustix::io::write(screen.fd, sequence);
+        }
     }
 }

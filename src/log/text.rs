@@ -1,16 +1,32 @@
 //! Text on a terminal: how wide it is, how it is cut, how it is broken into lines. It works on
 //! text that is already visible and holds no escape sequence, so it can never cut one in half.
+//! It must never count fewer columns than a terminal does: what is too wide is broken there, and
+//! what follows begins a line, where it can read as a row that nobody wrote.
 #![forbid(unsafe_code)]
 
+mod marks;
+
 use unicode_width::UnicodeWidthChar as _;
+
+use crate::visible::is_in;
 
 /// Columns that text takes.
 pub fn width(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
+/// What some terminal takes two columns for, and Unicode says fewer of: measured in tmux 3.3a.
+const WIDE: [(u32, u32); 4] =
+    [(0x302e, 0x302f), (0x3164, 0x3164), (0x3248, 0x324f), (0x16ff0, 0x16ff1)];
+
+/// Only a mark that stands on another character takes no column. A vowel sign that Unicode draws
+/// into the letter before it (U+09BE) has one in tmux.
 fn columns(ch: char) -> usize {
-    ch.width().unwrap_or(0)
+    if is_in(&marks::MARKS, ch) {
+        return 0;
+    }
+    let least = if is_in(&WIDE, ch) { 2 } else { 1 };
+    ch.width().unwrap_or(0).max(least)
 }
 
 /// Text in at most so many columns; where it is cut, `…(+N)` says how many characters are missing.
@@ -146,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn attack_no_character_is_wider_than_it_is_counted() {
+        let count = |text: &str| text.chars().map(columns).collect::<Vec<_>>();
+        let odd = "\u{9be}\u{bd7}\u{302e}\u{3248}\u{16ff0}\u{d4e}\u{1d165}\u{1161}";
+        assert_eq!(count(odd), [1, 1, 2, 2, 2, 1, 1, 1]);
+        // Control: marks of no width, a letter, a wide one.
+        assert_eq!(count("\u{301}\u{20dd}\u{93f}a日"), [0, 0, 1, 1, 2]);
+        let row = "\u{9be}".repeat(30) + "12:00:00    0  <1ms   ls";
+        assert!(width(&fit(&row, 40)) <= 40 && !fit(&row, 40).contains("ls"));
+    }
+
+    #[test]
     fn wrapping_keeps_words() {
         assert_eq!(wrap("the network is open", 11), ["the network", "is open"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
@@ -157,6 +184,15 @@ mod tests {
             prop_assert!(width(&fit(&text, most)) <= most);
             prop_assert!(width(&fit_end(&text, most)) <= most);
             prop_assert!(wrap(&text, most.max(2)).iter().all(|line| width(line) <= most.max(2)));
+        }
+
+        #[test]
+        fn nothing_but_a_mark_has_no_width(
+            mark in "[[\\p{Mn}\\p{Me}]&&\\p{age=14.0}]{9}",
+            other in "[^\\p{Mn}\\p{Me}]{9}",
+        ) {
+            prop_assert_eq!(width(&mark), 0);
+            prop_assert!(other.chars().all(|ch| columns(ch) > 0));
         }
 
         #[test]
