@@ -181,7 +181,7 @@ impl Tree {
         if node.state != State::Running {
             return;
         }
-        let (pid, outcome) = (node.exec.pid, ran.outcome);
+        let (t, pid, outcome) = (ran.t, node.exec.pid, ran.outcome);
         let errno = ran.errno.as_ref().map(visible).unwrap_or_default();
         let doubtful = is_doubtful(&ran, self.rules.verifies);
         node.ran = Some(ran);
@@ -194,14 +194,14 @@ impl Tree {
             Outcome::Checked => State::Checked,
             Outcome::Unknown => State::Gone,
             Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified | Outcome::Changed => {
-                return self.runs(pid, key);
+                return self.runs(t, pid, key);
             }
         };
         if outcome != Outcome::Unknown && self.processes.get(&pid).is_some_and(|it| it.first == key)
         {
             self.processes.remove(&pid);
         }
-        self.end(key, not_executed, None);
+        self.end(key, not_executed, t, None);
     }
 
     fn count(&mut self, ran: &Ran) {
@@ -218,13 +218,13 @@ impl Tree {
         }
     }
 
-    /// The process runs this now.
-    fn runs(&mut self, pid: i32, key: ExecId) {
+    /// The process runs this now, since `t`.
+    fn runs(&mut self, t: Micros, pid: i32, key: ExecId) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         let before = std::mem::replace(&mut process.current, key);
         let first = process.first;
         if before != key && before != first {
-            self.end(before, State::Replaced, None);
+            self.end(before, State::Replaced, t, None);
         }
         if first != key && self.is_step_to(first, key) {
             self.absorb(first, key);
@@ -267,8 +267,8 @@ impl Tree {
             let Some(node) = self.nodes.get_mut(&key) else { continue };
             if matches!(node.state, State::Running | State::Gone) {
                 let before = began.map_or(0, |began| began.saturating_sub(node.t));
-                node.ended = exit.t;
-                self.end(key, state.clone(), Some(exit.dur_us.saturating_add(before)));
+                let duration = exit.dur_us.saturating_add(before);
+                self.end(key, state.clone(), exit.t, Some(duration));
             }
         }
     }
@@ -289,12 +289,13 @@ impl Tree {
         }
     }
 
-    fn end(&mut self, key: ExecId, state: State, duration: Option<u64>) {
+    /// Whatever ends has a time: a row that was shown as running is shown again with it.
+    fn end(&mut self, key: ExecId, state: State, t: Micros, duration: Option<u64>) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
         // A search may go on, or the exit status come.
         let may_go_on = matches!(state, State::NotExecuted(_) | State::Gone);
         node.state = state;
-        node.duration = duration;
+        (node.ended, node.duration) = (t, duration);
         if !self.is_head(key) {
             return;
         }

@@ -200,3 +200,39 @@ fn no_chain_of_commands_is_too_deep() {
         assert!(shown.contains("5001 commands, 5000 failed"), "{shown}");
     }
 }
+
+#[test]
+fn attack_what_was_shown_as_running_and_was_not_executed_ends_when_it_is_known() {
+    for outcome in [Outcome::Failed, Outcome::ProbablyFailed, Outcome::Superseded, Outcome::Unknown]
+    {
+        let mut session = Session::new();
+        session.exec(Some(1), "/usr/bin/slow", &["slow"]);
+        session.wait(5000);
+        session.ran(2, outcome);
+        session.wait(5000);
+        session.end();
+        let shown = session.shown(Some(100), |_| {});
+        let times: Vec<_> =
+            shown.lines().filter(|line| line.contains("slow")).map(|line| &line[..8]).collect();
+        assert_eq!(times, ["00:00:03", "00:00:08"], "{outcome:?}: {shown}");
+        assert!(!shown.contains("1970"), "{shown}");
+    }
+}
+
+#[test]
+fn what_was_shown_as_running_and_became_another_ends_at_that_moment() {
+    let mut session = Session::new();
+    let shell = session.shell("exec $ONE");
+    let pid = session.pids[&shell];
+    for name in ["one", "two"] {
+        let (path, argv) = (Bytes::from(format!("/usr/bin/{name}").as_str()), vec![name.into()]);
+        let id = session.put(Exec { pid, path, argv, parent: Some(shell), ..Exec::default() });
+        session.ran(id, Outcome::Verified);
+        session.wait(5000);
+    }
+    session.exit(session.last, 0);
+    session.end();
+    let shown = session.shown(Some(100), |_| {});
+    assert!(shown.contains("00:00:08 exec"), "{shown}");
+    assert!(!shown.contains("1970"), "{shown}");
+}
