@@ -69,7 +69,7 @@ impl Places {
 }
 
 /// Whether a program is where only the system's owner can put one.
-fn is_system(path: &[u8]) -> bool {
+pub(super) fn is_system(path: &[u8]) -> bool {
     let (directory, _) = split(path);
     // One name below the store: `..` would lead out of it again.
     let package = directory.strip_prefix(b"/nix/store/").and_then(|it| it.strip_suffix(b"/bin"));

@@ -5,17 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod describe;
+mod own;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::describe::{is_doubtful, is_miss};
+use self::own::Agent;
 use super::command::Places;
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
 use super::layout::Layout;
 use super::node::Node;
 use super::row::{Row, State};
-use crate::bytes::Bytes;
 use crate::visible::visible;
 
 /// After this long, in microseconds, a command that still runs is shown as running.
@@ -33,8 +34,6 @@ pub struct Rules {
     /// The agent's direct children are shown once they have ended, with every command below them, said
     /// by a line above or not, and lines are drawn between them.
     pub whole: bool,
-    /// See [`super::event::Start::tool_marker`]; without one no helper can be told.
-    pub marked: bool,
     /// See [`super::event::Start::helpers`].
     pub helpers: Vec<String>,
     /// Whether argv can be confirmed on this machine.
@@ -59,8 +58,7 @@ pub struct Tree {
     processes: HashMap<i32, Process>,
     deadlines: BTreeSet<(Micros, ExecId)>,
     places: Places,
-    /// The path of the agent's program, and its process.
-    agent: Option<(Bytes, i32)>,
+    agent: Option<Agent>,
     rows: Vec<Row>,
 }
 

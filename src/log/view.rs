@@ -182,7 +182,6 @@ impl View {
         self.began = Some(start.t);
         self.project = start.project.clone();
         self.cwd = Some(start.project.clone());
-        self.tree.rules.marked = start.tool_marker.is_some();
         self.tree.rules.helpers.clone_from(&start.helpers);
         let when = self.zoned(start.t);
         let date =

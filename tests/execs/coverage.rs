@@ -325,6 +325,24 @@ fn the_tree_names_parents_roots_and_depths() {
 }
 
 #[test]
+fn attack_what_lost_its_ancestors_is_no_call_of_the_agents() {
+    let work = harness::work();
+    // A double fork, and both of it gone when the last one executes something.
+    let script = "sh -c '(sleep 0.5; exec /bin/sh -c \"/bin/true below; true\" orphan) & true' launcher; \
+                  /bin/true child; sleep 2";
+    let mut shell = Command::new("/bin/sh");
+    let log = watch(shell.args(["-c", script]).current_dir(work.path()), &Setup::default());
+    let agent = log.execs().next().unwrap();
+    let (orphan, below) = (log.only("orphan"), log.only("below"));
+    assert_eq!((orphan.parent, orphan.root, orphan.depth), (Some(agent.id), None, 1));
+    assert_ne!(orphan.ppid, agent.pid);
+    assert_eq!((below.parent, below.root, below.depth), (Some(orphan.id), None, 2));
+    // Control: what the agent has started.
+    let child = log.only("child");
+    assert_eq!((child.root, child.depth, child.ppid), (Some(child.id), 1, agent.pid));
+}
+
+#[test]
 fn a_tool_call_is_marked_with_all_it_starts() {
     let work = harness::work();
     let script = "/bin/true before; MARK=1 sh -c 'env -i /bin/true inside; true' marked; \

@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::Tree;
-use crate::log::command::{self, Command};
-use crate::log::event::{Exec, ExecId, Outcome, Ran};
+use super::own::Agent;
+use crate::log::command;
+use crate::log::event::{ExecId, Outcome, Ran};
 use crate::log::node::Node;
 use crate::log::row::is_uncertain;
 use crate::log::said::says;
@@ -35,41 +36,16 @@ impl Tree {
                     && self.layout.shows_all_of(&above.command.text, above.depth)
                     && says(line, (&node.exec, &shown), chained.is_some())
             });
-        let helper = self.helper(&node.exec, &shown).filter(|_| self.is_sure_of(node));
-        if node.exec.depth == 0 && self.agent.is_none() {
-            self.agent = Some((node.exec.path.clone(), pid));
+        let helper = self.helper(key, &shown).filter(|_| self.is_sure_of(node));
+        if node.exec.depth == 0 {
+            match &mut self.agent {
+                Some(agent) => agent.executes(&node.exec),
+                None => self.agent = Some(Agent::new(&node.exec)),
+            }
         }
         if let Some(node) = self.nodes.get_mut(&key) {
             (node.command, node.said, node.helper) = (shown, said, helper);
         }
-    }
-
-    /// The name under which a command counts as the agent's own housekeeping.
-    fn helper(&self, exec: &Exec, shown: &Command) -> Option<String> {
-        // The agent can leave the marker away and call itself anything; so a helper must be a
-        // program of that name in a familiar place, or the agent's own.
-        if self.rules.raw || exec.tool || !shown.familiar || exec.depth == 0 {
-            return None;
-        }
-        if !self.rules.marked && !self.is_below_helper(exec) {
-            return None;
-        }
-        let (agent, pid) = self.agent.as_ref()?;
-        // What lost its ancestors, and with them their marker, is said to be below the agent.
-        if exec.depth == 1 && exec.ppid != *pid {
-            return None;
-        }
-        let own = *agent == exec.path;
-        let name = if own { &exec.argv.first()?.0 } else { &exec.path.0 };
-        let name = std::str::from_utf8(basename(name)).ok()?;
-        self.rules.helpers.iter().any(|helper| helper == name).then(|| name.to_owned())
-    }
-
-    /// Where the agent marks no tool call: whether it started this itself, or a helper did. A command that it
-    /// was asked to run has a shell above it.
-    fn is_below_helper(&self, exec: &Exec) -> bool {
-        let above = || exec.root.and_then(|root| self.nodes.get(&root));
-        exec.root == Some(exec.id) || above().is_some_and(|root| root.helper.is_some())
     }
 
     /// Whether `step` is only Codex on its way to `next`, and nothing else has run meanwhile.

@@ -54,6 +54,8 @@ pub struct Place {
     pub depth: u32,
     /// The process, or one it descends from, was started with the profile's tool marker.
     pub tool: bool,
+    /// The process, or one it descends from, had no ancestor left that is known when it first called.
+    pub lost: bool,
 }
 
 /// What an exec was called with: what lay in the caller's memory while it was stopped.

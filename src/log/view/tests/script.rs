@@ -11,6 +11,7 @@ pub(super) struct Session {
     pub(super) events: Vec<Event>,
     pub(super) pids: HashMap<ExecId, i32>,
     depths: HashMap<ExecId, u32>,
+    roots: HashMap<ExecId, Option<ExecId>>,
     began: HashMap<ExecId, Micros>,
 }
 
@@ -46,6 +47,7 @@ impl Session {
             events: vec![Event::Start(start), Event::Confined(confined)],
             pids: HashMap::new(),
             depths: HashMap::new(),
+            roots: HashMap::new(),
             began: HashMap::new(),
         };
         let agent =
@@ -69,12 +71,18 @@ impl Session {
         self.pids.insert(id, pid);
         self.depths.insert(id, depth);
         self.began.insert(id, self.t);
+        // Whoever has another parent than it would have has lost its ancestors.
+        let root = exec.root.or_else(|| match exec.parent.filter(|_| exec.ppid == 0)? {
+            1 => Some(id),
+            parent => self.roots[&parent],
+        });
+        self.roots.insert(id, root);
         let cwd = exec.cwd.clone().or(Some("/home/u/p".into()));
         let exec = match exec.parent {
             Some(parent) if exec.ppid == 0 => Exec { ppid: self.pids[&parent], ..exec },
             _ => exec,
         };
-        let exec = Exec { t: self.t, id, pid, depth, cwd, ..exec };
+        let exec = Exec { t: self.t, id, pid, depth, root, cwd, ..exec };
         self.events.push(Event::Exec(Box::new(exec)));
         id
     }

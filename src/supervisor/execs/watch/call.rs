@@ -57,7 +57,7 @@ impl Watch {
         let id = self.last_id;
         if place.depth == 0 {
             self.agent = Some(id);
-        } else if place.depth == 1 {
+        } else if place.depth == 1 && !place.lost {
             place.root.get_or_insert(id);
         }
         let called = Arc::new(called);

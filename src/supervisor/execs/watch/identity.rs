@@ -84,8 +84,8 @@ impl Watch {
             if let Some(process) = self.processes.get(&pid)
                 && let Some(parent) = process.current()
             {
-                let Place { depth, root, tool, .. } = process.place;
-                return Place { parent: Some(parent), root, depth: depth + 1, tool };
+                let Place { depth, root, tool, lost, .. } = process.place;
+                return Place { parent: Some(parent), root, depth: depth + 1, tool, lost };
             }
             if pid <= 1 || pid == self.options.init_pid {
                 break;
@@ -94,9 +94,10 @@ impl Watch {
             let Ok(stat) = procfs::stat(pid) else { break };
             pid = stat.ppid;
         }
-        // Its ancestors are gone; the agent is what is left of them.
+        // Its ancestors are gone; the agent is what is left of them. It is no call of the agent's: that
+        // would be the agent's own doing, and a double fork away from it for whoever likes.
         let depth = u32::from(self.agent.is_some());
-        Place { parent: self.agent, root: None, depth, tool: false }
+        Place { parent: self.agent, root: None, depth, tool: false, lost: true }
     }
 
     /// Whether a child of pid 1 still runs our own program: pid 1 has made it, for an agent or for
