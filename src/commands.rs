@@ -29,6 +29,7 @@ use crate::git::sync::{ending, sign};
 use crate::git::worktree::make;
 use crate::host::{Disk, Host};
 use crate::host_files;
+use crate::host_files::screen::Screen;
 use crate::log;
 use crate::policy::explain as explanation;
 use crate::policy::invocation::{Invocation, ProfileChoice};
@@ -191,7 +192,11 @@ pub(crate) fn keep(args: &KeepArgs, host: &Host) -> Result<u8> {
             .hint("what it leaves behind is seen to when it ends"));
     }
     let wanted = host_files::name::Wanted::new(&args.paths, record.project.as_path(), &host.here());
-    host_files::settle::keep(&session, &|path| wanted.means(path), &mut anstream::stderr())?;
+    host_files::settle::keep(
+        &session,
+        &|path| wanted.means(path),
+        &mut Screen::stderr(&mut anstream::stderr()),
+    )?;
     Ok(0)
 }
 

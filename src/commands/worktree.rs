@@ -21,7 +21,7 @@ use crate::git::worktree::make::Worktree;
 use crate::git::worktree::remove::{Fate, gc, remove};
 use crate::git::worktree::{Main, apply, short};
 use crate::host::{Disk, Host};
-use crate::log::{encode, text};
+use crate::log::{encode, quote, text};
 use crate::policy::project::{self, GitEntry};
 use crate::profile::include::{FILE, Include};
 use crate::session::State;
@@ -122,7 +122,7 @@ fn plural(count: usize) -> &'static str {
 }
 
 fn names(paths: &[Bytes]) -> String {
-    let mut names: Vec<String> = paths.iter().take(MOST).map(visible).collect();
+    let mut names: Vec<String> = paths.iter().take(MOST).map(|path| quote::word(&path.0)).collect();
     if paths.len() > MOST {
         names.push(format!("and {} more", paths.len() - MOST));
     }

@@ -13,6 +13,7 @@ use crate::error::{self, Error, Result};
 use crate::git::sync::ending;
 use crate::host::Host;
 use crate::host_files::ask::{Dialogue, Person};
+use crate::host_files::screen::{self, Screen};
 use crate::host_files::settle::{self, Settled};
 use crate::session::inside::{self, Inside};
 use crate::session::{Session, Sessions};
@@ -31,7 +32,7 @@ pub(super) fn see_to(session: &Session) {
 fn host_files(session: &Session) {
     let mut person = person();
     let person = person.as_mut().map(|person| person as &mut dyn Person);
-    match settle::conclude(session, person, &mut anstream::stderr()) {
+    match settle::conclude(session, person, &mut Screen::stderr(&mut anstream::stderr())) {
         Ok(Settled::Done) => {}
         Ok(Settled::Busy) => say(format_args!(
             "what session {} left behind is not seen to yet; the next claudebox command does it",
@@ -74,5 +75,5 @@ fn person() -> Option<Dialogue<StdinLock<'static>, anstream::AutoStream<std::io:
     let _ = SigSet::from_iter(ending).thread_unblock();
     // What was typed was typed for the agent, or by the terminal itself.
     let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
-    Some(Dialogue::new(std::io::stdin().lock(), anstream::stderr()))
+    Some(Dialogue::new(std::io::stdin().lock(), anstream::stderr(), screen::columns()))
 }

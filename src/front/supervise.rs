@@ -14,6 +14,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _, say};
 use crate::git::sync::ending;
 use crate::host::Host;
+use crate::host_files::screen::Screen;
 use crate::host_files::settle;
 use crate::log::clock::now;
 use crate::log::event::Event;
@@ -50,7 +51,8 @@ pub fn supervise(id: &str, host: &Host) -> Result<u8> {
     }
     if !session.is_viewed() {
         // Nobody is there who could be asked.
-        let _ = settle::conclude(&session, None, &mut io::sink());
+        let _ =
+            settle::conclude(&session, None, &mut Screen { out: &mut io::sink(), columns: None });
         ending::see_to(&session).map(|ending| ending::once_more(&session, ending));
     }
     let left_word = finish(&session, &status);

@@ -5,7 +5,8 @@
 use std::io::{BufRead, Write};
 
 use super::compare::Finding;
-use crate::visible::visible;
+use super::screen::name;
+use crate::log::text;
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub trait Person {
 
 /// How often somebody who answers nonsense is asked again.
 const PATIENCE: usize = 100;
+/// Columns before a line of what a finding holds.
+const SHOWN: usize = 2;
+/// Before the rest of one that is too long.
+const MORE: &str = "      > ";
 /// No answer is longer, in bytes.
 const LONGEST: u64 = 1 << 10;
 
@@ -32,14 +37,31 @@ const LONGEST: u64 = 1 << 10;
 pub struct Dialogue<R, W> {
     input: R,
     out: W,
+    /// See [`super::screen::Screen::columns`].
+    columns: Option<usize>,
     /// The answer to all that follow.
     all: Option<Choice>,
 }
 
 impl<R: BufRead, W: Write> Dialogue<R, W> {
-    /// Asks through `out`, and reads the answers from `input`.
-    pub fn new(input: R, out: W) -> Self {
-        Self { input, out, all: None }
+    /// Asks through `out`, which is so many columns wide, and reads the answers from `input`.
+    pub fn new(input: R, out: W, columns: Option<usize>) -> Self {
+        Self { input, out, columns, all: None }
+    }
+
+    /// What a finding holds, indented to its last line: a long one that the terminal breaks would go on
+    /// where the question stands.
+    fn show(&mut self, lines: &[String]) {
+        for line in lines {
+            let pieces = match self.columns {
+                Some(columns) => text::pieces(line, columns.saturating_sub(SHOWN + MORE.len() + 1)),
+                None => vec![line.clone()],
+            };
+            for (at, piece) in pieces.iter().enumerate() {
+                let more = if at == 0 { "" } else { MORE };
+                let _ = writeln!(self.out, "{:SHOWN$}{more}{piece}", "");
+            }
+        }
     }
 
     /// One line; `None` where nobody answers any more.
@@ -59,7 +81,8 @@ impl<R: BufRead, W: Write> Person for Dialogue<R, W> {
         if let Some(choice) = self.all {
             return choice;
         }
-        let (path, change) = (visible(&finding.path), finding.change.word());
+        let change = finding.change.word();
+        let path = name(&finding.path.0, self.columns, " (changed): ".len());
         let question = format!(
             "{path} ({change}): [k]eep, set [a]side, [s]how; K or A for all that follow [a] "
         );
@@ -72,11 +95,7 @@ impl<R: BufRead, W: Write> Person for Dialogue<R, W> {
                 Some(b"" | b"a" | b"aside") => return Choice::Aside,
                 Some(b"K") => return *self.all.insert(Choice::Keep),
                 Some(b"A") => return *self.all.insert(Choice::Aside),
-                Some(b"s" | b"show") => {
-                    for line in show() {
-                        let _ = writeln!(self.out, "  {line}");
-                    }
-                }
+                Some(b"s" | b"show") => self.show(&show()),
                 Some(_) => {}
                 None => {
                     let _ = writeln!(self.out);
@@ -97,13 +116,42 @@ mod tests {
     /// The choices about three files, and what was written.
     fn ask(input: &str) -> ([Choice; 3], String) {
         let mut out = Vec::new();
-        let mut dialogue = Dialogue::new(input.as_bytes(), &mut out);
+        let mut dialogue = Dialogue::new(input.as_bytes(), &mut out, None);
         let choices = ["a/.envrc", "b/.envrc", "c/.envrc"].map(|path| {
             let (_, entry) = table::unit(path.as_bytes()).unwrap();
             let finding = Finding { path: path.into(), entry, change: Change::New, tracked: false };
             dialogue.choose(&finding, &|| vec![format!("content of {path}")])
         });
         (choices, String::from_utf8(out).unwrap())
+    }
+
+    /// What is asked about one file in so many columns, and shown of it.
+    fn screen(path: &str, content: &str, columns: usize) -> String {
+        let mut out = Vec::new();
+        let (_, entry) = table::unit(b".envrc").unwrap();
+        let finding = Finding { path: path.into(), entry, change: Change::New, tracked: false };
+        let mut dialogue = Dialogue::new(&b"s\nk\n"[..], &mut out, Some(columns));
+        dialogue.choose(&finding, &|| vec![content.to_owned()]);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn attack_neither_a_name_nor_what_is_in_it_reads_as_a_question() {
+        let gap = " ".repeat(70);
+        let path = format!("a{gap}.envrc (new): [k]eep");
+        let shown = screen(&path, &format!("    x{gap}{gap}.envrc (new): [k]eep"), 80);
+        assert!(shown.starts_with("'a    "), "{shown}");
+        assert_eq!(shown.matches("): [k]eep").count(), 3, "{shown}");
+        for line in shown.lines() {
+            let (name, _) = line.split_once(" (new): [k]eep").unwrap_or((line, ""));
+            assert!(text::width(name) < 80, "{line}");
+            assert!(line.starts_with("'a ") || line.starts_with("  "), "{line}");
+        }
+        // Control: what is short and plain is as it was.
+        assert_eq!(screen(".envrc", "    x", 80).lines().count(), 2);
+        assert!(
+            screen(".envrc", "    x", 80).contains(".envrc (new): [k]eep, set [a]side, [s]how;")
+        );
     }
 
     use Choice::{Aside, Keep};

@@ -15,6 +15,7 @@ pub mod look;
 pub mod name;
 pub mod path;
 pub mod record;
+pub mod screen;
 pub mod settle;
 mod show;
 pub mod survey;

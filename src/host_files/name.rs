@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::path::is_at_or_below;
 use crate::lexical::clean;
+use crate::log::quote;
 use crate::visible::visible;
 
 /// Paths as they were typed.
@@ -30,7 +31,7 @@ impl Wanted {
             let from_here =
                 ["/", "./", "../"].map(|way| typed.as_bytes().starts_with(way.as_bytes()));
             let from = if from_here.contains(&true) { here } else { project };
-            // A name that does not print is typed as it was printed.
+            // A name that does not print is typed as it was printed, if no shell takes the quotes off.
             below(&from.join(path)).into_iter().chain([typed.as_bytes().to_vec()]).collect()
         };
         Self { paths: typed.iter().map(ways).collect() }
@@ -38,9 +39,10 @@ impl Wanted {
 
     /// Whether a path relative to the project is meant.
     pub fn means(&self, path: &[u8]) -> bool {
-        let shown = visible(path);
+        let (shown, quoted) = (visible(path), quote::word(path));
         let meant = |way: &Vec<u8>| {
-            !way.is_empty() && (is_at_or_below(path, way) || shown.as_bytes() == way.as_slice())
+            let printed = [shown.as_bytes(), quoted.as_bytes()];
+            !way.is_empty() && (is_at_or_below(path, way) || printed.contains(&way.as_slice()))
         };
         self.paths.is_empty() || self.paths.iter().flatten().any(meant)
     }

@@ -14,10 +14,12 @@ use super::found::{Case, Fate, Found};
 use super::known::Known;
 use super::look::{look, open};
 use super::record::{Record, booted};
+use super::screen::Screen;
 use super::table::NESTED;
 use super::{show, tell};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
+use crate::log::quote;
 use crate::profile::schema::HostFiles;
 use crate::session::inside::{self, Inside};
 use crate::session::{Session, directory, lock};
@@ -62,10 +64,10 @@ pub enum Settled {
 pub fn conclude(
     session: &Session,
     person: Option<&mut dyn Person>,
-    out: &mut dyn Write,
+    screen: &mut Screen<'_>,
 ) -> Result<Settled> {
     if is_gone(&session.directory) {
-        return forget(session, out);
+        return forget(session, screen.out);
     }
     let path = lock_path(session);
     let lock = lock::try_take(&path).tried(|| format!("lock {}", visible_path(&path)))?;
@@ -83,7 +85,7 @@ pub fn conclude(
         let text = format!(
             "what session {id} left behind for the host to execute was not looked at: its record cannot be read"
         );
-        tell::line(out, &text);
+        tell::line(screen.out, &text);
         return close(session);
     };
     let project = visible_path(record.project.as_path());
@@ -93,7 +95,7 @@ pub fn conclude(
             let text = format!(
                 "what session {id} left in {project} for the host to execute was not looked at: {err}"
             );
-            tell::line(out, &text);
+            tell::line(screen.out, &text);
             return close(session);
         }
         Err(err) => {
@@ -109,7 +111,7 @@ pub fn conclude(
         }
     };
     if !found.is_empty() {
-        Conclusion { session, record: &record, found }.all(person, out)?;
+        Conclusion { session, record: &record, found }.all(person, screen)?;
     }
     close(session)
 }
@@ -153,8 +155,8 @@ struct Conclusion<'a> {
 }
 
 impl Conclusion<'_> {
-    fn all(mut self, person: Option<&mut dyn Person>, out: &mut dyn Write) -> Result<()> {
-        tell::findings(out, self.record, &self.found);
+    fn all(mut self, person: Option<&mut dyn Person>, screen: &mut Screen<'_>) -> Result<()> {
+        tell::findings(screen, self.record, &self.found);
         let mut person = person.filter(|_| self.record.mode == HostFiles::Ask);
         for at in 0..self.found.cases.len() {
             if self.found.cases[at].fate.is_some() {
@@ -164,7 +166,7 @@ impl Conclusion<'_> {
             self.found.cases[at].fate = Some(fate);
             self.found.write(&self.session.directory).tried(|| "write down what was set aside")?;
         }
-        tell::outcome(out, self.session.id.as_str(), self.record.mode, &self.found);
+        tell::outcome(screen, self.session.id.as_str(), self.record.mode, &self.found);
         Ok(())
     }
 
@@ -243,7 +245,11 @@ pub fn waiting(session: &Session) -> io::Result<usize> {
 ///
 /// # Errors
 /// When nothing is meant, or something cannot be brought back; the rest has been then.
-pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Write) -> Result<()> {
+pub fn keep(
+    session: &Session,
+    wanted: &dyn Fn(&[u8]) -> bool,
+    screen: &mut Screen<'_>,
+) -> Result<()> {
     let id = &session.id;
     let path = lock_path(session);
     // Not waited for: who holds it may be waiting for an answer, for hours.
@@ -259,7 +265,7 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
     let (Some(record), Some(mut found)) = (record, found) else {
         return Err(Error::usage(format!("nothing of session {id} was set aside")));
     };
-    let names = tell::aside(&found);
+    let names: Vec<String> = tell::aside(&found).into_iter().map(quote::word).collect();
     if names.is_empty() {
         return Err(Error::usage(format!("nothing of session {id} is set aside")));
     }
@@ -273,18 +279,19 @@ pub fn keep(session: &Session, wanted: &dyn Fn(&[u8]) -> bool, out: &mut dyn Wri
         if !wanted(&finding.path.0) {
             continue;
         }
-        let name = visible(&finding.path);
+        let path = finding.path.clone();
         match aside.give(&mut project, &part.as_ref().unwrap_or(&finding.path).0, *number) {
             Ok(()) => {
-                back.push(name);
+                back.push(path);
                 found.cases[at].fate = Some(Fate::Kept);
                 found.write(&session.directory).tried(|| "write down what was brought back")?;
             }
-            Err(err) => failed.push(format!("{name}: {err}")),
+            Err(err) => failed.push(format!("{}: {err}", quote::word(&path.0))),
         }
     }
     if !back.is_empty() {
-        tell::line(out, &format!("brought back: {}", back.join(", ")));
+        let back: Vec<&[u8]> = back.iter().map(|path| path.0.as_slice()).collect();
+        tell::names(screen, "brought back", &back);
     }
     if let Some(first) = failed.first() {
         return Err(Error::launcher(format!("cannot bring back {first}"))

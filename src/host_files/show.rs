@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::beneath::Beneath;
 use crate::bytes::Bytes;
+use crate::log::quote;
 use crate::visible::visible;
 
 /// Lines in all.
@@ -34,7 +35,7 @@ pub(super) fn lines(project: &mut Beneath, path: &Bytes) -> Vec<String> {
             break;
         }
         if let Err(errno) = one(project, &path, &mut lines, &mut waiting) {
-            lines.push(format!("{}: {errno}", visible(&path)));
+            lines.push(format!("{}: {errno}", quote::word(&path)));
         }
     }
     lines
@@ -46,7 +47,7 @@ fn one(
     lines: &mut Vec<String>,
     waiting: &mut VecDeque<Vec<u8>>,
 ) -> Result<(), Errno> {
-    let shown = visible(path);
+    let shown = quote::word(path);
     let (directory, name) = project.place(path)?;
     let stat = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(stat.st_mode) {
@@ -66,7 +67,7 @@ fn one(
         }
         FileType::Symlink => {
             let target = readlinkat(&directory, name, Vec::new())?;
-            lines.push(format!("{shown} -> {}", visible(target.as_bytes())));
+            lines.push(format!("{shown} -> {}", quote::word(target.as_bytes())));
         }
         FileType::RegularFile => {
             let executable = if stat.st_mode & 0o111 == 0 { "" } else { ", executable" };

@@ -101,6 +101,24 @@ pub fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// Text broken anywhere into pieces of at most so many columns, with every space of it.
+pub fn pieces(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(2);
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for ch in text.chars() {
+        if used + columns(ch) > most {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += columns(ch);
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(ch);
+        }
+    }
+    pieces
+}
+
 /// Right-aligned in so many columns.
 pub fn right(text: &str, columns: usize) -> String {
     let mut out = " ".repeat(columns.saturating_sub(width(text)));
@@ -183,6 +201,8 @@ mod tests {
         fn nothing_is_wider_than_asked(text: String, most in 1_usize..60) {
             prop_assert!(width(&fit(&text, most)) <= most);
             prop_assert!(width(&fit_end(&text, most)) <= most);
+            prop_assert!(pieces(&text, most).iter().all(|piece| width(piece) <= most.max(2)));
+            prop_assert_eq!(pieces(&text, most).concat(), text.as_str());
             prop_assert!(wrap(&text, most.max(2)).iter().all(|line| width(line) <= most.max(2)));
         }
 
