@@ -130,6 +130,13 @@ pub(super) const TABLE: &[Refusal] = &[
         why: "a namespace of one's own is a door to parts of the kernel that only root met before",
     },
     Refusal {
+        calls: &[call("clone", 56, 120, 220, 120)],
+        when: When::AnyBit(0, &[value("CLONE_PARENT", 0x8000)]),
+        answer: EPERM, nesting: true,
+        why: "the new process would be a child of the caller's parent: what a command of the agent's \
+              starts would be taken for what the agent itself started",
+    },
+    Refusal {
         calls: &[call("unshare", 272, 310, 97, 337)],
         when: When::AnyBit(0, NAMESPACES_OF_UNSHARE),
         answer: EPERM, nesting: true,

@@ -196,6 +196,16 @@ fn processes_and_threads_can_be_made() {
     }
 }
 
+/// The log pane goes by who started what.
+#[test]
+fn attack_no_process_is_made_a_child_of_its_makers_parent() {
+    let flags = u64::from((libc::CLONE_PARENT | libc::SIGCHLD).cast_unsigned());
+    for convention in CONVENTIONS {
+        let it = call(convention.0, number(convention, "clone"), [flags, 0, 0]);
+        assert_eq!(run(&whole(), &it), refuse(libc::EPERM));
+    }
+}
+
 /// The kernel never runs the program for a number that it answers without a look at an argument.
 #[test]
 fn a_number_that_is_not_in_the_table_is_decided_by_itself() {
