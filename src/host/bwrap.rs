@@ -31,14 +31,20 @@ pub(super) fn find(host: &Host) -> Result<Option<Bwrap>> {
     let Some(program) = host.program("bwrap", None) else { return Ok(None) };
     let cache = &host.dirs.cache;
     let found = fs::metadata(&program).tried(|| format!("look at {}", visible_path(&program)))?;
-    let setuid = found.mode() & 0o4000 != 0;
-    let identity = Identity::of(&program, &found);
-    if let Some(options) = recall(cache, &identity) {
-        return Ok(Some(Bwrap { path: program, options, setuid }));
+    if found.mode() & 0o4000 != 0 {
+        // Nothing starts with it, and bwrap 0.12 answers nothing.
+        return Ok(Some(Bwrap { path: program, options: BTreeSet::new(), setuid: true }));
     }
-    let options = ask(&program, LIMIT)?;
-    remember(cache, identity, &options);
-    Ok(Some(Bwrap { path: program, options, setuid }))
+    let identity = Identity::of(&program, &found);
+    let options = match recall(cache, &identity) {
+        Some(options) => options,
+        None => {
+            let options = ask(&program, LIMIT)?;
+            remember(cache, identity, &options);
+            options
+        }
+    };
+    Ok(Some(Bwrap { path: program, options, setuid: false }))
 }
 
 /// Runs `bwrap --help` with an empty environment and takes the options out of it. A bwrap that fails, for
