@@ -36,14 +36,11 @@ pub(super) fn find(host: &Host) -> Result<Option<Bwrap>> {
         return Ok(Some(Bwrap { path: program, options: BTreeSet::new(), setuid: true }));
     }
     let identity = Identity::of(&program, &found);
-    let options = match recall(cache, &identity) {
-        Some(options) => options,
-        None => {
-            let options = ask(&program, LIMIT)?;
-            remember(cache, identity, &options);
-            options
-        }
-    };
+    if let Some(options) = recall(cache, &identity) {
+        return Ok(Some(Bwrap { path: program, options, setuid: false }));
+    }
+    let options = ask(&program, LIMIT)?;
+    remember(cache, identity, &options);
     Ok(Some(Bwrap { path: program, options, setuid: false }))
 }
 

@@ -20,7 +20,8 @@ use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
-use crate::session::Sessions;
+use crate::session::record::Record;
+use crate::session::{Sessions, homes};
 use crate::subprocess::{self, Group};
 use crate::visible::visible;
 
@@ -75,8 +76,14 @@ impl Facts for Disk {
     }
 
     fn projects(&self, host: &Host) -> Vec<PathBuf> {
-        let all = Sessions::new(&host.dirs).all().into_iter();
-        all.map(|found| found.record.project.into()).collect()
+        let sessions = Sessions::new(&host.dirs).all().into_iter();
+        // A session may be removed; what it left is not.
+        let homes = homes::all(&host.dirs.state).into_iter().map(|home| home.project);
+        let places = sessions.flat_map(|found| {
+            let Record { project, places, .. } = found.record;
+            [project].into_iter().chain(places).map(PathBuf::from)
+        });
+        places.chain(homes).collect()
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -14,13 +14,36 @@ const MOST: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
     /// Each link on the way, where it really stands, the first one first.
-    pub(crate) links: Vec<PathBuf>,
+    pub(crate) links: Vec<Link>,
     /// Where it ends. Nothing needs to be there.
     pub(crate) end: PathBuf,
 }
 
-/// Follows an absolute path; `None` where it goes in a circle.
-pub(crate) fn follow(path: &Path, facts: &dyn Facts) -> Option<Followed> {
+/// A link on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Where it stands.
+    pub(crate) path: PathBuf,
+    /// What was still to be followed behind it.
+    rest: PathBuf,
+}
+
+impl Link {
+    /// The path that goes on through it: who puts something else in its place chooses where this leads.
+    pub(crate) fn through(&self) -> PathBuf {
+        if self.rest.as_os_str().is_empty() {
+            self.path.clone()
+        } else {
+            self.path.join(&self.rest)
+        }
+    }
+}
+
+/// Follows an absolute path; `None` where it goes in a circle. `read_link`: readlink(2).
+pub(crate) fn follow(
+    path: &Path,
+    read_link: &dyn Fn(&Path) -> Option<PathBuf>,
+) -> Option<Followed> {
     let mut followed = Followed { links: Vec::new(), end: PathBuf::from("/") };
     // The next name is the last.
     let mut names = names(path);
@@ -30,7 +53,7 @@ pub(crate) fn follow(path: &Path, facts: &dyn Facts) -> Option<Followed> {
             continue;
         }
         let at = followed.end.join(name);
-        let Some(target) = facts.read_link(&at) else {
+        let Some(target) = read_link(&at) else {
             followed.end = at;
             continue;
         };
@@ -40,10 +63,15 @@ pub(crate) fn follow(path: &Path, facts: &dyn Facts) -> Option<Followed> {
         if target.is_absolute() {
             followed.end = PathBuf::from("/");
         }
-        followed.links.push(at);
+        followed.links.push(Link { path: at, rest: names.iter().rev().collect() });
         names.extend(self::names(&target));
     }
     Some(followed)
+}
+
+/// The same for a path of this machine.
+pub(crate) fn follow_on(path: &Path, facts: &dyn Facts) -> Option<Followed> {
+    follow(path, &|path| facts.read_link(path))
 }
 
 /// The names of a path, the last one first.
@@ -72,18 +100,21 @@ mod tests {
 
     #[test]
     fn each_link_is_followed_and_what_is_not_there_is_named() {
-        let found = follow(Path::new("/home/u/p/l"), &disk()).unwrap();
+        let found = follow_on(Path::new("/home/u/p/l"), &disk()).unwrap();
         assert_eq!(found.end, Path::new("/var/home/u/p/x/gone/file"));
-        let links = ["/home", "/var/home/u/p/l", "/var/home/u/p/x/m"];
-        assert_eq!(found.links, links.map(PathBuf::from));
-        let plain = follow(Path::new("/var/home/u/p/none/../x"), &disk()).unwrap();
+        let links: Vec<&Path> = found.links.iter().map(|link| &*link.path).collect();
+        assert_eq!(links, ["/home", "/var/home/u/p/l", "/var/home/u/p/x/m"].map(Path::new));
+        let through = ["/home/u/p/l", "/var/home/u/p/l", "/var/home/u/p/x/m"];
+        let led: Vec<PathBuf> = found.links.iter().map(Link::through).collect();
+        assert_eq!(led, through.map(PathBuf::from));
+        let plain = follow_on(Path::new("/var/home/u/p/none/../x"), &disk()).unwrap();
         assert_eq!((plain.links.len(), plain.end), (0, "/var/home/u/p/x".into()));
-        let above = follow(Path::new("/../.."), &disk()).unwrap();
+        let above = follow_on(Path::new("/../.."), &disk()).unwrap();
         assert_eq!(above.end, Path::new("/"));
     }
 
     #[test]
     fn a_circle_ends() {
-        assert_eq!(follow(Path::new("/home/u/p/circle/x"), &disk()), None);
+        assert_eq!(follow_on(Path::new("/home/u/p/circle/x"), &disk()), None);
     }
 }

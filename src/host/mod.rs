@@ -183,7 +183,8 @@ pub trait Facts {
         linked: Option<&Linked>,
         host: &Host,
     ) -> Result<Repository>;
-    /// The projects of all sessions that are known.
+    /// Where agents could write: the projects of all sessions that are known, and what else was writable in
+    /// them.
     fn projects(&self, host: &Host) -> Vec<PathBuf>;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;

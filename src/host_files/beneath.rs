@@ -2,12 +2,12 @@
 //! put links and closed directories there. No component is ever followed out of the project, or
 //! through a link; a directory that its owner may not enter is opened for as long as we look.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::path::{parent, ways};
@@ -114,6 +114,13 @@ impl Beneath {
     pub(crate) fn is_link(&self, path: &[u8]) -> bool {
         // A link that may not be followed is told by ELOOP.
         self.at(path, OFlags::PATH).is_err_and(|errno| errno == Errno::LOOP)
+    }
+
+    /// Where a symbolic link leads, as it is written.
+    pub(super) fn read_link(&mut self, path: &[u8]) -> Option<PathBuf> {
+        let (directory, name) = self.place(path).ok()?;
+        let target = readlinkat(directory, name, Vec::new()).ok()?;
+        Some(OsString::from_vec(target.into_bytes()).into())
     }
 
     /// The directory that holds a path, and the name in it.

@@ -87,6 +87,9 @@ pub fn compare(
         }
         let Some(change) = compare.change(path, item) else { continue };
         if item.package && !item.entry.when.in_packages() {
+            if item.kind == Kind::Directory {
+                whole = Some(path).filter(|_| change == Change::New);
+            }
             findings.in_packages += 1;
             continue;
         }

@@ -4,14 +4,13 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::known::Target;
 use super::survey::{Kind, Survey};
 use super::table::Entry;
 use crate::bytes::Bytes;
-use crate::host::Facts;
-use crate::host::follow::follow;
+use crate::host::follow::{Followed, follow};
 
 /// Paths, and the entry of the table that each stands for.
 pub type Paths = BTreeMap<Bytes, &'static Entry>;
@@ -24,13 +23,25 @@ pub const MOST: usize = 1024;
 pub const ROUNDS: usize = 2;
 
 /// Where these paths lead, for those that lead to another path within the project.
-pub fn ends(root: &Path, paths: &Paths, facts: &dyn Facts) -> Paths {
-    let end = |(path, entry): (&Bytes, &&'static Entry)| {
-        let end = follow(&root.join(path.as_path()), facts)?.end;
-        let end = Bytes::from(end.strip_prefix(root).ok()?);
-        (!end.0.is_empty() && end != *path).then_some((end, *entry))
+pub fn ends(root: &Path, paths: &Paths, read_link: &dyn Fn(&Path) -> Option<PathBuf>) -> Paths {
+    let end = |(path, entry): (&'_ Bytes, &&'static Entry)| -> Vec<(Bytes, &'static Entry)> {
+        let whole = root.join(path.as_path());
+        let Some(Followed { links, end }) = follow(&whole, read_link) else { return Vec::new() };
+        let above = whole.parent().unwrap_or(root);
+        let own = links.iter().find_map(|link| of_whoever_asks(&link.through()));
+        // Whoever asks stands in the project, or beside the link.
+        let asked = own.iter().flat_map(|rest| [root.join(rest), above.join(rest)]);
+        let within = |end: PathBuf| Some(Bytes::from(end.strip_prefix(root).ok()?));
+        let ends = asked.chain([end.clone()]).filter_map(within);
+        ends.filter(|end| !end.0.is_empty() && end != path).map(|end| (end, *entry)).collect()
     };
-    paths.iter().filter_map(end).collect()
+    paths.iter().flat_map(end).collect()
+}
+
+/// What stands behind `/proc/self/cwd`, proc(5): for each process it is another directory.
+fn of_whoever_asks(path: &Path) -> Option<PathBuf> {
+    let mut names = path.strip_prefix("/proc").ok()?.components().skip(1);
+    (names.next()?.as_os_str() == "cwd").then(|| names.collect())
 }
 
 /// The links that a look found.

@@ -1,8 +1,10 @@
 //! The look at the end of a session: what of the project's host-executable files is not as it was at the
 //! start. It must never look while something inside lives.
 
-use std::fs::File;
+use std::cell::RefCell;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -13,10 +15,11 @@ use super::found::Found;
 use super::index::{self, Index};
 use super::links::{self, Paths};
 use super::record::{Record, booted, content};
-use super::survey::Survey;
+use super::survey::{Kind, Survey};
+use super::table::{self, What, holds_packages};
 use super::walk::{Limits, Look, walk};
 use crate::bytes::Bytes;
-use crate::host::Disk;
+use crate::host::{Disk, follow};
 
 /// Looks at what a session left behind, unless somebody has already; `None` for a session without a
 /// record. Nothing inside may live.
@@ -48,17 +51,37 @@ pub(super) fn open(record: &Record) -> io::Result<Beneath> {
 /// fills what a link of the start leads to, or turns one on the way to somewhere else.
 fn follow(record: &mut Record, project: &mut Beneath) -> io::Result<(Survey, Option<Index>)> {
     let root = record.project.clone();
+    let root = root.as_path();
+    // An agent may have closed the directory of a link.
+    let beneath = RefCell::new(Beneath::open(root)?);
+    let read_link = |path: &Path| match path.strip_prefix(root) {
+        Ok(path) => beneath.borrow_mut().read_link(path.as_os_str().as_bytes()),
+        Err(_) => fs::read_link(path).ok(),
+    };
     let known = &record.known;
     let mut extra = known.extra();
     let before = known.links.iter().chain(&known.targets);
     let before = before.map(|target| (target.path.clone(), target.entry)).collect();
-    let mut ends = links::ends(root.as_path(), &before, &Disk);
+    let mut ends = links::ends(root, &before, &read_link);
     let mut round = 0;
     loop {
         links::add(&mut extra, ends);
         record.known.targets = links::targets(&extra);
         let index = read_index(record, project);
         let mut survey = look_through(record, &extra, index.as_ref())?;
+        // A link that is called like a directory of the table (`bin/mise`) and leads to a file is none.
+        let is_file = |path: &Bytes| {
+            let end = follow::follow(&root.join(path.as_path()), &read_link).map(|it| it.end);
+            end.is_some_and(|end| fs::symlink_metadata(end).is_ok_and(|found| found.is_file()))
+        };
+        let known = &record.known.items;
+        survey.items.retain(|path, item| {
+            let by_name = item.kind == Kind::Link
+                && !known.contains_key(path)
+                && table::find(&path.0, What::Link).is_some()
+                && table::find(&path.0, What::File).is_none();
+            !by_name || !is_file(path)
+        });
         // One that is new and that git does not track is set aside itself.
         let stays = |path: &Bytes| {
             let tracked = index.as_ref().is_some_and(|index| index.tracks(&path.0));
@@ -66,7 +89,7 @@ fn follow(record: &mut Record, project: &mut Beneath) -> io::Result<(Survey, Opt
         };
         let mut found = links::found(&survey);
         found.retain(|path, _| stays(path));
-        ends = links::ends(root.as_path(), &found, &Disk);
+        ends = links::ends(root, &found, &read_link);
         ends.retain(|path, _| !extra.contains_key(path) && !survey.items.contains_key(path));
         if ends.is_empty() || round == links::ROUNDS {
             survey.unseen += ends.len() as u64;
@@ -80,7 +103,10 @@ fn look_through(record: &Record, extra: &Paths, index: Option<&Index>) -> io::Re
     let into = |path: &[u8]| {
         let known = &record.known;
         let tracked = || index.is_some_and(|index| index.tracks(path));
-        !known.protects(path) && (known.items.contains_key(&Bytes::from(path)) || tracked())
+        // Where nobody looked at the start it is not known to be new: a file in it may have been changed.
+        let unknown = || known.unseen > 0 || path.split(|byte| *byte == b'/').any(holds_packages);
+        !known.protects(path)
+            && (known.items.contains_key(&Bytes::from(path)) || tracked() || unknown())
     };
     let own_git = record.known.own_git;
     let look = Look { limits: Limits::END, own_git, packages: true, extra, into: &into };

@@ -195,26 +195,30 @@ impl Walk<'_> {
         }
         let path = join(&at.path, name);
         let entry = self.unit(&path, what);
+        // What a link from elsewhere leads to is no package's own.
+        let package = at.package && !self.look.extra.contains_key(&Bytes::from(&*path));
         let inside = at.inside.or(entry);
         let own = self.look.own_git && path == b".git" && what == What::Directory;
         let link = at.git == InGit::Own && what == What::Link;
         if let Some(entry) = inside.filter(|_| !own).or_else(|| link.then_some(&GIT_LINK)) {
-            self.found(&path, entry, at, (fd, name));
+            self.add(&path, entry, (at.inside.is_none(), package), (fd, name));
         }
         if what != What::Directory {
             return;
         }
-        let package = at.package || table::holds_packages(name);
+        let package = package || table::holds_packages(name);
+        let on_the_way = self.is_on_the_way(&path);
         let git = match inside {
             _ if own => InGit::Own,
             Some(entry) if *entry == NESTED => InGit::Yes,
             None if at.git == InGit::Own && WRITTEN.contains(&name) => InGit::Written,
+            None if at.git != InGit::No && on_the_way => InGit::Yes,
             _ => InGit::No,
         };
         let enter = match inside {
             Some(_) if git == InGit::No => (self.look.into)(&path),
             Some(_) => true,
-            None if git == InGit::Written => true,
+            None if git == InGit::Written || on_the_way => true,
             None => at.git == InGit::No && (self.look.packages || !package),
         };
         if enter {
@@ -237,9 +241,10 @@ impl Walk<'_> {
             }
             return;
         }
+        let objects = at.path == b".git/objects" && name != b"info";
         match what {
             What::Link => self.found(&path, &GIT_LINK, at, (fd, name)),
-            What::Directory if at.path != b".git/objects" || name == b"info" => {
+            What::Directory if !objects || self.is_on_the_way(&path) => {
                 let (git, package) = (InGit::Written, at.package);
                 self.wait(Waiting { path, inside: None, git, package });
             }
@@ -252,6 +257,13 @@ impl Walk<'_> {
         self.extra_names.contains(name)
     }
 
+    /// Whether a path that counts although it is not in the table is below this one.
+    fn is_on_the_way(&self, path: &[u8]) -> bool {
+        let first = Bytes([path, b"/"].concat());
+        let next = self.look.extra.range(first.clone()..).next();
+        next.is_some_and(|(extra, _)| extra.0.starts_with(&first.0))
+    }
+
     /// The entry of this path itself.
     fn unit(&self, path: &[u8], what: What) -> Option<&'static Entry> {
         let extra = || self.look.extra.get(&Bytes::from(path)).copied();
@@ -259,13 +271,22 @@ impl Walk<'_> {
     }
 
     fn found(&mut self, path: &[u8], entry: &'static Entry, at: &Waiting, file: (&OwnedFd, &[u8])) {
+        self.add(path, entry, (at.inside.is_none(), at.package), file);
+    }
+
+    fn add(
+        &mut self,
+        path: &[u8],
+        entry: &'static Entry,
+        (unit, package): (bool, bool),
+        file: (&OwnedFd, &[u8]),
+    ) {
         let Ok(stat) = statat(file.0, file.1, AtFlags::SYMLINK_NOFOLLOW) else { return };
         if self.survey.items.len() >= MOST_ITEMS {
             self.survey.unseen += 1;
             return;
         }
-        let item = item(entry, at.inside.is_none(), at.package, &stat);
-        self.survey.items.insert(path.into(), item);
+        self.survey.items.insert(path.into(), item(entry, unit, package, &stat));
     }
 
     /// What makes a directory a bare repository.

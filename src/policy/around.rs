@@ -11,30 +11,41 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::gitconfig;
 use super::project::{GitEntry, git_entry};
+use super::reached::reached;
 use crate::git::private::programs::{InTree, Place, in_tree};
 use crate::git::private::setting::Setting;
 use crate::lexical::clean;
 
 /// The directories in the project from which a git outside takes its hooks, `core.hooksPath`.
 pub(super) fn hooks(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
-    let root = &draft.project.root;
     let caller = gitconfig::whole_of_caller(draft);
-    let inside = |dir: &Path, setting: &Setting| {
-        let path = Path::new(OsStr::from_bytes(setting.value.as_deref()?));
-        let path = match path.strip_prefix("~") {
-            Ok(rest) => draft.host.home.join(rest),
-            Err(_) => dir.join(path),
-        };
-        let inside = clean(&path).strip_prefix(root).ok()?.to_owned();
-        (!inside.as_os_str().is_empty() && !inside.starts_with(".git")).then_some(inside)
+    let dirs = draft.project.root.ancestors();
+    dirs.flat_map(|dir| hooks_of(draft, dir, &caller)).collect()
+}
+
+fn hooks_of(draft: &Draft<'_>, dir: &Path, caller: &[Setting]) -> BTreeSet<PathBuf> {
+    let Some(own) = settings(draft, dir) else { return BTreeSet::new() };
+    let named = own.iter().chain(caller).filter(|setting| setting.is("core", "hookspath"));
+    let reach = |path: &[u8]| {
+        let path = gitconfig::expand(draft, Path::new(OsStr::from_bytes(path)), dir);
+        reached(&path, &draft.project.root, draft.facts)
     };
-    let mut found = BTreeSet::new();
-    for dir in root.ancestors() {
-        let Some(own) = settings(draft, dir) else { continue };
-        let said = own.iter().chain(&caller).filter(|setting| setting.is("core", "hookspath"));
-        found.extend(said.filter_map(|setting| inside(dir, setting)));
-    }
-    found
+    named.filter_map(|setting| setting.value.as_deref()).flat_map(reach).collect()
+}
+
+/// What a repository in the project names: its hooks, and what its configuration includes. That
+/// configuration is read-only inside, and git outside obeys it.
+pub(super) fn of_nested(draft: &Draft<'_>, dir: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    let configs = configs(draft, dir).into_iter().flatten();
+    let included = configs.flat_map(|config| gitconfig::included_by(draft, &config));
+    let reach = |file: PathBuf| reached(&file, &draft.project.root, draft.facts);
+    (hooks_of(draft, dir, &[]), included.flat_map(reach).collect())
+}
+
+/// What the configurations of these repositories include, whether it is there or not.
+pub(super) fn included(draft: &Draft<'_>) -> Vec<PathBuf> {
+    let configs = draft.project.root.ancestors().filter_map(|dir| configs(draft, dir)).flatten();
+    configs.flat_map(|config| gitconfig::included_by(draft, &config)).collect()
 }
 
 /// The programs in the project that the repositories around it, and the caller for these, name.
@@ -53,6 +64,17 @@ pub(super) fn programs(draft: &Draft<'_>) -> InTree {
 
 /// The configuration of the repository whose work tree is this directory; `None` where there is none.
 fn settings(draft: &Draft<'_>, dir: &Path) -> Option<Vec<Setting>> {
+    let [common, own] = configs(draft, dir)?;
+    let mut settings = gitconfig::whole(draft, &common, b"local");
+    let says = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
+    if says.and_then(Setting::truth) == Some(true) {
+        settings.extend(gitconfig::whole(draft, &own, b"worktree"));
+    }
+    Some(settings)
+}
+
+/// The files of that: the repository's and the work tree's.
+fn configs(draft: &Draft<'_>, dir: &Path) -> Option<[PathBuf; 2]> {
     let git = match git_entry(dir, draft.facts) {
         GitEntry::Absent => return None,
         GitEntry::Directory => dir.join(".git"),
@@ -63,12 +85,7 @@ fn settings(draft: &Draft<'_>, dir: &Path) -> Option<Vec<Setting>> {
         || git.clone(),
         |text| clean(&git.join(OsStr::from_bytes(text.trim_ascii_end()))),
     );
-    let mut settings = gitconfig::whole(draft, &common.join("config"), b"local");
-    let own = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
-    if own.and_then(Setting::truth) == Some(true) {
-        settings.extend(gitconfig::whole(draft, &git.join("config.worktree"), b"worktree"));
-    }
-    Some(settings)
+    Some([common.join("config"), git.join("config.worktree")])
 }
 
 #[cfg(test)]

@@ -140,15 +140,14 @@ fn ends(draft: &Draft<'_>, argument: &BindArgument, origin: &Origin) -> Result<(
     Ok((source, clean(&destination)))
 }
 
-/// A link could be an agent's, made in the place of what the user means: in this project any, as it hides and
-/// protects by paths, in another tree one that leads out of it.
+/// A link could be an agent's, made in the place of what the user means. Where it leads in its own tree does
+/// not matter: `build -> .git` shows what is protected there.
 pub(super) fn refuse_planted(draft: &Draft<'_>, named: &Path, place: &str) -> Result<()> {
-    let find = |trust| planted(named, trust, draft.host, draft.facts);
-    let in_project = find(Trust::None).filter(|link| link.starts_with(&draft.project.root));
-    let (link, what) = match (in_project, find(Trust::Within)) {
-        (Some(link), _) => (link, "is a link in the project"),
-        (None, Some(link)) => (link, "is a link that leads out of its repository or project"),
-        (None, None) => return Ok(()),
+    let Some(link) = planted(named, Trust::None, draft.host, draft.facts) else { return Ok(()) };
+    let what = if link.starts_with(&draft.project.root) {
+        "is a link in the project"
+    } else {
+        "is a link in a repository or project"
     };
     Err(Error::usage(format!("{place}: {} {what}, and is not followed", visible_path(&link)))
         .hint("an agent could have made it; name what it leads to, if that is meant"))

@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
+use super::links::{Trust, planted};
 use super::mount::{Access, Class, View};
 use super::paths::place;
 use super::upstream;
@@ -266,6 +267,7 @@ pub(super) fn terminal_descriptions(draft: &mut Draft<'_>) -> Result<()> {
             || !is_directory
             || is_visible(draft, &dir)
             || draft.host.dirs.overlapping(&real).is_some()
+            || planted(&dir, Trust::None, draft.host, draft.facts).is_some()
         {
             continue;
         }

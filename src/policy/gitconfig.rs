@@ -4,13 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use crate::git::private::setting::{Setting, quoted};
-use crate::lexical::clean;
 
 /// What is taken over: no key here names a program, a path, a host or a credential.
 const SAFE_KEYS: [&str; 27] = [
@@ -75,7 +74,32 @@ pub(super) fn read(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting>
 
 /// What the caller's configuration files say, with all that they include.
 pub(super) fn whole_of_caller(draft: &Draft<'_>) -> Vec<Setting> {
-    files(draft).iter().flat_map(|file| whole(draft, file, b"global")).collect()
+    let files = files_of_caller(draft);
+    let said = files.iter().flat_map(|file| read(draft, file, b"global"));
+    said.chain(of_environment(draft)).collect()
+}
+
+/// What `GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_0` and so on say, git-config(1).
+fn of_environment(draft: &Draft<'_>) -> Vec<Setting> {
+    let get = |name: &str| draft.host.environment.get(OsStr::new(name));
+    let count = get("GIT_CONFIG_COUNT").and_then(|count| count.to_str()?.parse().ok());
+    let setting = |number: usize| {
+        let key = get(&format!("GIT_CONFIG_KEY_{number}"))?.as_bytes();
+        let value = get(&format!("GIT_CONFIG_VALUE_{number}"))?.as_bytes();
+        let (first, last) = (
+            key.iter().position(|byte| *byte == b'.')?,
+            key.iter().rposition(|byte| *byte == b'.')?,
+        );
+        Some(Setting {
+            scope: b"command".to_vec(),
+            origin: b"command line:".to_vec(),
+            section: key[..first].to_ascii_lowercase(),
+            subsection: (first < last).then(|| key[first + 1..last].to_vec()),
+            name: key[last + 1..].to_ascii_lowercase(),
+            value: Some(value.to_vec()),
+        })
+    };
+    (0..count.unwrap_or(0).min(MOST_FILES)).filter_map(setting).collect()
 }
 
 /// What a configuration file says, and all that it includes, whatever the condition: which of them will
@@ -86,9 +110,25 @@ pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting
 
 /// The caller's configuration files and all that they include, whether they are there or not.
 pub(super) fn files_of_caller(draft: &Draft<'_>) -> Vec<PathBuf> {
-    let named = draft.host.environment.get(OsStr::new("GIT_CONFIG_GLOBAL")).map(PathBuf::from);
-    let files = files(draft).into_iter().chain(named.filter(|file| file.is_absolute()));
+    let named = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"].map(|name| {
+        draft.host.environment.get(OsStr::new(name)).map(|file| draft.host.cwd.join(file))
+    });
+    let files = files(draft).into_iter().chain(named.into_iter().flatten());
     files.flat_map(|file| with_included(draft, &file, b"global").0).collect()
+}
+
+/// What a configuration file includes, whether it is there or not.
+pub(super) fn included_by(draft: &Draft<'_>, file: &Path) -> Vec<PathBuf> {
+    with_included(draft, file, b"local").0.split_off(1)
+}
+
+/// A path as a configuration has it: `~`, `~USER`, or relative to `base`. `..` stays, since it may stand behind a
+/// link.
+pub(super) fn expand(draft: &Draft<'_>, path: &Path, base: &Path) -> PathBuf {
+    let mut named = OsString::from("~");
+    named.push(&draft.host.user);
+    let rest = path.strip_prefix("~").or_else(|_| path.strip_prefix(&named)).ok();
+    rest.map_or_else(|| base.join(path), |rest| draft.host.home.join(rest))
 }
 
 fn with_included(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>, Vec<Setting>) {
@@ -98,10 +138,7 @@ fn with_included(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>,
         at += 1;
         let said = read(draft, &file, scope);
         for path in said.iter().filter_map(included) {
-            let path = match path.strip_prefix("~") {
-                Ok(rest) => draft.host.home.join(rest),
-                Err(_) => clean(&file.parent().unwrap_or(&file).join(path)),
-            };
+            let path = expand(draft, path, file.parent().unwrap_or(&file));
             if !files.contains(&path) {
                 files.push(path);
             }
@@ -147,7 +184,8 @@ fn render(kept: &BTreeMap<&str, Vec<u8>>) -> Vec<u8> {
 fn parse(text: &[u8]) -> Vec<Setting> {
     let mut found = Vec::new();
     let mut section = None;
-    let mut lines = Lines { rest: text };
+    // git passes over the mark of UTF-8, too.
+    let mut lines = Lines { rest: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) };
     while let Some(line) = lines.next_line() {
         let mut line = line.trim_ascii();
         if line.starts_with(b"[") {

@@ -3,7 +3,9 @@
 //! What is not there is not made.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use super::around;
@@ -16,14 +18,20 @@ use crate::error::Result;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::Known;
 use crate::host_files::links::{self, Paths};
-use crate::host_files::path::is_at_or_below;
+use crate::host_files::path::{is_at_or_below, parent};
 use crate::host_files::survey::{FirstLook, Survey};
-use crate::host_files::table;
+use crate::host_files::table::{self, NESTED};
 use crate::log::text::count;
 use crate::visible::visible;
 
+/// Repositories in the project whose configuration is read.
+const MOST_NESTED: usize = 64;
+
+/// What else counts, and who obeys it.
+type Obeyed = BTreeMap<PathBuf, &'static str>;
+
 /// Adds the mounts; answers with what is known. `obeyed`: what else counts, wherever a link has it from.
-pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: BTreeSet<PathBuf>) -> Result<Known> {
+pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: Obeyed) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
     let Looked { survey, extra, links } = look(draft, own_git, obeyed);
     let targets = links::targets(&extra);
@@ -116,28 +124,59 @@ struct Looked {
 /// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
 /// configuration is. A link cannot be
 /// protected, so what it leads to within the project is, and counts where it is not there yet.
-fn look(draft: &Draft<'_>, own_git: bool, obeyed: BTreeSet<PathBuf>) -> Looked {
+fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     let root = &draft.project.root;
-    let ends = |paths: &Paths| links::ends(root, paths, draft.facts);
+    let ends = |paths: &Paths| links::ends(root, paths, &|path| draft.facts.read_link(path));
     let look = |extra: &Paths| draft.facts.host_files(root, &FirstLook { own_git, extra });
     let hook = |path| Some((Bytes::from(path), table::by_pattern(".githooks/")?));
-    let config = |path| Some((Bytes::from(path), table::by_pattern(".git/config")?));
+    let config = |(path, program)| {
+        let like = if program == "git" { ".git/config" } else { ".claudebox.toml" };
+        Some((Bytes::from(path), table::by_pattern(like)?))
+    };
     let hooks = around::hooks(draft).into_iter().filter_map(hook);
     let mut links: Paths = hooks.chain(obeyed.into_iter().filter_map(config)).collect();
+    // Behind a link `..` is not where the name says: where it is, is among the ends.
+    let is_plain = |path: &Bytes| !path.0.split(|byte| *byte == b'/').any(|name| name == b"..");
     let mut extra: Paths = links.clone();
+    extra.retain(|path, _| is_plain(path));
     links::add(&mut extra, ends(&links));
     let mut survey = look(&extra);
+    let mut unfollowed = 0;
+    let nested = of_nested(draft, &survey);
+    if links::add(&mut extra, nested.clone()) > 0 {
+        links::add(&mut links, nested);
+        survey = look(&extra);
+    }
     for _ in 0..links::ROUNDS {
         links::add(&mut links, links::found(&survey));
         let mut more = ends(&links);
-        more.retain(|path, _| !survey.items.contains_key(path));
-        if links::add(&mut extra, more) == 0 {
+        more.retain(|path, _| !survey.items.contains_key(path) && !extra.contains_key(path));
+        let wanted = more.len();
+        let added = links::add(&mut extra, more);
+        unfollowed += (wanted - added) as u64;
+        if added == 0 {
             break;
         }
         survey = look(&extra);
     }
+    survey.unseen += unfollowed;
     links::add(&mut links, links::found(&survey));
     Looked { survey, extra, links }
+}
+
+/// What nested repositories name.
+fn of_nested(draft: &Draft<'_>, survey: &Survey) -> Paths {
+    let git = survey.items.iter().filter(|(_, item)| *item.entry == NESTED && item.unit);
+    let named = |(path, _): (&Bytes, _)| {
+        let dir = draft.project.root.join(OsStr::from_bytes(parent(&path.0)));
+        let (hooks, included) = around::of_nested(draft, &dir);
+        let like = |paths: BTreeSet<PathBuf>, pattern: &'static str| {
+            let entry = table::by_pattern(pattern);
+            paths.into_iter().filter_map(move |path| Some((Bytes::from(path), entry?)))
+        };
+        like(hooks, ".githooks/").chain(like(included, ".git/config"))
+    };
+    git.take(MOST_NESTED).flat_map(named).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
     mount_points(draft)?;
     let mut hides = hides(draft)?;
     hides.extend(draft.steps.extract_if(.., |step| step.class == Class::Hide));
+    pin_hides(draft, &hides);
     parents_first(&mut draft.steps);
     parents_first(&mut hides);
     add_outermost(&mut draft.steps, hides);
@@ -119,6 +120,29 @@ fn pins(draft: &Draft<'_>, step: &Step, (base, holder): (&Path, &Path), rest: &P
             ..step.clone()
         })
         .collect()
+}
+
+/// The same for what is hidden: it would move along, and stand there for the next session, which hides it
+/// where it was.
+fn pin_hides(draft: &mut Draft<'_>, hides: &[Step]) {
+    for hide in hides {
+        let destination = hide.mount.destination();
+        let Some(Mount::Bind { source, destination: holder, access: Access::Write, .. }) =
+            holder(&draft.steps, destination).map(|holder| &holder.mount)
+        else {
+            continue;
+        };
+        let (base, holder) = (source.path(), holder.clone());
+        let rest = destination.strip_prefix(&holder).unwrap_or(destination).to_owned();
+        let hide = Step { class: Class::HostFile, ..hide.clone() };
+        let mut pins = pins(draft, &hide, (&base, &holder), &rest);
+        let kind = |step: &Step| match &step.mount {
+            Mount::Bind { source, .. } => draft.facts.lstat(&source.path()).map(|it| it.kind),
+            _ => None,
+        };
+        pins.retain(|pin| kind(pin) == Some(FileKind::Directory));
+        draft.steps.extend(pins);
+    }
 }
 
 /// The mount that holds the mount point. Where it is no bind, or there is none, the mount point is

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::project::git_root;
-use crate::host::follow::{Followed, follow};
+use crate::host::follow::{Followed, Link, follow_on};
 use crate::host::{Facts, Host};
 
 /// How far a link is trusted.
@@ -14,7 +14,7 @@ use crate::host::{Facts, Host};
 pub(super) enum Trust {
     /// It may lead to another place of the tree that it is in.
     Within,
-    /// In a tree that an agent may have written in, none is.
+    /// In a tree that an agent may have written in, it is not.
     None,
 }
 
@@ -26,12 +26,12 @@ pub(super) fn planted(
     host: &Host,
     facts: &dyn Facts,
 ) -> Option<PathBuf> {
-    let Followed { links, end } = follow(path, facts)?;
-    let is_planted = |link: &PathBuf| {
-        let tree = link.parent().and_then(|directory| tree(directory, host, facts));
+    let Followed { links, end } = follow_on(path, facts)?;
+    let is_planted = |link: &Link| {
+        let tree = link.path.parent().and_then(|directory| tree(directory, host, facts));
         tree.is_some_and(|tree| trust == Trust::None || !end.starts_with(tree))
     };
-    links.into_iter().find(is_planted)
+    links.into_iter().find(is_planted).map(|link| link.path)
 }
 
 /// The tree in which an agent may have written here: a repository, or the project of a session. The home is

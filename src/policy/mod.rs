@@ -34,6 +34,7 @@ mod private_hides;
 mod proc;
 mod program;
 pub mod project;
+mod reached;
 mod resolving;
 mod sockets;
 mod state;
@@ -179,7 +180,7 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
-    let obeyed = obeyed::mounts(&mut draft)?;
+    let obeyed = obeyed::mounts(&mut draft, choices.git.value)?;
     let mut known = host_files::mounts(&mut draft, obeyed)?;
     environment::terminal_descriptions(&mut draft)?;
     note::files(&mut draft)?;

@@ -3,32 +3,58 @@
 //! not. Of other links of the home it is only said that they lead there. It must never follow one of those.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::around;
 use super::draft::Draft;
 use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
+use super::reached::reached;
 use crate::error::Result;
-use crate::host::follow::{Followed, follow};
+use crate::host::follow::{Followed, follow_on};
 use crate::lexical::clean;
+use crate::profile::schema::Git;
 use crate::visible::visible_path;
 
-/// Where a home keeps what its programs obey.
-const OF_HOME: [&str; 4] = ["", ".config", ".local/bin", ".ssh"];
+/// Where a home keeps what its programs obey, besides its own directory.
+const OF_HOME: [&str; 18] = [
+    ".config",
+    ".config/autostart",
+    ".config/fish",
+    ".config/git",
+    ".config/nvim",
+    ".config/opencode",
+    ".config/systemd/user",
+    ".config/tmux",
+    ".config/zsh",
+    ".claude",
+    ".codex",
+    ".gemini",
+    ".qwen",
+    ".emacs.d",
+    ".local/bin",
+    ".ssh",
+    ".vim",
+    "bin",
+];
 
-/// Adds the mounts; answers with where the files are within the project, relative to it, whether anything is
-/// there or not.
-pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<BTreeSet<PathBuf>> {
+/// Adds the mounts; answers with the paths of the project by which the files are reached, whether anything is
+/// there or not, and who obeys each.
+pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<BTreeMap<PathBuf, &'static str>> {
     let files = files(draft);
-    let mut ends = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for (file, program) in &files {
-        ends.extend(hold(draft, file, program)?);
+        let reached = reached(file, &draft.project.root, draft.facts);
+        if !reached.is_empty() {
+            hold(draft, file, program, git)?;
+        }
+        found.extend(reached.into_iter().map(|path| (path, *program)));
     }
     say(draft, &files);
     say_path(draft);
-    Ok(ends)
+    Ok(found)
 }
 
 /// The files, and who obeys them.
@@ -40,39 +66,40 @@ fn files(draft: &Draft<'_>) -> BTreeMap<PathBuf, &'static str> {
     };
     let ours = in_own(own.clone()).chain(in_own(own.join("profiles")));
     let ours = ours.chain(draft.settings.files.iter().cloned());
-    let git = gitconfig::files_of_caller(draft).into_iter().map(|file| (file, "git"));
-    ours.map(|file| (file, "claudebox")).chain(git).collect()
+    let git = gitconfig::files_of_caller(draft).into_iter().chain(around::included(draft));
+    ours.map(|file| (file, "claudebox")).chain(git.map(|file| (file, "git"))).collect()
 }
 
-/// A path relative to the project. What is in `.git`, git.rs sees to.
+/// A path relative to the project.
 fn within(draft: &Draft<'_>, path: &Path) -> Option<PathBuf> {
     let relative = path.strip_prefix(&draft.project.root).ok()?;
-    let own = relative.as_os_str().is_empty() || relative.starts_with(".git");
-    (!own).then(|| relative.to_owned())
+    (!relative.as_os_str().is_empty()).then(|| relative.to_owned())
 }
 
-/// Makes one read-only, if it leads into the project; answers with where it is then.
-fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<Option<PathBuf>> {
-    let Some(Followed { links, end }) = follow(file, draft.facts) else { return Ok(None) };
-    let Some(relative) = within(draft, &end) else { return Ok(None) };
+/// Makes one read-only, if it leads into the project.
+fn hold(draft: &mut Draft<'_>, file: &Path, program: &str, git: Git) -> Result<()> {
+    let Some(Followed { links, end }) = follow_on(file, draft.facts) else { return Ok(()) };
     let shown = visible_path(file);
-    if let Some(link) = links.iter().find_map(|link| within(draft, link)) {
+    if let Some(link) = links.iter().find_map(|link| within(draft, &link.path)) {
         draft.weakened.push(format!(
             "{program}: {shown} leads through {}, a symbolic link of the project: the agent can put \
              something else in its place",
             visible_path(&link)
         ));
     }
+    let Some(relative) = within(draft, &end) else { return Ok(()) };
+    // Inside, the directory of git is another, or cannot be written.
+    let others = relative.starts_with(".git") && git != Git::Shared;
+    if others || draft.steps.iter().any(|step| step.is_at(&end)) {
+        return Ok(());
+    }
     let Some(kind) = draft.facts.lstat(&end).map(|found| found.kind) else {
         draft.weakened.push(format!(
             "{program}: {shown} leads to {}, which is not there: the agent can make what {program} obeys",
             visible_path(&relative)
         ));
-        return Ok(Some(relative));
+        return Ok(());
     };
-    if draft.steps.iter().any(|step| step.is_at(&end)) {
-        return Ok(Some(relative));
-    }
     draft.add(Step {
         mount: Mount::Bind {
             source: Source::canonical(&end),
@@ -83,8 +110,7 @@ fn hold(draft: &mut Draft<'_>, file: &Path, program: &str) -> Result<Option<Path
         class: Class::Git,
         why: format!("{program} outside obeys it ({shown})"),
         origin: None,
-    })?;
-    Ok(Some(relative))
+    })
 }
 
 /// The user runs by name what is written in a directory on `PATH`.
@@ -103,7 +129,7 @@ fn say_path(draft: &mut Draft<'_>) {
 fn say(draft: &mut Draft<'_>, known: &BTreeMap<PathBuf, &'static str>) {
     let home = &draft.host.home;
     let mut names = Vec::new();
-    for directory in OF_HOME {
+    for directory in OF_HOME.into_iter().chain([""]) {
         let directory = home.join(directory);
         for name in draft.facts.links(&directory) {
             let link = directory.join(name);
@@ -132,7 +158,6 @@ mod tests {
     use super::super::mount::Step;
     use super::*;
     use crate::host::fake::FakeDisk;
-    use crate::profile::schema::Git;
 
     /// What is read-only in the project, and what is said to be open.
     fn look(git: Git, disk: impl FnOnce(FakeDisk) -> FakeDisk) -> (Vec<String>, Vec<String>) {
@@ -199,7 +224,7 @@ mod tests {
         insta::assert_snapshot!(found.1.join("\n"), @r"
         git: /home/u/.config/git/config leads to gone, which is not there: the agent can make what git obeys
         git: /home/u/.gitconfig leads through dot, a symbolic link of the project: the agent can put something else in its place
-        home: ~/.bashrc and 1 more lead into the project: programs of the host obey what the agent writes there
+        home: ~/.ssh/config and 1 more lead into the project: programs of the host obey what the agent writes there
         ");
     }
 }

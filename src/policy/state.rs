@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::binds::refuse_planted;
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::paths::{below_home, place};
@@ -63,6 +64,7 @@ fn emptied(draft: &mut Draft<'_>) -> Result<()> {
 
 /// The directory on the host; where it is missing it will be made, as the agent itself would.
 fn state_directory(draft: &mut Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<PathBuf> {
+    refuse_planted(draft, path, &place(&entry.origin))?;
     let Some(real) = draft.facts.canonicalize(path) else {
         if draft.facts.lstat(path).is_some() {
             return Err(Error::usage(format!(
@@ -141,6 +143,7 @@ fn readonly_in_private_home(
 ) -> Result<()> {
     below_home(&draft.host.home, path, entry)?;
     let Some(real) = draft.facts.canonicalize(path) else { return Ok(()) };
+    refuse_planted(draft, path, &place(&entry.origin))?;
     if draft.host.home.starts_with(&real) {
         return Ok(());
     }

@@ -132,11 +132,21 @@ fn promise_w_a_link_in_another_project_is_not_followed_out_of_it() {
         };
         let leave = "mkdir real; ln -s real inner; ln -s ../other build";
         script(&place, &["--project", plain.to_str().unwrap()], leave).run().code(0);
-        bind().code(2).complains("is a link that leads out of its repository or project");
+        bind().code(2).complains("is a link in a repository or project");
+        // What is writable by `--bind` is known as well, and all of it when the session is removed.
+        let data = place.root().join("data");
+        fs::create_dir_all(data.join("x")).unwrap();
+        for path in [data.clone(), data.join("x")] {
+            user.own(&path);
+        }
+        let leave = format!("cd {0}; rmdir x; ln -s {1} x", data.display(), other.display());
+        script(&place, &["--bind", data.to_str().unwrap()], &leave).run().code(0);
+        let x = format!("{}/x:/x", data.display());
+        script(&place, &["--bind", &x], "echo key >/x/planted").run().code(2);
+        place.claudebox(["rm", "--older", "0"]).run().code(0);
+        bind().code(2).complains("is a link in a repository or project");
         assert!(!other.join("planted").exists());
-        // Controls: within the project it may lead on; where no session was it is the user's.
-        let inner = format!("{}/inner:/x", plain.display());
-        script(&place, &["--bind", &inner], "echo key >/x/planted").run().code(0);
+        // Control: where no session was it is the user's.
         let elsewhere = place.root().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         symlink("../other", elsewhere.join("build")).unwrap();
@@ -199,5 +209,22 @@ fn promise_f_a_projects_own_file_hides_nothing_outside_of_it() {
         place.project_file(".claudebox.toml", "[files]\nhide = [\"in\"]\n");
         let read = script(&place, &["--ro-bind", &bind], "cat in; cat ../other/key").run();
         assert_eq!(read.stdout, SECRET);
+    }
+}
+
+/// A directory with a hidden file in it is not moved from under what hides it.
+#[test]
+fn promise_h_what_is_hidden_stays_where_it_is_hidden() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.project_file("s/.env", SECRET);
+        place.project_file("t/file", "");
+        let profile = "files.hide = [\"${PROJECT}/s/.env\"]\n";
+        place.home_file(".config/claudebox/profiles/default.toml", profile);
+        script(&place, &[], "mv s s2; mv t t2").run().code(0);
+        let read = script(&place, &[], "cat s/.env s2/.env").run();
+        assert!(!read.stdout.contains(SECRET), "{}", read.stdout);
+        assert!(place.project().join("t2").exists(), "the control");
     }
 }

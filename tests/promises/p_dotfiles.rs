@@ -54,6 +54,61 @@ fn promise_g_a_configuration_of_git_that_is_not_there_yet_does_not_come_unnotice
     }
 }
 
+/// A repository's own configuration includes a file of the work tree, or one beside itself.
+#[test]
+fn promise_g_what_a_shared_repository_includes_is_not_rewritten() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        for (file, named) in [("inc", "../inc"), (".git/more", "more")] {
+            for there in [true, false] {
+                let place = Place::new(user);
+                if there {
+                    place.project_file(file, "");
+                }
+                place.git(&["config", "include.path", named]);
+                let executed = place.root().join("tmp/executed");
+                let attack = format!(
+                    "printf '[core]\\n\\tfsmonitor = touch {}; false\\n' > {file}; true",
+                    executed.display()
+                );
+                let runs = || {
+                    place.command("git").args(["status"]).run();
+                    executed.exists()
+                };
+                script(&place, &["--git", "shared"], &attack).run().code(0);
+                assert!(!runs(), "{file} {there}");
+                // Control.
+                place.command("sh").args(["-c", &attack]).run().code(0);
+                assert!(runs());
+            }
+        }
+    }
+}
+
+/// A link of the project on the way, which leads on to a file elsewhere.
+#[test]
+fn promise_w_a_link_of_the_project_on_the_way_to_a_configuration_is_no_way_in() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.home_file("real/config.toml", "");
+        symlink("../home/real/config.toml", place.project().join("cfg.toml")).unwrap();
+        place.home_file(".config/claudebox/profiles/default.toml", "");
+        let config = place.home().join(".config/claudebox/config.toml");
+        symlink(place.project().join("cfg.toml"), config).unwrap();
+        place.home_file(".ssh/key", "secret");
+        let attack = "rm cfg.toml; echo 'ro-bind = [\"~/.ssh\"]' > cfg.toml";
+        let run = script(&place, &[], attack).run().code(0);
+        assert!(run.stderr.contains("cfg.toml"), "{}", run.stderr);
+        let read = script(&place, &[], "cat ~/.ssh/key").run();
+        assert!(!read.stdout.contains("secret"));
+        // Control: that file, obeyed, shows it.
+        place.command("sh").args(["-c", attack]).run();
+        assert_eq!(script(&place, &[], "cat ~/.ssh/key").run().stdout, "secret");
+    }
+}
+
 #[test]
 fn promise_w_a_profile_that_is_a_link_into_the_project_is_not_rewritten() {
     must_have_sandbox();

@@ -8,7 +8,7 @@ use crate::script;
 
 /// How git is inside, what the user's repository has (all of it tracked but what `.gitignore` names), what
 /// the agent does, and the name by which the host executes it.
-const LINKS: [(&str, &str, &str, &str); 13] = [
+const LINKS: [(&str, &str, &str, &str); 21] = [
     (
         "private",
         "ln -s build/hooks .husky",
@@ -70,6 +70,53 @@ const LINKS: [(&str, &str, &str, &str); 13] = [
         "$EVIL .git/refs/x/pre-commit",
         ".husky/pre-commit",
     ),
+    (
+        "shared",
+        "mkdir .git/foo; ln -s .git/foo/hooks .husky",
+        "mkdir .git/foo/hooks; $EVIL .git/foo/hooks/x",
+        ".husky/x",
+    ),
+    // Git's configuration names what the agent makes.
+    (
+        "shared",
+        "git config core.hooksPath .git/mine",
+        "mkdir .git/mine; $EVIL .git/mine/x",
+        ".git/mine/x",
+    ),
+    (
+        "shared",
+        "git config core.hooksPath $PWD/../other/tools; ln -s $PWD ../other",
+        "mkdir tools; $EVIL tools/pre-commit",
+        "tools/pre-commit",
+    ),
+    (
+        "private",
+        "git init -q nest; git -C nest config core.hooksPath hk; echo /nest > .gitignore",
+        "mkdir nest/hk; $EVIL nest/hk/pre-commit",
+        "nest/hk/pre-commit",
+    ),
+    // Packages are looked at, where a link from elsewhere leads into them.
+    (
+        "private",
+        "mkdir -p node_modules/c/vs; echo {} > node_modules/c/vs/tasks.json
+         ln -s node_modules/c/vs .vscode; echo /node_modules > .gitignore",
+        "mkdir -p new; $EVIL new/tasks.json; ln -sfn new .vscode",
+        ".vscode/tasks.json",
+    ),
+    (
+        "private",
+        "ln -s node_modules/c/vs .vscode; echo /node_modules > .gitignore",
+        "mkdir -p node_modules/c/vs; $EVIL node_modules/c/vs/tasks.json",
+        ".vscode/tasks.json",
+    ),
+    // For each process it is another directory.
+    ("private", "ln -s /proc/self/cwd/gen .envrc", "$EVIL gen", ".envrc"),
+    (
+        "private",
+        "mkdir -p a real; touch real/keep; ln -s ../real a/hop; ln -s a/hop .husky",
+        "mkdir other; $EVIL other/x; ln -sfn ../other a/hop; chmod 000 a",
+        "other/x",
+    ),
 ];
 
 const EVIL: &str = "evil() { echo evil > \"$1\"; chmod 755 \"$1\"; }; ";
@@ -107,6 +154,26 @@ fn promise_p_what_a_link_leads_to_does_not_come_unnoticed() {
             place.command("sh").args(["-c", &attack(does)]).run().code(0);
             assert!(executes(&place, name), "{has}");
         }
+    }
+}
+
+/// A directory of the table that nobody looked into at the start is not new, and what is in it may be.
+#[test]
+fn promise_p_what_is_changed_in_place_where_nobody_looked_is_told_of() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        let has = "mkdir -p node_modules/x; git init -q node_modules/x
+            cp node_modules/x/.git/hooks/pre-commit.sample node_modules/x/.git/hooks/pre-commit
+            echo /node_modules > .gitignore";
+        prepared(&place, has);
+        let changed = |does: &str| {
+            let run = script(&place, &[], does).run().code(0);
+            run.stderr.contains("node_modules/x/.git/hooks/pre-commit")
+        };
+        assert!(!changed("true"));
+        assert!(changed("echo 'echo evil' > node_modules/x/.git/hooks/pre-commit"));
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::setting::Setting;
-use crate::host::follow::{Followed, follow};
+use crate::host::follow::{Followed, follow_on};
 use crate::host::{Facts, FileKind};
 use crate::lexical::clean;
 use crate::visible::{visible, visible_path};
@@ -142,12 +142,12 @@ impl Look<'_, '_> {
     }
 
     fn path(&mut self, path: &Path, key: &str) {
-        let Some(Followed { links, end }) = follow(&self.whole(path), self.place.facts) else {
+        let Some(Followed { links, end }) = follow_on(&self.whole(path), self.place.facts) else {
             return;
         };
         let within = |path: &Path| tree_path(path, self.place.root);
         // The link cannot be held, what it leads to can.
-        if let Some(link) = links.iter().find_map(|link| within(link)) {
+        if let Some(link) = links.iter().find_map(|link| within(&link.path)) {
             self.found.open.push(format!(
                 "git: {key} names {}, a symbolic link: the agent can put something else in its place",
                 visible_path(&link)

@@ -7,7 +7,7 @@ use super::land::{keep_out, may_merge};
 use super::merge::{Merged, merge, tree};
 use super::record::Landed;
 use super::snapshot::{Snapshot, Store};
-use super::{Known, Main, diff};
+use super::{Known, Main, diff, led};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::visible::{visible, visible_path};
@@ -49,7 +49,7 @@ pub fn apply(main: &Main<'_>, known: &Known) -> Result<Done> {
     let landed = Landed::Staged { tip: known.commit()?.clone(), tree: snapshot.tree.clone() };
     diff::record(main, known)?.with(landed).write(&main.directory, &known.name)?;
     Ok(Done {
-        executed: checkout::executed(&changes),
+        executed: checkout::executed(&changes, &led::paths(main)),
         files: changes.into_iter().map(|change| change.path).collect(),
         repositories: snapshot.repositories.clone(),
         incomplete: snapshot.incomplete.clone(),

@@ -16,6 +16,7 @@ use crate::error::{Error, Result, Tried as _};
 use crate::git::call::PATIENT;
 use crate::git::oid::Oid;
 use crate::git::outside::UNFINISHED;
+use crate::host_files::links::Paths;
 use crate::host_files::path::ways;
 use crate::host_files::table::{self, What};
 use crate::visible::{visible, visible_path};
@@ -100,13 +101,18 @@ pub fn refuse_submodules(main: &Main<'_>, changes: &[Change]) -> Result<()> {
     }
 }
 
-/// The files among these that programs of the host execute by themselves, with who does.
-pub fn executed(changes: &[Change]) -> Vec<(String, &'static str)> {
+/// The files among these that programs of the host execute by themselves, with who does. `led`: paths that
+/// count although their names are not in the table.
+pub fn executed(changes: &[Change], led: &Paths) -> Vec<(String, &'static str)> {
     let here = changes.iter().filter(|change| !change.gone);
     let of = |change: &Change| -> Option<(Vec<u8>, &'static str)> {
         let path = change.path.0.as_slice();
         let link = || Some((path, table::find(path, What::Link).filter(|_| change.link)?));
-        let (unit, entry) = table::unit(path).or_else(link)?;
+        let led = || {
+            let mut units = ways(path).chain([path]);
+            units.find_map(|unit| Some((unit, *led.get(&Bytes::from(unit))?)))
+        };
+        let (unit, entry) = table::unit(path).or_else(link).or_else(led)?;
         Some((unit.to_vec(), entry.who))
     };
     let units: BTreeMap<Vec<u8>, &'static str> = here.filter_map(of).collect();
@@ -355,7 +361,7 @@ mod tests {
         let said = b":000000 100644 0 1 A\0.vscode/tasks.json\0:000000 100644 0 1 A\0.vscode/x\0\
             :000000 100644 0 1 A\0a/.envrc\0:100644 000000 1 0 D\0.envrc\0\
             :000000 120000 0 1 A\0b/.claude\0:000000 100644 0 1 A\0src/main.rs\0";
-        let found = executed(&read(said).unwrap());
+        let found = executed(&read(said).unwrap(), &Paths::new());
         let found: Vec<String> = found.into_iter().map(|(path, _)| path).collect();
         assert_eq!(found, [".vscode", "a/.envrc", "b/.claude"]);
     }

@@ -6,7 +6,7 @@ use super::checkout::{self, Checkout, Dirt};
 use super::judge::{Hold, holds};
 use super::merge::{Merged, merge, tree};
 use super::record::Landed;
-use super::{BRANCH, Known, Main, diff, lock_of, replay, short};
+use super::{BRANCH, Known, Main, diff, led, lock_of, replay, short};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::commit::{self, Commit};
@@ -123,7 +123,7 @@ pub fn land(main: &Main<'_>, known: &Known, wanted: Wanted<'_>) -> Result<Result
     }
     let mut left = holds(main, known)?;
     left.retain(|hold| !matches!(hold, Hold::Locked | Hold::Submodules));
-    let executed = checkout::executed(&files);
+    let executed = checkout::executed(&files, &led::paths(main));
     let files = files.into_iter().map(|change| change.path).collect();
     Ok(Ok(Done { into, old, new, commits, files, executed, checked_out, left }))
 }

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod include;
 pub mod judge;
 pub mod land;
+mod led;
 pub mod list;
 pub mod live;
 pub mod make;

@@ -1,0 +1,38 @@
+//! What programs of the host execute of a checkout by another name than the table's: where links of the
+//! table lead, and the hooks of `core.hooksPath`. It must never follow a link out of the work tree.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::Main;
+use crate::bytes::Bytes;
+use crate::host::follow::follow_on;
+use crate::host::{Disk, Facts as _};
+use crate::host_files::links::{self, Paths};
+use crate::host_files::survey::FirstLook;
+use crate::host_files::table;
+
+/// These paths, relative to the main work tree, as it is now.
+pub(super) fn paths(main: &Main<'_>) -> Paths {
+    let hooks = hooks(main).unwrap_or_default();
+    let survey = Disk.host_files(&main.root, &FirstLook { own_git: true, extra: &hooks });
+    let mut paths = hooks;
+    let ends = links::ends(&main.root, &links::found(&survey), &|path| Disk.read_link(path));
+    links::add(&mut paths, ends);
+    paths
+}
+
+/// Where git takes its hooks from, if that is in the work tree.
+fn hooks(main: &Main<'_>) -> Option<Paths> {
+    let asked = ["config", "--null", "--type=path", "--get", "core.hooksPath"];
+    let said =
+        main.repository().call_at_work("read the configuration").args(asked).outcome().ok()?;
+    let path = said.output.strip_suffix(&[0])?;
+    let path = main.root.join(Path::new(OsStr::from_bytes(path)));
+    let end = follow_on(&path, &Disk)?.end;
+    let end = end.strip_prefix(&main.root).ok()?;
+    let entry = table::by_pattern(".githooks/")?;
+    (!end.as_os_str().is_empty()).then(|| BTreeMap::from([(Bytes::from(end), entry)]))
+}
