@@ -40,11 +40,11 @@ pub mod trace;
 pub mod visible;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use error::Result;
+use error::{Error, Result};
 use host::{Disk, Host};
 use plan::Plan;
 use policy::Policy;
@@ -70,13 +70,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Demo) => return demo::act(),
         _ => {}
     }
-    match dispatch(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            error::report(&error);
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
+    ExitCode::from(dispatch(cli).unwrap_or_else(|error| failed(&error)))
+}
+
+/// Says why, and answers with the code to exit with.
+fn failed(error: &Error) -> u8 {
+    error::report(error);
+    error.kind().exit_code()
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
@@ -84,28 +84,40 @@ fn dispatch(cli: Cli) -> Result<u8> {
     if makes_a_plan(cli.command.as_ref()) {
         host.find_bwrap()?;
     }
-    if sees_to_pending(cli.command.as_ref()) {
-        front::see_to_pending(&host);
+    if !sees_to_pending(cli.command.as_ref()) {
+        return command(cli, &host);
     }
+    let pending = pending(&cli, &host);
+    pending.see_to_own();
+    if lasts(cli.command.as_ref()) {
+        pending.tell_others();
+    }
+    // What went wrong is said before anything is asked.
+    let code = command(cli, &host).unwrap_or_else(|error| failed(&error));
+    pending.see_to_others();
+    Ok(code)
+}
+
+fn command(cli: Cli, host: &Host) -> Result<u8> {
     match cli.command {
-        None => commands::bare(&cli.run, &cli.agent_args, &host),
-        Some(Command::Run(args)) => commands::run(&args, &host),
-        Some(Command::Explain(args)) => commands::explain(&args, &host),
-        Some(Command::Supervise { session }) => front::supervise(&session, &host),
-        Some(Command::Shell { session }) => commands::shell(&session, &host),
-        Some(Command::Ls(args)) => commands::ls(&args, &host),
-        Some(Command::Attach(args)) => front::attach(args.session.as_deref(), &host),
-        Some(Command::Keep(args)) => commands::keep(&args, &host),
-        Some(Command::Rm(args)) => commands::rm(&args, &host),
-        Some(Command::Sync(args)) => commands::sync(&args, &host),
-        Some(Command::Worktree(command)) => commands::worktree(&command, &host),
-        Some(Command::Log(args)) => commands::log(&args, &host),
-        Some(Command::Allow(args)) => commands::allow(&args, &host),
-        Some(Command::Net(args)) => commands::net(&args, &host),
-        Some(Command::Verify(args)) => commands::verify(&args, &host),
-        Some(Command::Profile(command)) => commands::profile(&command, &host),
-        Some(Command::Trust(args)) => commands::trust(&args, &host),
-        Some(Command::Doctor(args)) => commands::doctor(&args, &host),
+        None => commands::bare(&cli.run, &cli.agent_args, host),
+        Some(Command::Run(args)) => commands::run(&args, host),
+        Some(Command::Explain(args)) => commands::explain(&args, host),
+        Some(Command::Supervise { session }) => front::supervise(&session, host),
+        Some(Command::Shell { session }) => commands::shell(&session, host),
+        Some(Command::Ls(args)) => commands::ls(&args, host),
+        Some(Command::Attach(args)) => front::attach(args.session.as_deref(), host),
+        Some(Command::Keep(args)) => commands::keep(&args, host),
+        Some(Command::Rm(args)) => commands::rm(&args, host),
+        Some(Command::Sync(args)) => commands::sync(&args, host),
+        Some(Command::Worktree(command)) => commands::worktree(&command, host),
+        Some(Command::Log(args)) => commands::log(&args, host),
+        Some(Command::Allow(args)) => commands::allow(&args, host),
+        Some(Command::Net(args)) => commands::net(&args, host),
+        Some(Command::Verify(args)) => commands::verify(&args, host),
+        Some(Command::Profile(command)) => commands::profile(&command, host),
+        Some(Command::Trust(args)) => commands::trust(&args, host),
+        Some(Command::Doctor(args)) => commands::doctor(&args, host),
         Some(Command::Completions { shell }) => commands::completions(shell),
         Some(Command::Man) => commands::man(),
         Some(Command::Schema) => commands::schema(),
@@ -124,6 +136,24 @@ fn named_project(cli: &Cli) -> Option<&Path> {
     }
 }
 
+/// What killed sessions left behind, with those set apart that this command may have to do with.
+fn pending(cli: &Cli, host: &Host) -> front::Pending {
+    let project = project::find(named_project(cli), host, &Disk).ok();
+    let places: Vec<PathBuf> =
+        project.map(|project| project.root).into_iter().chain([host.here()]).collect();
+    let named = match &cli.command {
+        Some(Command::Keep(args)) => args.session.as_deref(),
+        Some(Command::Sync(args)) => args.session.as_deref(),
+        _ => None,
+    };
+    front::Pending::find(&host.dirs, &places, named)
+}
+
+/// Whether a command may last for hours.
+fn lasts(command: Option<&Command>) -> bool {
+    matches!(command, None | Some(Command::Run(_) | Command::Attach(_)))
+}
+
 /// Whether a command makes a plan, and so asks bwrap what it can do.
 fn makes_a_plan(command: Option<&Command>) -> bool {
     matches!(
@@ -134,7 +164,7 @@ fn makes_a_plan(command: Option<&Command>) -> bool {
     )
 }
 
-/// Whether a command first sees to what killed sessions left behind. `ls` only shows that there is
+/// Whether a command sees to what killed sessions left behind. `ls` only shows that there is
 /// something; panes and scripts of a shell are no place for it, and who allows a host is waited for.
 fn sees_to_pending(command: Option<&Command>) -> bool {
     match command {

@@ -13,7 +13,7 @@ mod terminal;
 mod users;
 
 pub use attach::attach;
-pub use leftovers::see_to_pending;
+pub use leftovers::Pending;
 pub use supervise::supervise;
 
 use std::ffi::{OsStr, OsString};

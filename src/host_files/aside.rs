@@ -23,6 +23,9 @@ const MOST_BYTES: u64 = 256 << 20;
 const MOST_FILES: u64 = 50_000;
 const DEEPEST: u64 = 100;
 
+/// Numbers from here on are of nothing that stands in the record by its order.
+const FREE: u32 = 1 << 31;
+
 /// The place in a session's directory.
 #[derive(Debug)]
 pub(super) struct Aside {
@@ -40,13 +43,12 @@ impl Aside {
 
     /// Moves a path of the project here, under this number; answers with the number it has. `None`: there
     /// is nothing. A move that was interrupted is finished; but what still stands in the project is not
-    /// here, whatever has its number, and gets another, the first free one after `beyond`.
+    /// here, whatever has its number, and gets another, the first free one from [`FREE`] on.
     pub(super) fn take(
         &self,
         project: &mut Beneath,
         path: &[u8],
         number: u32,
-        beyond: u32,
     ) -> io::Result<Option<u32>> {
         let taken = exists(&self.directory, &name(number)?)?;
         let (from, last) = match project.place(path) {
@@ -56,7 +58,7 @@ impl Aside {
         let last = CString::new(last)?;
         let there = exists(&from, &last)?;
         let copied = !taken && exists(&self.directory, &copied(number)?)?;
-        let number = if taken && there { self.free(beyond)? } else { number };
+        let number = if taken && there { self.free()? } else { number };
         if copied {
             self.replace_by_copy((&from, &last), number)?;
         } else if there {
@@ -65,9 +67,8 @@ impl Aside {
         Ok((taken || copied || there).then_some(number))
     }
 
-    /// The first number beyond this one that nothing has.
-    fn free(&self, beyond: u32) -> io::Result<u32> {
-        for number in beyond.saturating_add(1)..u32::MAX {
+    fn free(&self) -> io::Result<u32> {
+        for number in FREE..u32::MAX {
             if !exists(&self.directory, &name(number)?)?
                 && !exists(&self.directory, &copied(number)?)?
             {
@@ -115,6 +116,29 @@ impl Aside {
         Ok(())
     }
 
+    /// Whether something has this number.
+    pub(super) fn has(&self, number: u32) -> io::Result<bool> {
+        Ok(exists(&self.directory, &name(number)?)?)
+    }
+
+    /// Whether something was on its way to this number when its mover was killed.
+    pub(super) fn has_begun(&self, number: u32) -> io::Result<bool> {
+        Ok(exists(&self.directory, &copied(number)?)?)
+    }
+
+    /// Moves it back, unless a run that was killed before it wrote that down has done so.
+    pub(super) fn give_once(
+        &self,
+        project: &mut Beneath,
+        path: &[u8],
+        number: u32,
+    ) -> io::Result<()> {
+        if !self.has(number)? && stands(project, path)? {
+            return Ok(());
+        }
+        self.give(project, path, number)
+    }
+
     /// Moves it back; an error where something is in its place.
     pub(super) fn give(&self, project: &mut Beneath, path: &[u8], number: u32) -> io::Result<()> {
         let name = name(number)?;
@@ -129,6 +153,28 @@ impl Aside {
                 Ok(())
             }
             other => Ok(other?),
+        }
+    }
+}
+
+/// Whether something stands at a path of the project.
+pub(super) fn stands(project: &mut Beneath, path: &[u8]) -> io::Result<bool> {
+    match project.place(path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+        Ok((at, last)) => Ok(exists(&at, &CString::new(last)?)?),
+    }
+}
+
+/// How many are in a session's directory, whatever is written down about them.
+pub(super) fn count(session: &Path) -> io::Result<usize> {
+    match std::fs::read_dir(session.join("aside")) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(err) => Err(err),
+        Ok(entries) => {
+            let names =
+                entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+            Ok(names.iter().filter(|name| !name.as_encoded_bytes().ends_with(b".part")).count())
         }
     }
 }
@@ -298,7 +344,7 @@ mod tests {
 
         fn take(&self, path: &str, number: u32) -> io::Result<Option<u32>> {
             let mut project = Beneath::open(self.project.path()).unwrap();
-            Aside::open(self.session.path())?.take(&mut project, path.as_bytes(), number, 9)
+            Aside::open(self.session.path())?.take(&mut project, path.as_bytes(), number)
         }
 
         fn give(&self, path: &str, number: u32) -> io::Result<()> {
@@ -372,12 +418,12 @@ mod tests {
             let scene = Scene::new(across);
             scene.file("first", "earlier");
             assert_eq!(scene.take("first", 1).unwrap(), Some(1));
-            scene.file("tenth", "earlier");
-            assert_eq!(scene.take("tenth", 10).unwrap(), Some(10));
+            scene.file("second", "earlier");
+            assert_eq!(scene.take("second", FREE).unwrap(), Some(FREE));
             scene.file(".envrc", "planted");
-            assert_eq!(scene.take(".envrc", 1).unwrap(), Some(11));
+            assert_eq!(scene.take(".envrc", 1).unwrap(), Some(FREE + 1));
             assert!(!scene.project.path().join(".envrc").exists());
-            assert_eq!(fs::read(scene.aside("11")).unwrap(), b"planted");
+            assert_eq!(fs::read(scene.aside(&(FREE + 1).to_string())).unwrap(), b"planted");
             assert_eq!(fs::read(scene.aside("1")).unwrap(), b"earlier");
         }
     }

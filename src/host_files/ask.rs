@@ -21,6 +21,12 @@ pub enum Choice {
 pub trait Person {
     /// Asks about one; `show` tells what it holds.
     fn choose(&mut self, finding: &Finding, show: &dyn Fn() -> Vec<String>) -> Choice;
+
+    /// Asks once about all that are left; `count` tells how many.
+    fn choose_rest(&mut self, count: &dyn Fn() -> usize) -> Choice;
+
+    /// Whether the next is asked about: the answer may stand already.
+    fn asks(&self) -> bool;
 }
 
 /// How often somebody who answers nonsense is asked again.
@@ -76,6 +82,36 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
     }
 }
 
+impl<R: BufRead, W: Write> Dialogue<R, W> {
+    /// Asks until the answer is understood; `None` where there is none.
+    fn ask(&mut self, question: &str, show: &dyn Fn() -> Vec<String>) -> Option<Answer> {
+        for _ in 0..PATIENCE {
+            write!(self.out, "{question}").ok()?;
+            let Some(answer) = self.answer() else {
+                let _ = writeln!(self.out);
+                return None;
+            };
+            match answer.as_slice() {
+                b"k" | b"keep" => return Some(Answer::One(Choice::Keep)),
+                b"" | b"a" | b"aside" => return Some(Answer::One(Choice::Aside)),
+                b"K" => return Some(Answer::All(Choice::Keep)),
+                b"A" => return Some(Answer::All(Choice::Aside)),
+                b"s" | b"show" => self.show(&show()),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// What was said.
+enum Answer {
+    /// About this one.
+    One(Choice),
+    /// And about all that follow.
+    All(Choice),
+}
+
 impl<R: BufRead, W: Write> Person for Dialogue<R, W> {
     fn choose(&mut self, finding: &Finding, show: &dyn Fn() -> Vec<String>) -> Choice {
         if let Some(choice) = self.all {
@@ -86,24 +122,27 @@ impl<R: BufRead, W: Write> Person for Dialogue<R, W> {
         let question = format!(
             "{path} ({change}): [k]eep, set [a]side, [s]how; K or A for all that follow [a] "
         );
-        for _ in 0..PATIENCE {
-            if write!(self.out, "{question}").is_err() {
-                break;
-            }
-            match self.answer().as_deref() {
-                Some(b"k" | b"keep") => return Choice::Keep,
-                Some(b"" | b"a" | b"aside") => return Choice::Aside,
-                Some(b"K") => return *self.all.insert(Choice::Keep),
-                Some(b"A") => return *self.all.insert(Choice::Aside),
-                Some(b"s" | b"show") => self.show(&show()),
-                Some(_) => {}
-                None => {
-                    let _ = writeln!(self.out);
-                    break;
-                }
-            }
+        match self.ask(&question, show) {
+            Some(Answer::One(choice)) => choice,
+            Some(Answer::All(choice)) => *self.all.insert(choice),
+            None => *self.all.insert(Choice::Aside),
         }
-        *self.all.insert(Choice::Aside)
+    }
+
+    fn choose_rest(&mut self, count: &dyn Fn() -> usize) -> Choice {
+        if let Some(choice) = self.all {
+            return choice;
+        }
+        let question = format!("{} more: [k]eep all of them, or set them [a]side [a] ", count());
+        let choice = match self.ask(&question, &Vec::new) {
+            Some(Answer::One(choice) | Answer::All(choice)) => choice,
+            None => Choice::Aside,
+        };
+        *self.all.insert(choice)
+    }
+
+    fn asks(&self) -> bool {
+        self.all.is_none()
     }
 }
 
@@ -162,6 +201,18 @@ mod tests {
         assert_eq!(ask("\n\n\n").0, [Aside; 3]);
         assert_eq!(ask("k\nA\n").0, [Keep, Aside, Aside]);
         assert_eq!(ask("K\n").0, [Keep; 3]);
+    }
+
+    #[test]
+    fn the_rest_is_asked_about_once() {
+        for (input, choice) in [("k\n", Keep), ("K\n", Keep), ("\n", Aside), ("", Aside)] {
+            let mut out = Vec::new();
+            let mut dialogue = Dialogue::new(input.as_bytes(), &mut out, Some(80));
+            assert!(dialogue.asks());
+            assert_eq!([(); 3].map(|()| dialogue.choose_rest(&|| 3)), [choice; 3], "{input:?}");
+            assert!(!dialogue.asks());
+            assert_eq!(String::from_utf8(out).unwrap().matches("3 more: [k]eep").count(), 1);
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! What became of the findings of a session, in its directory: written after each step, so that a
-//! step that was interrupted is taken up again and none is taken twice.
+//! What became of the findings of a session, in its directory. All of it is written before the first
+//! is moved, and then from time to time: to write it after each would take an agent that makes 20,000
+//! files as long as it likes. What a kill leaves unwritten is told by the numbers of what is aside.
 
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,10 @@ pub struct Found {
     pub unseen: u64,
     /// See [`Findings::in_packages`].
     pub in_packages: u64,
+    /// Something may have been moved already: what is aside under a case's own number is of that case,
+    /// whether its fate says so or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
 }
 
 impl Found {
@@ -66,7 +72,7 @@ impl Found {
     pub fn new(findings: Findings) -> Self {
         let Findings { list, unseen, in_packages } = findings;
         let cases = list.into_iter().map(|finding| Case { finding, fate: None }).collect();
-        Self { v: VERSION, cases, unseen, in_packages }
+        Self { v: VERSION, cases, unseen, in_packages, moving: false }
     }
 
     /// Whether there is nothing to tell.
@@ -104,6 +110,41 @@ impl Found {
             Some(found) if found.v != VERSION => Err(why(&"it is of another version of claudebox")),
             found => Ok(found),
         }
+    }
+}
+
+/// How long what has been done may be unwritten.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// When it was written last.
+#[derive(Debug)]
+pub(super) struct Writing {
+    last: Instant,
+    /// Something was done since.
+    open: bool,
+}
+
+impl Default for Writing {
+    fn default() -> Self {
+        Self { last: Instant::now(), open: false }
+    }
+}
+
+impl Writing {
+    /// Something was done: that is written down if it is time for it.
+    pub(super) fn sometimes(&mut self, found: &Found, directory: &Path) -> io::Result<()> {
+        self.open = true;
+        if self.last.elapsed() < OFTEN { Ok(()) } else { self.rest(found, directory) }
+    }
+
+    /// Writes down what is not yet.
+    pub(super) fn rest(&mut self, found: &Found, directory: &Path) -> io::Result<()> {
+        if !self.open {
+            return Ok(());
+        }
+        found.write(directory)?;
+        *self = Self::default();
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod aside;
 pub mod ask;
 pub(crate) mod beneath;
 pub mod compare;
+mod conclusion;
 pub mod found;
 pub mod index;
 pub mod known;

@@ -8,22 +8,21 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::aside::Aside;
-use super::ask::{Choice, Person};
-use super::found::{Case, Fate, Found};
+use super::aside::{self, Aside};
+use super::ask::Person;
+use super::conclusion::Conclusion;
+use super::found::{Case, Fate, Found, Writing};
 use super::known::Known;
 use super::look::{look, open};
 use super::record::{Record, booted};
 use super::screen::Screen;
-use super::table::NESTED;
-use super::{show, tell};
-use crate::bytes::Bytes;
+use super::tell;
 use crate::error::{Error, Result, Tried as _};
 use crate::log::quote;
 use crate::profile::schema::HostFiles;
 use crate::session::inside::{self, Inside};
 use crate::session::{Session, directory, lock};
-use crate::visible::{visible, visible_path};
+use crate::visible::visible_path;
 
 /// How long what was killed may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
@@ -111,7 +110,7 @@ pub fn conclude(
         }
     };
     if !found.is_empty() {
-        Conclusion { session, record: &record, found }.all(person, screen)?;
+        Conclusion::new(session, &record, found).all(person, screen)?;
     }
     close(session)
 }
@@ -147,78 +146,6 @@ fn close(session: &Session) -> Result<Settled> {
     }
 }
 
-/// What is decided about one session.
-struct Conclusion<'a> {
-    session: &'a Session,
-    record: &'a Record,
-    found: Found,
-}
-
-impl Conclusion<'_> {
-    fn all(mut self, person: Option<&mut dyn Person>, screen: &mut Screen<'_>) -> Result<()> {
-        tell::findings(screen, self.record, &self.found);
-        let mut person = person.filter(|_| self.record.mode == HostFiles::Ask);
-        for at in 0..self.found.cases.len() {
-            if self.found.cases[at].fate.is_some() {
-                continue;
-            }
-            let fate = self.fate(at, &mut person);
-            self.found.cases[at].fate = Some(fate);
-            self.found.write(&self.session.directory).tried(|| "write down what was set aside")?;
-        }
-        tell::outcome(screen, self.session.id.as_str(), self.record.mode, &self.found);
-        Ok(())
-    }
-
-    fn fate(&mut self, at: usize, person: &mut Option<&mut dyn Person>) -> Fate {
-        let case = &self.found.cases[at];
-        if self.record.mode == HostFiles::Report || !case.finding.may_be_moved() {
-            return Fate::Reported;
-        }
-        let choice = person.as_mut().map_or(Choice::Aside, |person| {
-            person.choose(&case.finding, &|| self.show(&case.finding.path))
-        });
-        match choice {
-            Choice::Keep => Fate::Kept,
-            Choice::Aside => {
-                let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
-                self.set_aside(case, number)
-                    .unwrap_or_else(|err| Fate::Stays { why: visible(err.to_string()) })
-            }
-        }
-    }
-
-    fn set_aside(&self, case: &Case, number: u32) -> io::Result<Fate> {
-        let mut project = open(self.record)?;
-        let aside = Aside::open(&self.session.directory)?;
-        let path = &case.finding.path;
-        // Below are the numbers of the others.
-        let beyond = u32::try_from(self.found.cases.len()).unwrap_or(u32::MAX);
-        let mut take = |path: &Bytes| aside.take(&mut project, &path.0, number, beyond);
-        let err = match take(path) {
-            Ok(Some(number)) => return Ok(Fate::Aside { number, part: None }),
-            Ok(None) => return Ok(Fate::Vanished),
-            Err(err) => err,
-        };
-        if *case.finding.entry != NESTED {
-            return Err(err);
-        }
-        // A repository may be too large to be copied. Without its HEAD it is none.
-        let head = Bytes([path.0.as_slice(), b"/HEAD"].concat());
-        match take(&head)? {
-            Some(number) => Ok(Fate::Aside { number, part: Some(head) }),
-            None => Err(err),
-        }
-    }
-
-    fn show(&self, path: &Bytes) -> Vec<String> {
-        match open(self.record) {
-            Ok(mut project) => show::lines(&mut project, path),
-            Err(err) => vec![visible(err.to_string())],
-        }
-    }
-}
-
 /// Who holds it is seeing to what the session left behind.
 fn lock_path(session: &Session) -> PathBuf {
     session.directory.join("host-files.lock")
@@ -230,7 +157,11 @@ fn lock_path(session: &Session) -> PathBuf {
 /// # Errors
 /// When that cannot be told.
 pub fn waiting(session: &Session) -> io::Result<usize> {
-    let aside = Found::read(&session.directory)?.map_or(0, |found| found.aside());
+    let mut aside = Found::read(&session.directory)?.map_or(0, |found| found.aside());
+    if session.pending_path().exists() {
+        // Who moved may have been killed before that was written down.
+        aside = aside.max(aside::count(&session.directory)?);
+    }
     let record = Record::read(&session.directory).filter(|_| aside > 0);
     let Some(record) = record else { return Ok(aside) };
     match fs::symlink_metadata(record.project.as_path()) {
@@ -265,13 +196,16 @@ pub fn keep(
     let (Some(record), Some(mut found)) = (record, found) else {
         return Err(Error::usage(format!("nothing of session {id} was set aside")));
     };
-    let names: Vec<String> = tell::aside(&found).into_iter().map(quote::word).collect();
+    let names = tell::aside(&found);
     if names.is_empty() {
         return Err(Error::usage(format!("nothing of session {id} is set aside")));
     }
+    let names = tell::some(&names);
     let mut project = open(&record).map_err(|err| nowhere(session, &record, &err))?;
     let aside = Aside::open(&session.directory).tried(|| "open what was set aside")?;
+    let tried = || "write down what was brought back";
     let (mut back, mut failed) = (Vec::new(), Vec::new());
+    let mut writing = Writing::default();
     for at in 0..found.cases.len() {
         let Case { finding, fate: Some(Fate::Aside { number, part }) } = &found.cases[at] else {
             continue;
@@ -280,15 +214,16 @@ pub fn keep(
             continue;
         }
         let path = finding.path.clone();
-        match aside.give(&mut project, &part.as_ref().unwrap_or(&finding.path).0, *number) {
+        match aside.give_once(&mut project, &part.as_ref().unwrap_or(&finding.path).0, *number) {
             Ok(()) => {
                 back.push(path);
                 found.cases[at].fate = Some(Fate::Kept);
-                found.write(&session.directory).tried(|| "write down what was brought back")?;
+                writing.sometimes(&found, &session.directory).tried(tried)?;
             }
             Err(err) => failed.push(format!("{}: {err}", quote::word(&path.0))),
         }
     }
+    writing.rest(&found, &session.directory).tried(tried)?;
     if !back.is_empty() {
         let back: Vec<&[u8]> = back.iter().map(|path| path.0.as_slice()).collect();
         tell::names(screen, "brought back", &back);
@@ -299,8 +234,7 @@ pub fn keep(
     }
     if back.is_empty() {
         return Err(Error::usage(format!(
-            "session {id} set aside nothing of that name; there is: {}",
-            names.join(", ")
+            "session {id} set aside nothing of that name; there is: {names}"
         ))
         .hint("name it as it is listed, or from here: ./NAME"));
     }

@@ -2,18 +2,22 @@
 //! typed, and ends before the terminal does. Nothing here fails: a terminal that is gone is no reason to leave a file where it is.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::compare::{Change, Finding};
 use super::found::{Case, Fate, Found};
+use super::path::ways;
 use super::record::Record;
 use super::screen::{Screen, name};
 use crate::log::{quote, text};
 use crate::profile::schema::HostFiles;
 use crate::visible::visible_path;
 
-/// The most findings that are listed; the rest is counted.
-const MOST: usize = 40;
+/// The most findings that are listed, and that are asked about one by one; the rest is counted.
+pub(super) const MOST: usize = 40;
+/// The most that are named of what is not moved.
+const MOST_STAYING: usize = 400;
 /// Longer paths do not push the explanations further to the right.
 const WIDEST: usize = 40;
 
@@ -62,42 +66,60 @@ fn list<'f>(findings: impl Iterator<Item = &'f Finding>, columns: Option<usize>)
     };
     let rows: Vec<(String, &Finding, String)> = findings.map(row).collect();
     let width = rows.iter().map(|(path, ..)| text::width(path)).max().unwrap_or(0).min(WIDEST);
-    let mut lines: Vec<String> = rows
-        .iter()
-        .enumerate()
-        .filter(|(at, (_, finding, _))| *at < MOST || !finding.may_be_moved())
-        .map(|(_, (path, finding, why))| {
-            let gap = " ".repeat(width.saturating_sub(text::width(path)));
-            format!("{:<8} {path}{gap}  {why}", finding.change.word())
-        })
-        .collect();
-    if rows.len() > lines.len() {
-        lines.push(format!("... and {} more, which can be set aside", rows.len() - lines.len()));
-    }
+    let named = named(&rows);
+    let (shown, left): (Vec<_>, Vec<_>) =
+        rows.iter().enumerate().partition(|(at, _)| named.contains(at));
+    let line = |(_, (path, finding, why)): (usize, &(String, &Finding, String))| {
+        let gap = " ".repeat(width.saturating_sub(text::width(path)));
+        format!("{:<8} {path}{gap}  {why}", finding.change.word())
+    };
+    let mut lines: Vec<String> = shown.into_iter().map(line).collect();
+    let movable = left.iter().filter(|(_, (_, finding, _))| finding.may_be_moved()).count();
+    let counted = [
+        (movable, "which can be set aside"),
+        (left.len() - movable, "which are not moved: git shows them"),
+    ];
+    let counted = counted.iter().filter(|(count, _)| *count > 0);
+    lines.extend(counted.map(|(count, what)| format!("... and {count} more, {what}")));
     lines
+}
+
+/// The first of all, and of what is not moved so many that no change hides behind thousands of new ones:
+/// what was there at the start goes before what was not, and what lies higher before what lies deeper.
+fn named(rows: &[(String, &Finding, String)]) -> BTreeSet<usize> {
+    let mut stay: Vec<usize> = (0..rows.len()).filter(|at| !rows[*at].1.may_be_moved()).collect();
+    stay.sort_by_key(|at| {
+        let finding = rows[*at].1;
+        (finding.change == Change::New, ways(&finding.path.0).count())
+    });
+    (0..rows.len().min(MOST)).chain(stay.into_iter().take(MOST_STAYING)).collect()
 }
 
 /// Names behind a word of ours: in one line where they fit, else one below the other.
 pub(super) fn names(screen: &mut Screen<'_>, what: &str, paths: &[&[u8]]) {
     let Screen { out, columns } = screen;
-    let rest = match paths.len().saturating_sub(MOST) {
-        0 => String::new(),
-        rest => format!("and {rest} more"),
-    };
-    let shown = paths.iter().take(MOST);
-    let mut words: Vec<String> = shown.clone().map(|path| quote::word(path)).collect();
-    words.extend(Some(rest.clone()).filter(|rest| !rest.is_empty()));
-    let all = format!("{what}: {}", words.join(", "));
+    let all = format!("{what}: {}", some(paths));
     if columns.is_none_or(|columns| "claudebox: ".len() + text::width(&all) < columns) {
         return line(*out, &all);
     }
     line(*out, &format!("{what}:"));
-    for path in shown {
+    for path in paths.iter().take(MOST) {
         let _ = writeln!(out, "  {}", name(path, columns.map(|columns| columns - 1), 2));
     }
-    if !rest.is_empty() {
+    if let Some(rest) = rest(paths) {
         let _ = writeln!(out, "  {rest}");
     }
+}
+
+/// The first of these names, and how many more there are, in one line.
+pub(super) fn some(paths: &[&[u8]]) -> String {
+    let shown = paths.iter().take(MOST).map(|path| quote::word(path));
+    shown.chain(rest(paths)).collect::<Vec<_>>().join(", ")
+}
+
+fn rest(paths: &[&[u8]]) -> Option<String> {
+    let rest = paths.len().checked_sub(MOST).filter(|rest| *rest > 0)?;
+    Some(format!("and {rest} more"))
 }
 
 /// Why a finding matters, and what is not done about it.
@@ -128,11 +150,16 @@ pub(super) fn outcome(screen: &mut Screen<'_>, id: &str, mode: HostFiles, found:
     if mode == HostFiles::Report && movable {
         line(*out, "nothing of it was moved (host-files is `report`)");
     }
-    for Case { finding, fate } in &found.cases {
+    let stays = |case: &&Case| matches!(case.fate, Some(Fate::Stays { .. }));
+    for Case { finding, fate } in found.cases.iter().filter(stays).take(MOST_STAYING) {
         if let Some(Fate::Stays { why }) = fate {
             let path = name(&finding.path.0, *columns, "claudebox: ".len());
             line(*out, &format!("{path} could not be set aside, and is still there: {why}"));
         }
+    }
+    let rest = found.cases.iter().filter(stays).count().saturating_sub(MOST_STAYING);
+    if rest > 0 {
+        line(*out, &format!("{rest} more could not be set aside, and are still there"));
     }
 }
 
@@ -195,6 +222,13 @@ mod tests {
         assert_eq!(told.len(), MOST + 2);
         assert!(told[MOST].starts_with("changed  .envrc "), "{}", told[MOST]);
         assert_eq!(told[MOST + 1], "... and 60 more, which can be set aside");
+        let tracked =
+            (0..20_000).map(|at| finding(format!("!{at}/.envrc").as_bytes(), Change::New, true));
+        let list: Vec<Finding> = tracked.chain(list).collect();
+        let told = super::list(list.iter(), None);
+        assert!(told.iter().any(|line| line.starts_with("changed  .envrc ")));
+        assert!(told.len() < MOST + MOST_STAYING + 3, "{}", told.len());
+        assert!(told.last().unwrap().ends_with("which are not moved: git shows them"));
     }
 
     #[test]

@@ -34,6 +34,12 @@ impl Project {
         self.here.starts_with(project)
             || self.worktrees.iter().any(|worktrees| project.starts_with(worktrees))
     }
+
+    /// Whether a session works in the project, or in a directory below this one: what it left there would
+    /// be taken for what was there.
+    pub fn overlaps(&self, found: &Found) -> bool {
+        self.has(found) || found.record.project.as_path().starts_with(&self.here)
+    }
 }
 
 /// Chooses among all sessions (the latest first): the one whose id begins with `prefix`, or the

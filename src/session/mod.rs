@@ -219,6 +219,11 @@ impl<'a> Sessions<'a> {
         json_file::read(&self.place(id).record_path())
     }
 
+    /// What is known about one; `None` where it has no record.
+    pub fn found(self, id: &Id) -> Option<Found> {
+        self.look_at(id)
+    }
+
     /// Every session that has a record, the latest first.
     pub fn all(self) -> Vec<Found> {
         let mut found: Vec<Found> = self.ids().iter().filter_map(|id| self.look_at(id)).collect();
