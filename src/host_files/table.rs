@@ -87,10 +87,20 @@ pub static TABLE: &[Entry] = &[
     entry(".mise.toml", When::Entered, "mise runs its hooks and templates"),
     entry(".mise.*.toml", When::Entered, "mise runs its hooks and templates"),
     entry(".rtx.toml", When::Entered, "mise runs its hooks and templates"),
+    entry(".rtx.*.toml", When::Entered, "mise runs its hooks and templates"),
+    entry(".miserc*.toml", When::Entered, "mise takes the names of its files from it"),
+    entry(".config/miserc*.toml", When::Entered, "mise takes the names of its files from it"),
     entry(".mise/", When::Entered, "mise runs its hooks and templates"),
     entry("mise/config*.toml", When::Entered, "mise runs its hooks and templates"),
+    entry("mise/conf.d/", When::Entered, "mise runs its hooks and templates"),
     entry(".config/mise.toml", When::Entered, "mise runs its hooks and templates"),
     entry(".config/mise/", When::Entered, "mise runs its hooks and templates"),
+    entry(
+        "rust-toolchain.toml",
+        When::Entered,
+        "cargo and rustc of rustup are what its path leads to",
+    ),
+    entry("rust-toolchain", When::Entered, "cargo and rustc of rustup are what its path leads to"),
     entry(".git/config", When::Entered, "git runs programs that it names"),
     entry(".git/config.worktree", When::Entered, "git runs programs that it names"),
     entry(".git/commondir", When::Entered, "git takes config and hooks from where it points"),
@@ -110,6 +120,8 @@ pub static TABLE: &[Entry] = &[
     entry(".git-hooks/", When::GitUsed, "git hooks of overcommit"),
     entry(".overcommit.yml", When::GitUsed, "overcommit runs what it names"),
     entry(".pre-commit-config.yaml", When::GitUsed, "pre-commit runs what it names"),
+    entry(".pre-commit-config.yml", When::GitUsed, "prek runs what it names"),
+    entry("prek.toml", When::GitUsed, "prek runs what it names"),
     entry("lefthook*.y*ml", When::GitUsed, "lefthook runs what it names"),
     entry("lefthook*.toml", When::GitUsed, "lefthook runs what it names"),
     entry("lefthook*.json*", When::GitUsed, "lefthook runs what it names"),
@@ -174,6 +186,7 @@ pub static TABLE: &[Entry] = &[
     entry(".augment/", When::AgentStarted, "Augment runs commands of it"),
     entry(".amazonq/", When::AgentStarted, "Amazon Q runs hooks and servers of it"),
     entry(".amp/", When::AgentStarted, "Amp runs plugins and servers of it"),
+    entry(".pi/", When::AgentStarted, "pi runs extensions and packages of it"),
     entry(".agents/", When::AgentStarted, "agents run skills of it"),
 ];
 
@@ -380,6 +393,35 @@ mod tests {
             assert_eq!(pattern(&format!("sub/{path}"), What::File), Some(path));
             assert!(find(path.as_bytes(), What::File).unwrap().when.in_packages(), "{path}");
         }
+    }
+
+    /// Where mise looks, and what says where it looks.
+    #[test]
+    fn every_configuration_of_mise_is_in_it() {
+        for path in [
+            "mise.local.toml",
+            ".mise.prod.local.toml",
+            ".rtx.local.toml",
+            "mise/config.prod.toml",
+            "mise/conf.d/a.toml",
+            ".mise/conf.d/a.toml",
+            ".config/mise.local.toml",
+            ".config/mise/conf.d/a.toml",
+            ".miserc.toml",
+            ".config/miserc.toml",
+        ] {
+            let found = unit(path.as_bytes());
+            assert!(found.is_some_and(|(_, entry)| entry.when == When::Entered), "{path}");
+        }
+        assert_eq!(pattern("miserc.toml", What::File), None);
+    }
+
+    #[test]
+    fn a_toolchain_is_a_file() {
+        for name in ["rust-toolchain", "a/rust-toolchain", "rust-toolchain.toml"] {
+            assert!(pattern(name, What::File).is_some() && pattern(name, What::Link).is_some());
+        }
+        assert_eq!(pattern("rust-toolchain", What::Directory), None);
     }
 
     #[test]

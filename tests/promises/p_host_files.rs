@@ -176,7 +176,7 @@ fn told(log: &Log) -> Vec<&HostFile> {
 }
 
 /// Names of every kind, and a script that makes them, with hiding places among them.
-const NEW: [&str; 24] = [
+const NEW: [&str; 30] = [
     ".envrc",
     "deep/down/in/the/tree/.envrc",
     ".vscode",
@@ -197,6 +197,12 @@ const NEW: [&str; 24] = [
     ".cursor",
     ".zed",
     ".pre-commit-config.yaml",
+    ".pre-commit-config.yml",
+    "prek.toml",
+    ".pi",
+    ".miserc.toml",
+    "mise/conf.d",
+    "rust/rust-toolchain.toml",
     "closed/.envrc",
     "case/.EnvRC",
     "linked/.claude",
@@ -205,12 +211,13 @@ const NEW: [&str; 24] = [
 
 const PLANT: &str = "mkdir -p deep/down/in/the/tree .vscode .idea .claude/hooks .claude/commands .gemini
     mkdir -p .codex .opencode .devcontainer .husky .cursor .zed closed case linked node_modules/m
-    mkdir -p node_modules/m/.vscode harmless
+    mkdir -p node_modules/m/.vscode harmless .pi mise/conf.d rust
     for file in .envrc deep/down/in/the/tree/.envrc .vscode/tasks.json .idea/workspace.xml .mcp.json \\
         .claude/settings.json .claude/settings.local.json .claude/hooks/x .claude/commands/x.md \\
         .gemini/settings.json .codex/config.toml .opencode/x .devcontainer/devcontainer.json mise.toml \\
         .husky/pre-commit .claudebox.toml some.code-workspace .cursor/mcp.json .zed/tasks.json \\
-        .pre-commit-config.yaml closed/.envrc case/.EnvRC harmless/settings.json node_modules/m/.envrc \\
+        .pre-commit-config.yml prek.toml .pi/settings.json .miserc.toml mise/conf.d/a.toml \\
+        rust/rust-toolchain.toml .pre-commit-config.yaml closed/.envrc case/.EnvRC harmless/settings.json node_modules/m/.envrc \\
         node_modules/m/.vscode/tasks.json README.md
     do echo evil > $file; done; chmod 000 closed; ln -s ../harmless linked/.claude";
 
