@@ -16,6 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::discard::{Discard, Discarded};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::nofollow::{DIRECTORY, entries, kind, open_directory, remove};
@@ -27,13 +28,14 @@ const PRIVATE: Mode = Mode::RWXU;
 /// Of a file.
 const OWNERS: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Does all of it, in order.
+/// Does all of it, in order; answers with what is still to be removed.
 ///
 /// # Errors
 /// When a root is not the caller's alone, or the disk says no.
-pub fn prepare(steps: &[Prepare]) -> Result<()> {
-    let mut roots = Roots::default();
-    steps.iter().try_for_each(|one| step(one, &mut roots))
+pub fn prepare(steps: &[Prepare]) -> Result<Discarded> {
+    let (mut roots, mut discard) = (Roots::default(), Discard::default());
+    steps.iter().try_for_each(|one| step(one, &mut roots, &mut discard))?;
+    Ok(discard.done())
 }
 
 /// The trusted directories that are open already: most steps are in the same one.
@@ -51,7 +53,7 @@ impl<'a> Roots<'a> {
     }
 }
 
-fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
+fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>, discard: &mut Discard) -> Result<()> {
     let (root, path) = match step {
         Prepare::Directory { root, path }
         | Prepare::File { root, path, .. }
@@ -60,7 +62,7 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         | Prepare::Empty { root, path, .. }
         | Prepare::Remove { root, path } => (root.as_path(), path.as_path()),
         Prepare::Home { root, project, born } => {
-            return home(root.as_path(), project, born.as_ref(), roots);
+            return home(root.as_path(), project, born.as_ref(), roots, discard);
         }
     };
     let names = names(path)?;
@@ -72,15 +74,15 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
     match (step, names.split_last()) {
         (Prepare::Directory { .. }, _) => walk(root, &names, make_way).map(drop),
         (Prepare::File { content, .. }, Some((name, parents))) => walk(root, parents, make_way)
-            .and_then(|at| replace(at.fd(root), name, content.as_ref())),
+            .and_then(|at| replace(at.fd(root), name, content.as_ref(), discard)),
         (Prepare::MountPoint { .. }, Some((name, parents))) => walk(root, parents, make_way)
             .and_then(|at| match kind(at.fd(root), name)? {
                 Some(FileType::RegularFile) => Ok(()),
-                _ => replace(at.fd(root), name, b""),
+                _ => replace(at.fd(root), name, b"", discard),
             }),
         (Prepare::Remove { .. }, Some((name, parents))) => {
             match walk(root, parents, open_directory) {
-                Ok(at) => remove(at.fd(root), name),
+                Ok(at) => discard.take(at.fd(root), name),
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 Err(errno) => Err(errno),
             }
@@ -88,7 +90,10 @@ fn step<'a>(step: &'a Prepare, roots: &mut Roots<'a>) -> Result<()> {
         (Prepare::Empty { keep, .. }, _) => walk(root, &names, make_way).and_then(|at| {
             let at = at.fd(root);
             let stays = |name: &CStr| keep.iter().any(|keep| keep.0 == name.to_bytes());
-            entries(at)?.iter().filter(|name| !stays(name)).try_for_each(|name| remove(at, name))
+            entries(at)?
+                .iter()
+                .filter(|name| !stays(name))
+                .try_for_each(|name| discard.take(at, name))
         }),
         (Prepare::CreateMissing { .. } | Prepare::Home { .. }, _) | (_, None) => Err(Errno::INVAL),
     }
@@ -101,6 +106,7 @@ fn home<'a>(
     project: &Bytes,
     born: Option<&Bytes>,
     roots: &mut Roots<'a>,
+    discard: &mut Discard,
 ) -> Result<()> {
     let what = || format!("prepare {}", visible_path(root));
     let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
@@ -111,21 +117,25 @@ fn home<'a>(
         path.map_err(|_| Errno::INVAL).tried(what)
     };
     let homes = roots.open(above)?;
+    discard.send_to(homes.try_clone().tried(what)?);
     if let Some(born) = born {
         let (name, note, old) = (beside("")?, beside(BORN)?, beside(OLD)?);
         let noted = noted(homes, &note).tried(what)?;
         let is_anothers = noted.as_ref().is_some_and(|noted| *noted != born.0);
         // A home without a note is from a version that wrote none.
         if is_anothers && kind(homes, &name).tried(what)? == Some(FileType::Directory) {
-            remove(homes, &old).and_then(|()| renameat(homes, &name, homes, &old)).tried(what)?;
+            discard
+                .take(homes, &old)
+                .and_then(|()| renameat(homes, &name, homes, &old))
+                .tried(what)?;
         }
         if noted.as_ref() != Some(&born.0) {
-            replace(homes, &note, &born.0).tried(what)?;
+            replace(homes, &note, &born.0, discard).tried(what)?;
         }
     }
     let note = beside(PROJECT)?;
     if noted(homes, &note).tried(what)?.as_ref() != Some(&project.0) {
-        replace(homes, &note, &project.0).tried(what)?;
+        replace(homes, &note, &project.0, discard).tried(what)?;
     }
     Ok(())
 }
@@ -247,11 +257,11 @@ fn create_new(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
 
 /// Writes the file anew. Not by a rename over the old one: ext4 then waits until the disk has the
 /// content, and nobody reads it before the session, the only one in its home, has begun.
-fn replace(at: &OwnedFd, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+fn replace(at: &OwnedFd, name: &CStr, content: &[u8], discard: &Discard) -> Result<(), Errno> {
     if stands(at, name, content).unwrap_or(false) {
         return Ok(());
     }
-    remove(at, name)?;
+    discard.take(at, name)?;
     create_new(at, name, content)
 }
 

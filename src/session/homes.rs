@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::remove::{BEGUN, tree};
+pub use super::remove::BEGUN;
+use super::remove::tree;
 use crate::error::{Result, Tried as _};
 use crate::visible::visible_path;
 

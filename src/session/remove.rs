@@ -10,9 +10,9 @@ use super::{Session, lock};
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible_path;
 
-/// How a directory is called that is being removed, before the session's id. That is no id: nobody takes
+/// How a directory is called that is being removed, before the session's id, or its own name. That is no id: nobody takes
 /// one that a killed removal left for a session.
-pub(super) const BEGUN: &str = ".removing-";
+pub const BEGUN: &str = ".removing-";
 
 impl Session {
     /// Removes it.

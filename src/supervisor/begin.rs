@@ -27,6 +27,7 @@ use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
 use crate::plan::git::PrivateGit;
 use crate::plan::{self, ExecLog, Plan};
+use crate::sandbox::discard::Discarded;
 use crate::sandbox::inner::handshake::{Observed, Order, Ready};
 use crate::sandbox::prepare::prepare;
 use crate::session::inside::Note;
@@ -46,6 +47,8 @@ pub(super) struct Begun {
     observing: Option<Observing>,
     /// The files that are kept in step with the host's.
     pub(super) pairs: Option<Pairs>,
+    /// What the last session left.
+    pub(super) discarded: Discarded,
     /// Where the sandbox's traffic comes to, if it may go anywhere.
     network: Option<Started>,
     /// Why the host's device nodes are not protected from root.
@@ -77,7 +80,7 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<(Begun, Control), Verdict> {
-    prepare(&plan.prepare).map_err(Verdict::not_started)?;
+    let discarded = prepare(&plan.prepare).map_err(Verdict::not_started)?;
     if plan.git.is_some() {
         make_room(session.directory).map_err(Verdict::not_started)?;
     }
@@ -94,7 +97,7 @@ pub(super) fn begin(
     }
     .map_err(|failed| failed.verdict)?;
     let (begun, control) = begun;
-    Ok((Begun { pairs: Some(pairs), ..begun }, control))
+    Ok((Begun { pairs: Some(pairs), discarded, ..begun }, control))
 }
 
 /// Starts the sandbox in the group of these limits. `git`: the private git directory, which is there
@@ -133,8 +136,19 @@ fn begin_in(
     note.write(init.pid).tried(|| "note the sandbox's pid 1").map_err(Verdict::not_started)?;
     let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
     let limits = limits.clone();
-    let begun =
-        Begun { sandbox, init, ready, limits, kernel, observing, pairs: None, network, devices };
+    let (pairs, discarded) = (None, Discarded::default());
+    let begun = Begun {
+        sandbox,
+        init,
+        ready,
+        limits,
+        kernel,
+        observing,
+        pairs,
+        discarded,
+        network,
+        devices,
+    };
     Ok((begun, control))
 }
 
@@ -243,8 +257,18 @@ impl Watched {
 
 /// Lets the log begin.
 pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Watched> {
-    let Begun { sandbox, init, ready, limits, kernel, observing, pairs: _, network, devices } =
-        begun;
+    let Begun {
+        sandbox,
+        init,
+        ready,
+        limits,
+        kernel,
+        observing,
+        pairs: _,
+        discarded: _,
+        network,
+        devices,
+    } = begun;
     let exec_log = exec_log_status(ready.observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {

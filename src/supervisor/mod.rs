@@ -128,7 +128,7 @@ fn observed(
     };
     let mut host_files = HostFiles::new(session.directory);
     let before = git::Before::look(session.directory, session.id);
-    let pairs = begun.pairs.take();
+    let (pairs, discarded) = (begun.pairs.take(), std::mem::take(&mut begun.discarded));
     let not_started = |error| {
         git::not_started(session.directory, session.id);
         error
@@ -139,6 +139,7 @@ fn observed(
         Err(error) => return Err(not_started(watched.abandon(error))),
     };
     watched.proceed();
+    discarded.remove_beside();
     let Watched { sandbox, init, execs, broker } = watched;
     let running = Running {
         plan,
