@@ -37,7 +37,8 @@ pub(super) fn is_local(address: IpAddr) -> io::Result<bool> {
 }
 
 fn question(address: IpAddr) -> Vec<u8> {
-    let (family, bytes) = match address {
+    // What is mapped into IPv6 goes the way of IPv4.
+    let (family, bytes) = match address.to_canonical() {
         IpAddr::V4(address) => (AddressFamily::INET, address.octets().to_vec()),
         IpAddr::V6(address) => (AddressFamily::INET6, address.octets().to_vec()),
     };
@@ -69,6 +70,7 @@ mod tests {
         assert!(is_local(Ipv4Addr::LOCALHOST.into()).unwrap());
         // The whole network is this machine, and no interface has this address.
         assert!(is_local(Ipv4Addr::new(127, 9, 8, 7).into()).unwrap());
+        assert!(is_local(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()).unwrap());
         // Documentation's; nobody's.
         assert!(!is_local(Ipv4Addr::new(192, 0, 2, 1).into()).unwrap());
         assert!(!is_local(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()).unwrap());

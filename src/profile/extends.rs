@@ -56,11 +56,15 @@ pub(super) fn named(library: &Library, name: &str) -> Result<Vec<Layer>> {
 
 /// The layers of a profile that the user named by its file (absolute).
 pub(super) fn file(library: &Library, path: &Path) -> Result<Vec<Layer>> {
-    let path = path.canonicalize().map_err(|err| {
+    let real = path.canonicalize().map_err(|err| {
         Error::usage(format!("cannot read the profile {}: {err}", visible_path(path)))
     })?;
     let mut extends = Extends::new(library, None);
-    extends.visit(&Place::File(path), None)?;
+    extends.visit(&Place::File(real), None)?;
+    if let Some(own) = extends.layers.last_mut() {
+        // As it is named, also the next time.
+        own.file = Some(path.to_owned());
+    }
     Ok(extends.layers)
 }
 

@@ -13,8 +13,7 @@ use super::run::Run;
 use super::user::User;
 
 /// The program under test.
-/// The program.
-pub(crate) const CLAUDEBOX: &str = env!("CARGO_BIN_EXE_claudebox");
+const CLAUDEBOX: &str = env!("CARGO_BIN_EXE_claudebox");
 
 /// Home, project, runtime directory and user of a test.
 #[derive(Debug)]

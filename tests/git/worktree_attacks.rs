@@ -100,6 +100,35 @@ fn nothing_that_an_agent_planted_is_run() {
     }
 }
 
+/// What comes with a merge, and is executed by another name than the table's: hooks that the configuration
+/// has elsewhere, and what links lead to. It is written past the read-only file, into a commit.
+#[test]
+fn what_the_host_executes_by_another_name_is_said() {
+    must_have_sandbox();
+    for user in users() {
+        for (command, marks) in [("merge w", true), ("merge v", false)] {
+            let all = Worktrees::new(user);
+            all.host(
+                "mkdir -p tools/hooks conf; echo : >tools/hooks/pre-commit; echo : >conf/envrc
+                 ln -s conf/envrc .envrc; ln -s build/hooks .husky; git add .; git commit -qm links
+                 git config core.hooksPath tools/hooks",
+            );
+            let evil = "blob=$(echo evil | git hash-object -w --stdin)
+                for path in tools/hooks/pre-commit conf/envrc build/hooks/pre-push; do
+                    git update-index --add --cacheinfo 100755,$blob,$path
+                done
+                git -c core.hooksPath=/dev/null commit -qm evil";
+            all.agent("w", evil);
+            all.agent("v", "echo x >plain; git add plain; git commit -qm plain");
+            let said = all.worktree(command).code(0).stderr;
+            for path in ["tools/hooks", "conf/envrc", "build/hooks"] {
+                let line = format!("executed without being asked for: {path}");
+                assert_eq!(said.contains(&line), marks, "{command}, {path}: {said}");
+            }
+        }
+    }
+}
+
 /// The user's own attributes name a driver that stands in the tree; the agent has written that.
 #[test]
 fn a_merge_driver_in_the_tree_is_a_conflict() {
@@ -240,7 +269,9 @@ fn no_escape_sequence_of_an_agents_reaches_the_terminal() {
             );
             assert!(!contains(&bytes, b"\xc2\x9b2J"), "{words}: {}", bytes.escape_ascii());
             if !matches!(words, "list" | "rm w" | "merge w") {
-                assert!(contains(&bytes, br"\x1b]0;owned"), "{words}: {}", bytes.escape_ascii());
+                // Of text, and of a name as one would type it.
+                let shown = contains(&bytes, br"\x1b]0;owned") || contains(&bytes, br"\e]0;owned");
+                assert!(shown, "{words}: {}", bytes.escape_ascii());
             }
         }
         // The control: git itself prints what is in a file.

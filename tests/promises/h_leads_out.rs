@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use crate::common::must_have_sandbox;
-use crate::common::place::{CLAUDEBOX, Place};
+use crate::common::place::Place;
 use crate::common::user::users;
 use crate::script;
 
@@ -87,8 +87,9 @@ fn promise_w_no_link_on_the_way_chooses_what_is_shared() {
         let app = place.project().join("packages/app");
         symlink(&app, place.home().join("mine")).unwrap();
         let by_cd = |options: &str| {
+            let binary = place.executable().display();
             let text = format!(
-                "cd packages/app && {CLAUDEBOX} run --no-monitor {options} -- sh -c 'echo key >planted'"
+                "cd packages/app && {binary} run --no-monitor {options} -- sh -c 'echo key >planted'"
             );
             place.command("sh").args(["-c", &text]).run()
         };

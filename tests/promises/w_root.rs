@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::common::place::{CLAUDEBOX, Place};
+use crate::common::place::Place;
 use crate::common::user::User;
 use crate::common::{must_have, must_have_sandbox};
 use crate::script;
@@ -58,7 +58,8 @@ fn promise_w_root_changes_no_device_of_the_machine() {
          chmod 600 /proc/self/fd/1; exec 3<>{device}; chmod 600 /proc/self/fd/3
          echo x > /dev/null && head -c 4 /dev/zero | wc -c >&2; echo x > /dev/full || echo full >&2"
     );
-    let streams = format!("exec {CLAUDEBOX} run --no-monitor -- sh -c \"$1\" <{device} >{device}");
+    let binary = place.executable().display();
+    let streams = format!("exec {binary} run --no-monitor -- sh -c \"$1\" <{device} >{device}");
     let run = place.command("sh").args(["-c", &streams, "sh", &attack]).run();
     run.complains("4").complains("full");
     assert_eq!(state(device), before);

@@ -26,10 +26,13 @@ pub(super) fn paths(main: &Main<'_>) -> Paths {
 
 /// Where git takes its hooks from, if that is in the work tree.
 fn hooks(main: &Main<'_>) -> Option<Paths> {
-    let asked = ["config", "--null", "--type=path", "--get", "core.hooksPath"];
+    let asked = ["config", "--null", "--show-scope", "--type=path", "--get-all", "core.hooksPath"];
     let said =
         main.repository().call_at_work("read the configuration").args(asked).outcome().ok()?;
-    let path = said.output.strip_suffix(&[0])?;
+    let fields: Vec<&[u8]> = said.output.split(|byte| *byte == 0).collect();
+    // Our own call says on the command line that there are none.
+    let (pairs, _) = fields.as_chunks::<2>();
+    let path = pairs.iter().rfind(|[scope, _]| *scope != b"command").map(|[_, path]| path)?;
     let path = main.root.join(Path::new(OsStr::from_bytes(path)));
     let end = follow_on(&path, &Disk)?.end;
     let end = end.strip_prefix(&main.root).ok()?;
