@@ -10,6 +10,7 @@ mod cases;
 pub mod cli;
 mod commands;
 pub mod demo;
+pub mod dirs;
 pub mod doctor;
 pub mod error;
 pub mod filters;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use claudebox::bytes::Bytes;
-use claudebox::host::{Dirs, Disk, Host};
+use claudebox::dirs::Dirs;
+use claudebox::host::{Disk, Host};
 use claudebox::plan::{Arg, FdSource, Plan, Prepare};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::mount::{Access, Class, Mount};

@@ -10,9 +10,9 @@ use rustix::termios::{QueueSelector, tcflush};
 
 use super::say;
 use crate::bytes::Bytes;
+use crate::dirs::Dirs;
 use crate::error::{self, Error, Result};
 use crate::git::sync::ending;
-use crate::host::Dirs;
 use crate::host_files::ask::{Dialogue, Person};
 use crate::host_files::screen::{self, Screen};
 use crate::host_files::settle::{self, Settled};

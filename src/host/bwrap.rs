@@ -122,8 +122,8 @@ fn remember(cache: &Path, of: Identity, options: &BTreeSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Dirs;
     use super::*;
+    use crate::dirs::Dirs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 

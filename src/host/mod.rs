@@ -13,17 +13,15 @@ pub(crate) mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 pub use cgroup::Cgroups;
 pub use disk::Disk;
-use sha2::{Digest as _, Sha256};
 
+use crate::dirs::Dirs;
 use crate::error::Result;
 use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
-use crate::hex::hexadecimal;
 use crate::host_files::survey::{FirstLook, Survey};
 
 /// The machine and the caller, as found at start.
@@ -68,42 +66,6 @@ impl Host {
     pub fn kernel_version(&self) -> Option<(u32, u32)> {
         let mut numbers = self.kernel.split(|ch: char| !ch.is_ascii_digit());
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-    }
-}
-
-/// Where claudebox keeps things (XDG base directories).
-#[derive(Clone, Debug, Default)]
-pub struct Dirs {
-    /// `$XDG_CONFIG_HOME/claudebox`
-    pub config: PathBuf,
-    /// `$XDG_STATE_HOME/claudebox`
-    pub state: PathBuf,
-    /// `$XDG_CACHE_HOME/claudebox`
-    pub cache: PathBuf,
-    /// `$XDG_RUNTIME_DIR/claudebox`, or an owner-checked 0700 directory below `state`.
-    pub runtime: PathBuf,
-}
-
-impl Dirs {
-    /// All of them. Nothing inside may see any: logs, sockets and trust are there.
-    pub fn all(&self) -> [&Path; 4] {
-        [&self.config, &self.state, &self.cache, &self.runtime]
-    }
-
-    /// Where the worktrees are that are made of the repository whose main work tree this is: beside the
-    /// state, as an agent works in them; by its name, for the eye, and its path.
-    pub fn worktrees_of(&self, root: &Path) -> PathBuf {
-        let hash = hexadecimal(&Sha256::digest(root.as_os_str().as_bytes())[..4]);
-        let mut repository = root.file_name().unwrap_or_default().to_owned();
-        repository.push("-");
-        repository.push(hash);
-        let beside = self.state.parent().unwrap_or(&self.state);
-        beside.join("claudebox-worktrees").join(repository)
-    }
-
-    /// The one of them that is inside `path`, or that `path` is inside of.
-    pub fn overlapping(&self, path: &Path) -> Option<&Path> {
-        self.all().into_iter().find(|own| own.starts_with(path) || path.starts_with(own))
     }
 }
 

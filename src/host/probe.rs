@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Cgroups, Dirs, Host, bwrap};
+use super::{Cgroups, Host, bwrap};
+use crate::dirs::Dirs;
 use crate::error::{Error, Result, Tried as _};
 use crate::visible::visible_path;
 

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::invocation::Invocation;
 use super::{Policy, explain, project, resolve};
+use crate::dirs::Dirs;
 use crate::error::Result;
 use crate::host::fake::FakeDisk;
-use crate::host::{Bwrap, Cgroups, Dirs, Host};
+use crate::host::{Bwrap, Cgroups, Host};
 use crate::profile::origin::{LayerKind, Origin, Settled};
 use crate::profile::settings::Settings;
 use crate::sandbox::compile;

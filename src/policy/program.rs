@@ -276,7 +276,7 @@ fn not_found(name: &OsStr, path: &[PathBuf]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Dirs;
+    use crate::dirs::Dirs;
     use crate::host::fake::FakeDisk;
     use crate::policy::mount::Access;
     use crate::policy::mount::tests::bind;

@@ -285,8 +285,8 @@ fn refuse_what_is_no_project(root: &Path, host: &Host, way: &str) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dirs::Dirs;
     use crate::error::Kind;
-    use crate::host::Dirs;
     use crate::host::fake::FakeDisk;
 
     fn host(cwd: &str) -> Host {

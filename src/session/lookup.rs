@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Found;
+use crate::dirs::Dirs;
 use crate::error::{Error, Result};
-use crate::host::Dirs;
 use crate::visible::{visible, visible_path};
 
 /// How many sessions an error lists.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use claudebox::host::Dirs;
+use claudebox::dirs::Dirs;
 use claudebox::log::clock::now;
 use claudebox::log::event::{Event, Exec, Exit, Outcome, Ran, Start};
 use claudebox::log::sink::Sink as _;

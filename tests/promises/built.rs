@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use claudebox::host::{Dirs, Disk, Host};
+use claudebox::dirs::Dirs;
+use claudebox::host::{Disk, Host};
 use claudebox::plan::{Arg, Plan};
 use claudebox::policy::invocation::{BindArgument, Invocation};
 use claudebox::policy::{Policy, project, resolve};
