@@ -21,7 +21,7 @@ use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 use crate::host_files::walk::{Limits, Look, walk};
 use crate::session::record::Record;
-use crate::session::{Sessions, homes};
+use crate::session::{Sessions, homes, places};
 use crate::subprocess::{self, Group};
 use crate::visible::visible;
 
@@ -83,7 +83,7 @@ impl Facts for Disk {
             let Record { project, places, .. } = found.record;
             [project].into_iter().chain(places).map(PathBuf::from)
         });
-        places.chain(homes).collect()
+        places.chain(homes).chain(places::all(&host.dirs.state)).collect()
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {

@@ -196,6 +196,8 @@ impl Facts for FakeDisk {
                     size: 0,
                     linked: path.0.ends_with(b".linked"),
                     ctime: (0, 0),
+                    born: None,
+                    above: None,
                 };
                 survey.items.insert(path, item);
             }

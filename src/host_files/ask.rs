@@ -158,7 +158,13 @@ mod tests {
         let mut dialogue = Dialogue::new(input.as_bytes(), &mut out, None);
         let choices = ["a/.envrc", "b/.envrc", "c/.envrc"].map(|path| {
             let (_, entry) = table::unit(path.as_bytes()).unwrap();
-            let finding = Finding { path: path.into(), entry, change: Change::New, tracked: false };
+            let finding = Finding {
+                path: path.into(),
+                entry,
+                change: Change::New,
+                tracked: false,
+                older: false,
+            };
             dialogue.choose(&finding, &|| vec![format!("content of {path}")])
         });
         (choices, String::from_utf8(out).unwrap())
@@ -168,7 +174,8 @@ mod tests {
     fn screen(path: &str, content: &str, columns: usize) -> String {
         let mut out = Vec::new();
         let (_, entry) = table::unit(b".envrc").unwrap();
-        let finding = Finding { path: path.into(), entry, change: Change::New, tracked: false };
+        let finding =
+            Finding { path: path.into(), entry, change: Change::New, tracked: false, older: false };
         let mut dialogue = Dialogue::new(&b"s\nk\n"[..], &mut out, Some(columns));
         dialogue.choose(&finding, &|| vec![content.to_owned()]);
         String::from_utf8(out).unwrap()

@@ -47,12 +47,15 @@ pub struct Finding {
     /// Git tracks it now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tracked: bool,
+    /// It is older than the session, where nobody looked at its start: it may be the user's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older: bool,
 }
 
 impl Finding {
     /// Whether it may be moved out of the project: what git tracks is git's to move.
     pub fn may_be_moved(&self) -> bool {
-        !self.tracked && self.change != Change::Gone
+        !self.tracked && !self.older && self.change != Change::Gone
     }
 }
 
@@ -81,6 +84,8 @@ pub fn compare(
     let mut compare = Compare { record, now, content };
     // The last directory that is wholly new: what is below it goes with it.
     let mut whole: Option<&Bytes> = None;
+    // The last directory that is older than the session and was told of.
+    let mut older_above: Option<&Bytes> = None;
     for (path, item) in &now.items {
         if whole.is_some_and(|whole| is_at_or_below(&path.0, &whole.0)) {
             continue;
@@ -95,15 +100,33 @@ pub fn compare(
         }
         // A link leads there. Moved away, `HEAD` would take the repository with it.
         let of_git = record.known.own_git && is_written_by_git(&path.0);
-        let tracked = tracked(path) || (of_git && change == Change::Changed);
+        let store = [&b".git/objects"[..], b".git/refs"];
+        let store = store.iter().any(|store| is_at_or_below(&path.0, store));
+        let tracked = tracked(path) || (of_git && (store || change == Change::Changed));
+        let older = compare.is_older(path, item);
+        if older && older_above.is_some_and(|above| is_at_or_below(&path.0, &above.0)) {
+            continue;
+        }
         if item.kind == Kind::Directory {
             // With something tracked below it, each file in it is told of by itself.
+            if older {
+                older_above = Some(path);
+                let (path, entry) = (path.clone(), item.entry);
+                findings.list.push(Finding { path, entry, change, tracked, older });
+                continue;
+            }
             if tracks(&path.0) || change == Change::Changed {
                 continue;
             }
             whole = Some(path);
         }
-        findings.list.push(Finding { path: path.clone(), entry: item.entry, change, tracked });
+        findings.list.push(Finding {
+            path: path.clone(),
+            entry: item.entry,
+            change,
+            tracked,
+            older,
+        });
     }
     findings.list.extend(compare.gone(&tracked));
     let links = index.map(|index| index.gitlinks.as_slice()).unwrap_or_default();
@@ -113,6 +136,7 @@ pub fn compare(
         entry: &GITLINK,
         change: Change::New,
         tracked: true,
+        older: false,
     }));
     findings.list.sort_by(|a, b| a.path.cmp(&b.path));
     findings
@@ -133,8 +157,23 @@ impl Compare<'_> {
         if let Some(before) = known.items.get(path) {
             return (!self.is_same(path, before, item)).then_some(Change::Changed);
         }
+        if self.is_older(path, item) {
+            return Some(Change::Changed);
+        }
         let told = self.is_new(path, item) && !self.goes_with_its_head(path, item);
         told.then_some(Change::New)
+    }
+
+    /// Whether it stood somewhere before the session, where nobody looked, and may have come here since, or,
+    /// a directory, have got something in it. A renamed directory takes along what is in it as it was.
+    fn is_older(&self, path: &Bytes, item: &Item) -> bool {
+        let began = self.record.began;
+        let unlooked = item.package || self.record.known.unseen > 0;
+        let moved = match item.kind {
+            Kind::Directory => item.ctime >= began && item.born.is_some_and(|born| born < began),
+            _ => item.ctime < began && item.above.is_some_and(|above| above >= began),
+        };
+        unlooked && moved && !self.record.known.items.contains_key(path)
     }
 
     fn is_new(&self, path: &Bytes, item: &Item) -> bool {
@@ -186,7 +225,7 @@ impl Compare<'_> {
             let missing = !self.now.items.contains_key(path) && !known.protects(&path.0);
             if missing && !told && !item.package && *item.entry != BARE {
                 let (path, entry, tracked) = (path.clone(), item.entry, tracked(path));
-                gone.push(Finding { path, entry, change: Change::Gone, tracked });
+                gone.push(Finding { path, entry, change: Change::Gone, tracked, older: false });
             }
         }
         gone
@@ -225,6 +264,8 @@ mod tests {
             size: 1,
             linked: false,
             ctime: (ino.cast_signed(), 0),
+            born: None,
+            above: None,
         };
         (path.into(), item)
     }

@@ -228,7 +228,13 @@ mod tests {
             }
             let list = paths.iter().map(|path| {
                 let (_, entry) = table::unit(path.as_bytes()).unwrap();
-                Finding { path: path.as_bytes().into(), entry, change: Change::New, tracked: false }
+                Finding {
+                    path: path.as_bytes().into(),
+                    entry,
+                    change: Change::New,
+                    tracked: false,
+                    older: false,
+                }
             });
             let found = Found::new(Findings { list: list.collect(), ..Findings::default() });
             found.write(&scene.session.directory).unwrap();

@@ -50,6 +50,12 @@ pub struct Item {
     /// When it was last changed in any way, by the kernel's clock (`st_ctime`): nothing inside can
     /// set it.
     pub ctime: Stamp,
+    /// When a directory was made (`STATX_BTIME`), where the file system tells: nothing inside can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<Stamp>,
+    /// `ctime` of the directory that it stands in, where that is a part of its name in the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<Stamp>,
 }
 
 /// Everything that was found, by path relative to the project.

@@ -127,6 +127,9 @@ fn why(finding: &Finding) -> String {
     let tracked = match (finding.tracked, finding.change) {
         (true, Change::Gone) => "; git still tracks it",
         (true, _) => "; git tracks it, so it is not moved",
+        (false, _) if finding.older => {
+            "; it is older than the session, so it is not moved: look at what is in it"
+        }
         (false, _) => "",
     };
     format!("{}{tracked}", finding.entry.who)
@@ -177,7 +180,7 @@ mod tests {
 
     fn finding(path: &[u8], change: Change, tracked: bool) -> Finding {
         let (_, entry) = table::unit(path).unwrap();
-        Finding { path: path.into(), entry, change, tracked }
+        Finding { path: path.into(), entry, change, tracked, older: false }
     }
 
     fn text(columns: Option<usize>, tell: impl Fn(&mut Screen<'_>)) -> String {

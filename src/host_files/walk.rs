@@ -9,12 +9,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, RawDir, Stat, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, Stat, StatxFlags, fstat, statat, statx};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
 use super::path::{join, name as last_name};
-use super::survey::{Item, Kind, Survey};
+use super::survey::{Item, Kind, Stamp, Survey};
 use super::table::{self, BARE, Entry, GIT_LINK, NESTED, What};
 use crate::bytes::Bytes;
 
@@ -286,7 +286,13 @@ impl Walk<'_> {
             self.survey.unseen += 1;
             return;
         }
-        self.survey.items.insert(path.into(), item(entry, unit, package, &stat));
+        let mut item = item(entry, unit, package, &stat);
+        if item.kind == Kind::Directory {
+            item.born = born(file.0, file.1);
+        } else if entry.pattern.contains('/') {
+            item.above = fstat(file.0).ok().map(|stat| ctime(&stat));
+        }
+        self.survey.items.insert(path.into(), item);
     }
 
     /// What makes a directory a bare repository.
@@ -329,6 +335,16 @@ impl Signs {
     }
 }
 
+fn ctime(stat: &Stat) -> Stamp {
+    (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default())
+}
+
+fn born(at: &OwnedFd, name: &[u8]) -> Option<Stamp> {
+    let found = statx(at, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).ok()?;
+    let told = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+    told.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
+}
+
 fn item(entry: &'static Entry, unit: bool, package: bool, stat: &Stat) -> Item {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File,
@@ -345,7 +361,9 @@ fn item(entry: &'static Entry, unit: bool, package: bool, stat: &Stat) -> Item {
         ino: stat.st_ino,
         mode: stat.st_mode & 0o7777,
         size: u64::try_from(stat.st_size).unwrap_or_default(),
-        ctime: (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default()),
+        ctime: ctime(stat),
+        born: None,
+        above: None,
     }
 }
 

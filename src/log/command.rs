@@ -54,7 +54,10 @@ impl Places {
     pub fn know(&self, exec: &Exec) -> bool {
         let path = path(exec);
         let (directory, name) = split(&path);
-        is_system(&path) || self.seen.get(name).is_some_and(|before| before == directory)
+        // `./git` is another program in each directory, and so is what a descriptor leads to.
+        let one = path.starts_with(b"/") && !path.starts_with(b"/proc/");
+        let seen = self.seen.get(name).is_some_and(|before| before == directory);
+        is_system(&path) || (one && seen)
     }
 
     /// An exec's program was executed: with its whole path in sight, or under a name that is known.

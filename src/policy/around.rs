@@ -39,7 +39,8 @@ pub(super) fn of_nested(draft: &Draft<'_>, dir: &Path) -> (BTreeSet<PathBuf>, BT
     let configs = configs(draft, dir).into_iter().flatten();
     let included = configs.flat_map(|config| gitconfig::included_by(draft, &config));
     let reach = |file: PathBuf| reached(&file, &draft.project.root, draft.facts);
-    (hooks_of(draft, dir, &[]), included.flat_map(reach).collect())
+    let caller = gitconfig::whole_of_caller(draft);
+    (hooks_of(draft, dir, &caller), included.flat_map(reach).collect())
 }
 
 /// What the configurations of these repositories include, whether it is there or not.

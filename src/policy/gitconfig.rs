@@ -113,7 +113,10 @@ pub(super) fn files_of_caller(draft: &Draft<'_>) -> Vec<PathBuf> {
     let named = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"].map(|name| {
         draft.host.environment.get(OsStr::new(name)).map(|file| draft.host.cwd.join(file))
     });
-    let files = files(draft).into_iter().chain(named.into_iter().flatten());
+    let said = of_environment(draft);
+    let included = said.iter().filter_map(included);
+    let included = included.map(|path| expand(draft, path, &draft.host.cwd));
+    let files = files(draft).into_iter().chain(named.into_iter().flatten()).chain(included);
     files.flat_map(|file| with_included(draft, &file, b"global").0).collect()
 }
 

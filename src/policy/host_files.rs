@@ -142,7 +142,8 @@ fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     links::add(&mut extra, ends(&links));
     let mut survey = look(&extra);
     let mut unfollowed = 0;
-    let nested = of_nested(draft, &survey);
+    let (nested, left) = of_nested(draft, &survey);
+    unfollowed += left;
     if links::add(&mut extra, nested.clone()) > 0 {
         links::add(&mut links, nested);
         survey = look(&extra);
@@ -164,9 +165,10 @@ fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     Looked { survey, extra, links }
 }
 
-/// What nested repositories name.
-fn of_nested(draft: &Draft<'_>, survey: &Survey) -> Paths {
+/// What nested repositories name, and how many were not asked.
+fn of_nested(draft: &Draft<'_>, survey: &Survey) -> (Paths, u64) {
     let git = survey.items.iter().filter(|(_, item)| *item.entry == NESTED && item.unit);
+    let left = git.clone().count().saturating_sub(MOST_NESTED) as u64;
     let named = |(path, _): (&Bytes, _)| {
         let dir = draft.project.root.join(OsStr::from_bytes(parent(&path.0)));
         let (hooks, included) = around::of_nested(draft, &dir);
@@ -176,7 +178,7 @@ fn of_nested(draft: &Draft<'_>, survey: &Survey) -> Paths {
         };
         like(hooks, ".githooks/").chain(like(included, ".git/config"))
     };
-    git.take(MOST_NESTED).flat_map(named).collect()
+    (git.take(MOST_NESTED).flat_map(named).collect(), left)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::id::Id;
 use super::inside::{self, Inside};
 use super::record::{self, Mode, RECORD_VERSION, Record};
-use super::{Found, Locks, Session, Sessions, State, directory, ids_in, lock};
+use super::{Found, Locks, Session, Sessions, State, directory, ids_in, lock, places};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result, Tried as _};
 use crate::hex::hexadecimal;
@@ -80,7 +80,10 @@ impl Sessions<'_> {
         let session = self.make_place()?;
         // In this order: of two that start at once, one at least sees the other.
         let filled = fill(&session, draft, before.as_ref());
-        let kept = filled.and_then(|(lock, record)| self.keep_apart(&record).map(|()| lock));
+        let kept = filled.and_then(|(lock, record)| {
+            self.keep_apart(&record)?;
+            places::note(&self.dirs.state, &record.places).map(|()| lock)
+        });
         let noted = kept.and_then(|lock| {
             let noted = lock::note(&project, session.id.as_str());
             noted.tried(|| "note the session of this project").map(|()| lock)

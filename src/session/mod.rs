@@ -18,6 +18,7 @@ pub mod id;
 pub mod inside;
 pub mod lock;
 pub mod lookup;
+pub mod places;
 pub mod record;
 mod remove;
 pub use remove::remove_begun;

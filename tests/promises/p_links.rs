@@ -8,7 +8,7 @@ use crate::script;
 
 /// How git is inside, what the user's repository has (all of it tracked but what `.gitignore` names), what
 /// the agent does, and the name by which the host executes it.
-const LINKS: [(&str, &str, &str, &str); 21] = [
+const LINKS: [(&str, &str, &str, &str); 20] = [
     (
         "private",
         "ln -s build/hooks .husky",
@@ -64,12 +64,6 @@ const LINKS: [(&str, &str, &str, &str); 21] = [
         ".vscode/tasks.json",
     ),
     ("shared", "ln -s .git/MERGE_MSG .envrc", "$EVIL .git/MERGE_MSG", ".envrc"),
-    (
-        "shared",
-        "mkdir -p .git/refs/x; ln -s .git/refs/x .husky",
-        "$EVIL .git/refs/x/pre-commit",
-        ".husky/pre-commit",
-    ),
     (
         "shared",
         "mkdir .git/foo; ln -s .git/foo/hooks .husky",
@@ -177,6 +171,32 @@ fn promise_p_what_is_changed_in_place_where_nobody_looked_is_told_of() {
     }
 }
 
+/// A rename leaves the times of what it takes along. What may have come that way is told of, and stays: it may
+/// as well be the user's own.
+#[test]
+fn promise_p_what_is_renamed_to_a_name_of_the_table_is_told_of() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        let has =
+            "mkdir -p node_modules/x; git init -q node_modules/x; echo /node_modules > .gitignore";
+        prepared(&place, has);
+        let told = |does: &str, path: &str| {
+            let run = script(&place, &[], does).run().code(0);
+            run.stderr.contains(path)
+        };
+        let stage = "cd node_modules/x; mkdir s1 s2; echo x > s1/config.toml; echo x > s2/hgrc";
+        assert!(!told(stage, "node_modules"));
+        assert!(told("cd node_modules/x; mv s1 mise", "node_modules/x/mise/config.toml"));
+        assert!(told("cd node_modules/x; mv s2 .hg", "node_modules/x/.hg/hgrc"));
+        // A repository that was there is not moved, whatever git did in it.
+        assert!(told("cd node_modules/x; echo x > .git/y", "node_modules/x/.git"));
+        assert!(place.project().join("node_modules/x/.git/HEAD").exists());
+        assert!(!told("ls node_modules/x", "node_modules"));
+    }
+}
+
 /// What git had written there before is not moved: with `HEAD` the repository would go.
 #[test]
 fn promise_p_a_link_into_the_git_directory_is_told_of() {
@@ -191,6 +211,12 @@ fn promise_p_a_link_into_the_git_directory_is_told_of() {
         };
         assert!(told("echo evil > .git/COMMIT_EDITMSG"));
         assert!(!told("echo evil > .git/MERGE_MSG"));
+        // Nor is what stands among refs and objects: they are the repository.
+        let place = Place::new(user);
+        prepared(&place, "mkdir -p .git/refs/x; ln -s .git/refs/x .husky");
+        let run = script(&place, &["--git", "shared"], "echo evil > .git/refs/x/pre-commit").run();
+        let run = run.code(0);
+        assert!(run.stderr.contains("new      .git/refs/x/pre-commit"), "{}", run.stderr);
     }
 }
 

@@ -32,7 +32,9 @@ impl Tree {
             && self.is_sure_of(node)
             && [above, current].into_iter().flatten().any(|above| {
                 let line = (&above.exec, &above.command);
-                self.is_sure_of(above)
+                // What is folded as the agent's own has no line that could say it.
+                (above.said || above.helper.is_none())
+                    && self.is_sure_of(above)
                     && self.layout.shows_all_of(&above.command.text, above.depth)
                     && says(line, (&node.exec, &shown), chained.is_some())
             });

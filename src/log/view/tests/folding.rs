@@ -291,6 +291,42 @@ fn attack_a_program_that_a_helper_was_made_to_run_has_no_helpers() {
 ");
 }
 
+/// A helper has no line, so its line says nothing.
+#[test]
+fn attack_what_a_folded_line_says_is_shown() {
+    let rows = |helpers: &[&str]| {
+        let mut session = Session::new();
+        for event in &mut session.events {
+            if let Event::Start(start) = event {
+                start.helpers = helpers.iter().map(|name| (*name).to_owned()).collect();
+            }
+        }
+        let own = Exec { parent: Some(1), ..Exec::default() };
+        let shell = ["bash", "-c", "sha256sum f; date"];
+        let shell = unmarked(&mut session, own, "/bin/bash", &shell);
+        for argv in [&["sha256sum", "f"][..], &["date"]] {
+            let below = Exec { parent: Some(shell), ..Exec::default() };
+            let path = format!("/usr/bin/{}", argv[0]);
+            let id = unmarked(&mut session, below, &path, argv);
+            session.exit(id, 0);
+        }
+        session.exit(shell, 0);
+        session.end();
+        session.rows()
+    };
+    insta::assert_snapshot!(rows(&["bash"]), @r"
+        +1   bash
+   0  <1ms     sha256sum f
+   0  <1ms     date
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+    // Control: a line that is shown says it.
+    insta::assert_snapshot!(rows(&[]), @r"
+   0  <1ms   sha256sum f; date
+   0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+}
+
 #[test]
 fn attack_the_agents_interpreter_with_another_script_is_no_helper() {
     let mut session = Session::new();
