@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::beneath::Beneath;
 use super::compare::compare;
@@ -69,10 +71,17 @@ fn follow(record: &mut Record, project: &mut Beneath) -> io::Result<(Survey, Opt
         record.known.targets = links::targets(&extra);
         let index = read_index(record, project);
         let mut survey = look_through(record, &extra, index.as_ref())?;
-        // A link that is called like a directory of the table (`bin/mise`) and leads to a file is none.
+        // A link that is called like a directory of the table (`bin/mise`) and leads to a file is none. That
+        // file is the project's, where it is looked at again, or not the user's: an agent makes others a directory.
         let is_file = |path: &Bytes| {
             let end = follow::follow(&root.join(path.as_path()), &read_link).map(|it| it.end);
-            end.is_some_and(|end| fs::symlink_metadata(end).is_ok_and(|found| found.is_file()))
+            end.is_some_and(|end| {
+                let found = fs::symlink_metadata(&end);
+                let anothers = |found: &fs::Metadata| found.uid() != geteuid().as_raw();
+                found.is_ok_and(|found| {
+                    found.is_file() && (end.starts_with(root) || anothers(&found))
+                })
+            })
         };
         let known = &record.known.items;
         survey.items.retain(|path, item| {

@@ -197,6 +197,27 @@ fn promise_p_what_is_renamed_to_a_name_of_the_table_is_told_of() {
     }
 }
 
+/// A link by the name of a directory of the table that leads to a file is harmless only where that file
+/// cannot become a directory unseen.
+#[test]
+fn promise_p_a_link_to_a_file_elsewhere_is_told_of() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    for user in users() {
+        let place = Place::new(user);
+        prepared(&place, "touch tool");
+        place.home_file("elsewhere", "");
+        let leave = format!(
+            "ln -s {} mise; ln -s ../tool .claude",
+            place.home().join("elsewhere").display()
+        );
+        let run = script(&place, &[], &format!("{leave}; mkdir bin; ln -s ../tool bin/mise")).run();
+        let run = run.code(0);
+        assert!(run.stderr.contains("set aside: .claude, mise"), "{}", run.stderr);
+        assert!(place.project().join("bin/mise").is_symlink(), "the control");
+    }
+}
+
 /// What git had written there before is not moved: with `HEAD` the repository would go.
 #[test]
 fn promise_p_a_link_into_the_git_directory_is_told_of() {
