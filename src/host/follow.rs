@@ -10,6 +10,10 @@ use super::Facts;
 /// The most links that the kernel follows for one path (`MAXSYMLINKS`).
 const MOST: usize = 40;
 
+/// The most names that are looked at for one path. A repository with hundreds of links of thousands of names
+/// each would hold a start up for minutes.
+const MOST_NAMES: usize = 1024;
+
 /// A path that was followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
@@ -39,7 +43,7 @@ impl Link {
     }
 }
 
-/// Follows an absolute path; `None` where it goes in a circle. `read_link`: readlink(2).
+/// Follows an absolute path; `None` where it goes in a circle, or is too long to be meant. `read_link`: readlink(2).
 pub(crate) fn follow(
     path: &Path,
     read_link: &dyn Fn(&Path) -> Option<PathBuf>,
@@ -47,7 +51,12 @@ pub(crate) fn follow(
     let mut followed = Followed { links: Vec::new(), end: PathBuf::from("/") };
     // The next name is the last.
     let mut names = names(path);
+    let mut looked_at = 0;
     while let Some(name) = names.pop() {
+        looked_at += 1;
+        if looked_at > MOST_NAMES {
+            return None;
+        }
         if name == ".." {
             followed.end.pop();
             continue;
@@ -116,5 +125,7 @@ mod tests {
     #[test]
     fn a_circle_ends() {
         assert_eq!(follow_on(Path::new("/home/u/p/circle/x"), &disk()), None);
+        let long = format!("/home/u/p/{}x", "x/../".repeat(MOST_NAMES / 2));
+        assert_eq!(follow_on(Path::new(&long), &disk()), None);
     }
 }
