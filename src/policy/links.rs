@@ -26,7 +26,10 @@ pub(super) fn planted(
     host: &Host,
     facts: &dyn Facts,
 ) -> Option<PathBuf> {
-    let Followed { links, end } = follow_on(path, facts)?;
+    // What cannot be followed is not vouched for.
+    let Some(Followed { links, end }) = follow_on(path, facts) else {
+        return Some(path.to_owned());
+    };
     let is_planted = |link: &Link| {
         let tree = link.path.parent().and_then(|directory| tree(directory, host, facts));
         tree.is_some_and(|tree| trust == Trust::None || !end.starts_with(tree))
@@ -80,6 +83,12 @@ mod tests {
         }
         assert_eq!(found("/home/u/repo/in", Trust::Within), None);
         assert_eq!(found("/home/u/repo/in", Trust::None).unwrap(), "/var/home/u/repo/in");
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_followed_is_not_vouched_for() {
+        let long = format!("/home/u/repo/{}out", "src/../".repeat(1024));
+        assert_eq!(found(&long, Trust::Within), Some(long));
     }
 
     #[test]
