@@ -34,13 +34,16 @@ fn hooks_of(draft: &Draft<'_>, dir: &Path, caller: &[Setting]) -> BTreeSet<PathB
 }
 
 /// What a repository in the project names: its hooks, and what its configuration includes. That
-/// configuration is read-only inside, and git outside obeys it.
-pub(super) fn of_nested(draft: &Draft<'_>, dir: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+/// configuration is read-only inside, and git outside obeys it. `caller`: what the user's own says.
+pub(super) fn of_nested(
+    draft: &Draft<'_>,
+    dir: &Path,
+    caller: &[Setting],
+) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let configs = configs(draft, dir).into_iter().flatten();
     let included = configs.flat_map(|config| gitconfig::included_by(draft, &config));
     let reach = |file: PathBuf| reached(&file, &draft.project.root, draft.facts);
-    let caller = gitconfig::whole_of_caller(draft);
-    (hooks_of(draft, dir, &caller), included.flat_map(reach).collect())
+    (hooks_of(draft, dir, caller), included.flat_map(reach).collect())
 }
 
 /// What the configurations of these repositories include, whether it is there or not.

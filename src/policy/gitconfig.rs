@@ -116,9 +116,9 @@ pub(super) fn files_of_caller(draft: &Draft<'_>) -> Vec<PathBuf> {
     let said = of_environment(draft);
     let included = said.iter().filter_map(included);
     let included = included.map(|path| expand(draft, path, &draft.host.cwd));
-    let system = Some(PathBuf::from("/etc/gitconfig"));
+    let system = std::iter::once(PathBuf::from("/etc/gitconfig"));
     let named = named.into_iter().flatten();
-    let files = system.into_iter().chain(files(draft)).chain(named).chain(included);
+    let files = system.chain(files(draft)).chain(named).chain(included);
     files.flat_map(|file| with_included(draft, &file, b"global").0).collect()
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::around;
 use super::draft::Draft;
+use super::gitconfig;
 use super::guard::Guard;
 use super::mount::{Access, Mount, View};
 use super::project::GitEntry;
@@ -122,8 +123,8 @@ struct Looked {
 }
 
 /// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
-/// configuration is. A link cannot be
-/// protected, so what it leads to within the project is, and counts where it is not there yet.
+/// configuration is. A link cannot be protected, so what it leads to within the project is, and counts
+/// where it is not there yet.
 fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     let root = &draft.project.root;
     let ends = |paths: &Paths| links::ends(root, paths, &|path| draft.facts.read_link(path));
@@ -168,10 +169,13 @@ fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
 /// What nested repositories name, and how many were not asked.
 fn of_nested(draft: &Draft<'_>, survey: &Survey) -> (Paths, u64) {
     let git = survey.items.iter().filter(|(_, item)| *item.entry == NESTED && item.unit);
-    let left = git.clone().count().saturating_sub(MOST_NESTED) as u64;
+    let nested = git.clone().count();
+    let left = nested.saturating_sub(MOST_NESTED) as u64;
+    // Most projects have none, and need not read it.
+    let caller = if nested > 0 { gitconfig::whole_of_caller(draft) } else { Vec::new() };
     let named = |(path, _): (&Bytes, _)| {
         let dir = draft.project.root.join(OsStr::from_bytes(parent(&path.0)));
-        let (hooks, included) = around::of_nested(draft, &dir);
+        let (hooks, included) = around::of_nested(draft, &dir, &caller);
         let like = |paths: BTreeSet<PathBuf>, pattern: &'static str| {
             let entry = table::by_pattern(pattern);
             paths.into_iter().filter_map(move |path| Some((Bytes::from(path), entry?)))
