@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+// The unwinder of Rust's panics, in place of libgcc_s: one library less to load, which asks the processor
+// for its features again, in each of the two starts of this program that a session has.
+use unwinding as _;
+
 fn main() -> ExitCode {
     claudebox::run(std::env::args_os())
 }

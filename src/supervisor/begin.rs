@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread;
 
 use super::Session;
-use super::cgroup::Cgroup;
+use super::cgroup::Making;
 use super::control::Control;
-use super::devices;
+use super::devices::Protecting;
 use super::events::{self, Verdict};
 use super::execs::{self, Execs, Kernel, Limits, Options, Root};
 use super::mirror::Pairs;
@@ -51,8 +52,8 @@ pub(super) struct Begun {
     pub(super) discarded: Discarded,
     /// Where the sandbox's traffic comes to, if it may go anywhere.
     network: Option<Started>,
-    /// Why the host's device nodes are not protected from root.
-    devices: Option<String>,
+    /// What protects the host's device nodes from root.
+    devices: Option<Protecting>,
 }
 
 /// What there is to observe execs with.
@@ -80,40 +81,42 @@ pub(super) fn begin(
     signals: &Signals,
     tty: Option<&mut Tty>,
 ) -> Result<(Begun, Control), Verdict> {
-    let discarded = prepare(&plan.prepare).map_err(Verdict::not_started)?;
-    if plan.git.is_some() {
-        make_room(session.directory).map_err(Verdict::not_started)?;
-    }
-    let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
-    let foreground = tty.is_some_and(Tty::agent_starts_in_front);
     let limits = &plan.limits;
-    let mut git = plan.git.as_ref();
-    let begun = match begin_in(plan, session, limits, signals, foreground, &mut git) {
-        Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
-            let limits = limits.without_group(&plan.inner.rlimits);
-            begin_in(plan, session, &limits, signals, foreground, &mut git)
+    thread::scope(|scope| {
+        let making = limits.group.as_ref().map(|group| Making::begin(scope, group));
+        let discarded = prepare(&plan.prepare).map_err(Verdict::not_started)?;
+        if plan.git.is_some() {
+            make_room(session.directory).map_err(Verdict::not_started)?;
         }
-        begun => begun,
-    }
-    .map_err(|failed| failed.verdict)?;
-    let (begun, control) = begun;
-    Ok((Begun { pairs: Some(pairs), discarded, ..begun }, control))
+        let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
+        let foreground = tty.is_some_and(Tty::agent_starts_in_front);
+        let mut git = plan.git.as_ref();
+        let begun =
+            match begin_in(plan, session, (limits, making), signals, foreground, &mut git) {
+                Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
+                    let limits = limits.without_group(&plan.inner.rlimits);
+                    begin_in(plan, session, (&limits, None), signals, foreground, &mut git)
+                }
+                begun => begun,
+            }
+            .map_err(|failed| failed.verdict)?;
+        let (begun, control) = begun;
+        Ok((Begun { pairs: Some(pairs), discarded, ..begun }, control))
+    })
 }
 
-/// Starts the sandbox in the group of these limits. `git`: the private git directory, which is there
-/// and empty; it is filled once.
+/// Starts the sandbox with these limits, in the group that is being made for them. `git`: the private
+/// git directory, which is there and empty; it is filled once.
 fn begin_in(
     plan: &Plan,
     session: &Session<'_>,
-    limits: &plan::limits::Limits,
+    (limits, group): (&plan::limits::Limits, Option<Making<'_>>),
     signals: &Signals,
     foreground: bool,
     git: &mut Option<&PrivateGit>,
 ) -> Result<(Begun, Control), Failed> {
-    let cgroup = limits.group.as_ref().map(Cgroup::make).transpose().map_err(Failed::for_group)?;
     let (mut sandbox, joining) =
-        Sandbox::start(plan, session.directory, cgroup.unwrap_or_default(), foreground)
-            .map_err(Failed::for_group)?;
+        Sandbox::start(plan, session.directory, group, foreground).map_err(Failed::for_group)?;
     // All this works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
@@ -152,13 +155,10 @@ fn begin_in(
     Ok((begun, control))
 }
 
-/// Protects the device nodes from a session of root; answers with why it cannot.
-fn devices(init: &Init) -> Option<String> {
-    if !nix::unistd::geteuid().is_root() {
-        return None;
-    }
-    let err = devices::protect(init.pid, init.pidfd.as_fd()).err()?;
-    Some(format!("root could change mode and times of the host's device nodes: {err}"))
+/// Begins to protect the device nodes from a session of root.
+fn devices(init: &Init) -> Option<Protecting> {
+    let root = nix::unistd::geteuid().is_root();
+    root.then(|| Protecting::begin(init.pid, init.pidfd.as_fd()))
 }
 
 /// Tells the inner stage what to observe, by what the kernel is able to tell: asked now, since bwrap
@@ -289,7 +289,8 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
     if limits.group.is_none() && plan.limits.group.is_some() {
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
     }
-    if let Some(why) = devices {
+    if let Some(Err(err)) = devices.map(Protecting::end) {
+        let why = format!("root could change mode and times of the host's device nodes: {err}");
         execs.note(events::notice("devices-unprotected", why));
     }
     if let Some(lesser) = network.as_ref().and_then(|network| network.notice.as_deref()) {

@@ -10,12 +10,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, Scope as Scoped, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::scope::Scope;
 use crate::bytes::Bytes;
-use crate::error::{Result, Tried as _};
+use crate::error::{Error, Result, Tried as _};
 use crate::plan::limits::{Group, Maker, Setting};
 use crate::proc_stat::started;
 use crate::visible::visible_path;
@@ -40,8 +40,7 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes it.
-    pub(super) fn make(group: &Group) -> Result<Self> {
+    fn make(group: &Group) -> Result<Self> {
         let name = own_name();
         let mut cgroup = Self::default();
         match &group.maker {
@@ -87,6 +86,26 @@ impl Cgroup {
         let members = std::fs::OpenOptions::new().write(true).open(directory.join(members));
         self.enter.push(members.tried(tried)?.into());
         Ok(())
+    }
+}
+
+/// A group that a thread makes: the kernel takes most of a millisecond to make one of version 1, and
+/// there is enough else to prepare meanwhile. It is over before bwrap is started.
+pub(super) struct Making<'scope>(io::Result<ScopedJoinHandle<'scope, Result<Cgroup>>>);
+
+impl<'scope> Making<'scope> {
+    pub(super) fn begin<'env: 'scope>(
+        scope: &'scope Scoped<'scope, 'env>,
+        group: &'env Group,
+    ) -> Self {
+        Self(thread::Builder::new().spawn_scoped(scope, || Cgroup::make(group)))
+    }
+
+    /// Waits for it.
+    pub(super) fn made(self) -> Result<Cgroup> {
+        let thread = self.0.tried(|| "start a thread")?;
+        let broke = |_| Error::launcher("cannot make a control group: a defect in claudebox");
+        thread.join().map_err(broke)?
     }
 }
 

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -19,21 +19,32 @@ use crate::sys::pidfd;
 /// What `bwrap --dev` binds; `console` is the terminal, where there is one.
 const NODES: [&str; 7] = ["null", "zero", "full", "random", "urandom", "tty", "console"];
 
-/// Protects them in the mount namespace of the sandbox's pid 1.
-///
-/// # Errors
-/// EPERM where root may not enter it: a container's root without `CAP_SYS_ADMIN`.
-pub(super) fn protect(init: i32, alive: BorrowedFd<'_>) -> io::Result<()> {
+/// A thread that protects them in the mount namespace of the sandbox's pid 1, while the log begins.
+#[derive(Debug)]
+pub(super) struct Protecting(io::Result<JoinHandle<io::Result<()>>>);
+
+impl Protecting {
+    pub(super) fn begin(init: i32, alive: BorrowedFd<'_>) -> Self {
+        Self(begin(init, alive))
+    }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// EPERM where root may not enter the namespace: a container's root without `CAP_SYS_ADMIN`.
+    pub(super) fn end(self) -> io::Result<()> {
+        self.0?.join().map_err(|_| io::Error::other("the thread panicked"))?
+    }
+}
+
+fn begin(init: i32, alive: BorrowedFd<'_>) -> io::Result<JoinHandle<io::Result<()>>> {
     let namespace = File::open(format!("/proc/{init}/ns/mnt"))?;
     // The number may be another process's by now.
     if pidfd::ends_within(alive, Duration::ZERO)? {
         return Err(Errno::ESRCH.into());
     }
     // A namespace of mounts is a thread's own once it shares its root directory with none, setns(2).
-    thread::scope(|scope| {
-        let protect = thread::Builder::new().spawn_scoped(scope, || protect_in(&namespace))?;
-        protect.join().map_err(|_| io::Error::other("the thread panicked"))?
-    })
+    thread::Builder::new().spawn(move || protect_in(&namespace))
 }
 
 fn protect_in(namespace: &File) -> io::Result<()> {

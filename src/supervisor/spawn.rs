@@ -22,7 +22,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::arguments::Arguments;
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, Making};
 use super::scope::Joining;
 use crate::error::{Error, Result, Tried as _};
 use crate::network::plan::Network;
@@ -80,14 +80,13 @@ impl InfoPipe {
 }
 
 impl Sandbox {
-    /// Spawns bwrap for the session of this directory, and begins to have it moved into its scope if it
-    /// has one. The caller's process must
-    /// have no other child when it is reaped: it adopts what bwrap leaves. `foreground`: see
-    /// [`Orders::foreground`].
+    /// Spawns bwrap for the session of this directory, in the group that is being made for it, and begins
+    /// to have it moved into its scope if it has one. The caller's process must have no other child when
+    /// it is reaped: it adopts what bwrap leaves. `foreground`: see [`Orders::foreground`].
     pub(super) fn start(
         plan: &Plan,
         session: &Path,
-        mut cgroup: Cgroup,
+        group: Option<Making<'_>>,
         foreground: bool,
     ) -> Result<(Self, Option<Joining>)> {
         no_directory("standard input", &io::stdin())?;
@@ -105,6 +104,7 @@ impl Sandbox {
         let orders = orders(plan, foreground, &agents_stderr, &reading, mounts)?;
         let gateway = matches!(plan.network, Network::Allow(_));
         let info = gateway.then(|| InfoPipe::asked("--info-fd", &mut words)).transpose()?;
+        let mut cgroup = group.map(Making::made).transpose()?.unwrap_or_default();
         // The same as by --info-fd, which bwrap takes once. Its child closes it before it executes
         // anything; bwrap keeps it, and says there how its child ended.
         let status = cgroup.scope.is_some();

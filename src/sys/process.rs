@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -18,19 +20,29 @@ use rustix::process::DumpableBehavior;
 use super::{fds, signals};
 use crate::proc_stat;
 
+/// How long a thread that was waited for may take to be gone.
+const LEAVES: Duration = Duration::from_secs(1);
+
 /// A proof that this process had one thread when it was made, and its maker starts no other.
 #[derive(Debug)]
 pub struct SingleThreaded(PhantomData<*const ()>);
 
 impl SingleThreaded {
-    /// Looks whether it is so.
+    /// Looks whether it is so. A thread that was waited for is still listed for a moment: it wakes who
+    /// waits on its way out (`set_tid_address(2)`).
     ///
     /// # Errors
     /// When there is another thread, or `/proc` cannot say.
     pub fn check() -> io::Result<Self> {
-        match std::fs::read_dir("/proc/self/task")?.count() {
-            1 => Ok(Self(PhantomData)),
-            threads => Err(io::Error::other(format!("{threads} threads"))),
+        let until = Instant::now() + LEAVES;
+        loop {
+            match std::fs::read_dir("/proc/self/task")?.count() {
+                1 => return Ok(Self(PhantomData)),
+                threads if Instant::now() >= until => {
+                    return Err(io::Error::other(format!("{threads} threads")));
+                }
+                _ => thread::sleep(Duration::from_micros(100)),
+            }
         }
     }
 
@@ -350,7 +362,7 @@ mod tests {
             7
         };
         // SAFETY: the child only makes system calls.
-        let maker = std::thread::spawn(move || unsafe { make(stop) }.unwrap());
+        let maker = thread::spawn(move || unsafe { make(stop) }.unwrap());
         let is_stopped = |pid: &Pid| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_some_and(|(_, tail)| tail.starts_with('T'))
@@ -362,7 +374,7 @@ mod tests {
         };
         let until = Instant::now() + patience;
         while !maker.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         let came_back = maker.is_finished();
         nix::sys::signal::kill(child, Signal::SIGCONT).unwrap();
