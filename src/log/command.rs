@@ -16,7 +16,7 @@ use crate::bytes::Bytes;
 const LONGEST: usize = 8 << 10;
 
 /// Where programs are that need no path to be recognised: only the system's owner can write there.
-const SYSTEM: [&[u8]; 9] = [
+const SYSTEM: [&[u8]; 8] = [
     b"/bin",
     b"/sbin",
     b"/usr/bin",
@@ -24,7 +24,6 @@ const SYSTEM: [&[u8]; 9] = [
     b"/usr/local/bin",
     b"/usr/local/sbin",
     b"/run/current-system/sw/bin",
-    b"/run/wrappers/bin",
     b"/usr/games",
 ];
 

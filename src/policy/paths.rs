@@ -11,14 +11,14 @@ use crate::lexical::clean;
 use crate::profile::origin::{Origin, Settled};
 use crate::visible::{visible, visible_path};
 
-/// Where what the agent is told is, inside: what `${NOTE-FILE}` stands for. It is a mount, so nothing can
-/// be put in its place although `/run` can be written.
+/// Where what the agent is told is, inside: what `${NOTE-FILE}` stands for. Nothing can be put
+/// in its place: `/run` is read-only.
 pub(super) const NOTE_FILE: &str = "/run/claudebox.md";
 /// How a profile names it.
 pub(super) const NAME_OF_NOTE_FILE: &str = "${NOTE-FILE}";
 
 /// For agents that take a directory and look there for what they obey: what `${NOTE-DIRECTORY}` stands
-/// for. What is in it is a mount. An agent can put more beside it, for itself and for this session.
+/// for. Nothing can be put beside it.
 pub(super) const NOTE_DIRECTORY: &str = "/run/claudebox-note";
 /// How a profile names it.
 pub(super) const NAME_OF_NOTE_DIRECTORY: &str = "${NOTE-DIRECTORY}";

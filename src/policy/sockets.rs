@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Bind, Draft};
 use super::mount::{Access, Class, Mount, Step};
-use super::system::EMPTY_SIZE;
+use super::system::{EMPTY_SIZE, size_in_memory};
 use crate::error::{Error, Result};
 use crate::lexical::clean;
 use crate::plan::Prepare;
@@ -229,7 +229,7 @@ fn add(draft: &mut Draft<'_>, socket: &Socket, found: Found, origin: &Origin) ->
     Ok(())
 }
 
-/// What lies in `$XDG_RUNTIME_DIR` gets a directory that is as private inside.
+/// What lies in `$XDG_RUNTIME_DIR` gets a directory that is as private inside, and can be written.
 fn runtime_directory(draft: &mut Draft<'_>, path: &Path, origin: &Origin) -> Result<()> {
     let Some(runtime) = (Machine { draft }).runtime() else { return Ok(()) };
     if !path.starts_with(&runtime) {
@@ -242,8 +242,9 @@ fn runtime_directory(draft: &mut Draft<'_>, path: &Path, origin: &Origin) -> Res
     if taken || path == runtime {
         return Ok(());
     }
+    let size = size_in_memory(draft).value;
     draft.add(Step {
-        mount: Mount::Directory { destination: runtime, mode: 0o700 },
+        mount: Mount::Tmpfs { destination: runtime, mode: 0o700, size },
         class: Class::Socket,
         why: "holds sockets".to_owned(),
         origin: Some(origin.clone()),

@@ -15,8 +15,8 @@ use crate::profile::origin::Settled;
 use crate::profile::schema::Nix;
 use crate::visible::visible_path;
 
-/// Where this program is, inside. A mount point cannot be renamed or removed, so nothing can be put
-/// in its place although `/run` can be written.
+/// Where this program is, inside. Nothing of the host's `/run` is there but what a profile names, and nothing
+/// can be put there: a program of the agent's below `/run/current-system` would pass for the system's.
 pub(super) const OWN_PROGRAM: &str = "/run/claudebox";
 
 const MIB: u64 = 1 << 20;
@@ -39,10 +39,15 @@ pub(super) fn mounts(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Of a file system in memory that is not `/tmp`.
+pub(super) fn size_in_memory(draft: &Draft<'_>) -> Settled<u64> {
+    draft.settings.run_size.clone().unwrap_or_else(|| super::default(RUN_SIZE))
+}
+
 /// What the sandbox has of its own.
 fn own(draft: &mut Draft<'_>) -> Result<()> {
     let tmp = draft.settings.tmp_size.clone().unwrap_or_else(|| super::default(TMP_SIZE));
-    let run = draft.settings.run_size.clone().unwrap_or_else(|| super::default(RUN_SIZE));
+    let other = size_in_memory(draft);
     let tmpfs = |path: &str, mode, size: &Settled<u64>, why: &str| Step {
         mount: Mount::Tmpfs { destination: path.into(), mode, size: size.value },
         class: Class::Own,
@@ -52,11 +57,10 @@ fn own(draft: &mut Draft<'_>) -> Result<()> {
     let fixed =
         |mount, why: &str| Step { mount, class: Class::Own, why: why.to_owned(), origin: None };
     draft.add(fixed(Mount::Dev, "null, zero, random, tty and a devpts of its own"))?;
-    draft.add(tmpfs("/dev/shm", 0o1777, &run, "shared memory"))?;
+    draft.add(tmpfs("/dev/shm", 0o1777, &other, "shared memory"))?;
     super::proc::mounts(draft)?;
     draft.add(tmpfs("/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
     draft.add(tmpfs("/var/tmp", 0o1777, &tmp, "scratch space, gone at the end"))?;
-    draft.add(tmpfs("/run", 0o755, &run, "none of the host's sockets"))?;
     let program = Mount::Bind {
         source: Source::Trusted(draft.host.executable.clone()),
         destination: OWN_PROGRAM.into(),

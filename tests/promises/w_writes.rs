@@ -94,3 +94,19 @@ fn promise_w_tmp_is_private_and_the_project_is_writable() {
         fs::remove_file(left).unwrap();
     }
 }
+
+/// The log calls what stands there by its name alone: nobody else can have put it there.
+#[test]
+fn promise_w_nothing_is_put_where_the_systems_programs_are() {
+    must_have_sandbox();
+    let put = "for dir in /run/current-system/sw/bin /run/wrappers/bin /nix/store/x/bin /usr/local/bin /usr/bin /bin \
+                   /usr/sbin /usr/games /tmp/bin; do
+                   mkdir -p $dir 2>/dev/null && cp /bin/true $dir/planted 2>/dev/null && $dir/planted && echo $dir
+               done; true";
+    for user in users() {
+        let place = Place::new(user);
+        let put = script(&place, &[], put).run().code(0);
+        // The control is the last: an ordinary directory.
+        assert_eq!(put.stdout, "/tmp/bin\n");
+    }
+}

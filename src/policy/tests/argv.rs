@@ -14,7 +14,6 @@ fn argv_on_debian() {
       --dev /dev \
       --proc /proc \
       --perms 1777 --size 2147483648 --tmpfs /tmp \
-      --perms 0755 --size 536870912 --tmpfs /run \
       --ro-bind /usr /usr \
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
@@ -53,7 +52,6 @@ fn argv_with_an_old_bwrap() {
       --dev /dev \
       --proc /proc \
       --perms 1777 --tmpfs /tmp \
-      --perms 0755 --tmpfs /run \
       --ro-bind /usr /usr \
       --symlink usr/bin /bin \
       --symlink usr/lib /lib \
@@ -95,7 +93,6 @@ fn argv_on_nixos() {
       --dev /dev \
       --proc /proc \
       --perms 1777 --size 2147483648 --tmpfs /tmp \
-      --perms 0755 --size 536870912 --tmpfs /run \
       --ro-bind /usr /usr \
       --ro-bind /bin /bin \
       --perms 1777 --size 536870912 --tmpfs /dev/shm \

@@ -157,7 +157,7 @@ fn a_link_of_a_whole_etc_is_followed_to_what_root_made() {
             case.invocation.network = Some(NetworkMode::Host);
         });
     let mounts = case.mounts();
-    assert!(mounts.contains("ro    /run/systemd/resolve/stub-resolv.conf "), "{mounts}");
+    assert!(mounts.contains("copy  /run/systemd/resolve/stub-resolv.conf "), "{mounts}");
     assert!(
         !mounts.contains("/srv/mine") && !mounts.contains("ro    /etc/resolv.conf "),
         "{mounts}"

@@ -27,7 +27,6 @@ fn a_plain_session() {
     dev   /dev                                               null, zero, random, tty and a devpts of its own
     proc  /proc                                              the processes inside, no others
     tmpfs /tmp (2 GiB)                                       scratch space, gone at the end [default]
-    tmpfs /run (512 MiB)                                     none of the host's sockets [default]
     ro    /usr                                               the system [test.toml:10]
     link  /bin -> usr/bin                                    the system [test.toml:10]
     link  /lib -> usr/lib                                    the system [test.toml:10]
@@ -181,7 +180,7 @@ fn landlock_names_what_is_there_and_says_what_it_cannot_rule() {
     };
     insta::assert_snapshot!(
         shown(&policy.landlock.read),
-        @"/dev /etc/hosts /etc/nsswitch.conf /etc/passwd /etc/resolv.conf /home/u /proc /run /tmp /usr /var/tmp"
+        @"/dev /etc/hosts /etc/nsswitch.conf /etc/passwd /etc/resolv.conf /home/u /proc /run/claudebox /tmp /usr /var/tmp"
     );
     let old = Case::debian().with(|case| case.host.landlock_abi = 4).policy().unwrap();
     let phrase = old.weakened.iter().find(|phrase| phrase.starts_with("landlock")).unwrap();
