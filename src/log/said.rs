@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_program_by_the_name_of_another_is_not_what_the_line_says() {
-        let line = shell(". ./x.sh; ls -r dir; /bin/ls");
+        let line = shell("./x.sh; ls -r dir; /bin/ls");
         assert!(!known(&line, &exec("/usr/bin/rm", &["ls", "-r", "dir"]), false));
         assert!(!known(&line, &exec("/bin/busybox", &["ls", "-r", "dir"]), false));
         assert!(!known(&line, &exec("/proc/self/exe", &["ls", "-r", "dir"]), false));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_same_words_elsewhere_are_not_what_the_line_says() {
-        let line = shell(". ./x.sh; cd a; cd b/../c; rm -r dist");
+        let line = shell("./x.sh; cd a; cd b/../c; rm -r dist");
         let rm = |cwd| known(&line, &at(cwd, "/usr/bin/rm", &["rm", "-r", "dist"]), false);
         assert!(rm("/p") && rm("/p/a") && rm("/p/a/c") && rm("/p/c"));
         assert!(!rm("/p/other") && !rm("/p/b") && !rm("/"));

@@ -1,5 +1,6 @@
 //! Tests of the view: scripted sessions with their exact lines, and hostile ones.
 
+mod attacks;
 mod folding;
 mod hostile;
 mod live;
