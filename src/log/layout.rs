@@ -48,14 +48,18 @@ impl Layout {
         if self.is_narrow() { 5 + 1 + 3 + 1 + 1 } else { 8 + 1 + 4 + 1 + 5 + 1 + 1 + 1 }
     }
 
-    /// Whether a command at this depth is shown to its last character.
-    pub fn shows_all_of(self, command: &str, depth: usize) -> bool {
-        self.width
-            .is_none_or(|width| self.before() + self.indent(depth) + text::width(command) <= width)
+    /// Whether a row is shown to the last character of its command, with all that stands around it.
+    pub fn shows_all_of(self, row: &Row, cwd: Option<&str>) -> bool {
+        if self.width.is_none() {
+            return true;
+        }
+        let mut scratch = String::new();
+        let time = if self.is_narrow() { "00:00" } else { "00:00:00" };
+        self.row(row, Beside { time, cwd, again: None }, &mut scratch) == text::width(&row.text)
     }
 
-    /// The row as lines, coloured.
-    pub fn row(self, row: &Row, beside: Beside<'_>, out: &mut String) {
+    /// The row as lines, coloured. Gives how many columns of the command are in sight.
+    pub fn row(self, row: &Row, beside: Beside<'_>, out: &mut String) -> usize {
         let Beside { time, cwd, again } = beside;
         let mut line = Line::new(out);
         let duration = match again {
@@ -89,7 +93,8 @@ impl Layout {
             line.put(DIM, &format!("{}$ ", text::fit(cwd, room / 3)));
         }
         let room = self.room(line.used + text::width(&tail));
-        line.put(style, &text::fit(&row.text, room));
+        let (command, shown) = text::fit_counted(&row.text, room);
+        line.put(style, &command);
         line.put(DIM, &tail);
         line.end();
         if let Some(claimed) = &row.claimed {
@@ -98,6 +103,7 @@ impl Layout {
             line.put(ALARM, &text::fit(&format!("claimed: {claimed}"), room));
             line.end();
         }
+        shown
     }
 
     /// The agent's own commands, in one line.

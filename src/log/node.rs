@@ -14,8 +14,8 @@ pub(super) struct Node {
     /// When the first place along PATH was tried.
     pub(super) t: Micros,
     pub(super) command: Command,
-    /// The line above says this command already.
-    pub(super) said: bool,
+    /// The command whose line says this one already.
+    pub(super) said: Option<ExecId>,
     pub(super) helper: Option<String>,
     pub(super) parent: Option<ExecId>,
     /// What it started, as long as it has not been shown itself.
@@ -25,6 +25,8 @@ pub(super) struct Node {
     pub(super) ended: Micros,
     /// It is shown as running; what it starts need not wait.
     pub(super) started: bool,
+    /// The row that showed it so was too long for the terminal.
+    pub(super) cut: bool,
     /// More than one place along PATH was tried.
     pub(super) searched: bool,
     pub(super) depth: usize,
@@ -36,13 +38,13 @@ pub(super) struct Node {
 impl Node {
     /// Whether it gets a row of its own.
     pub(super) fn is_shown(&self) -> bool {
-        self.state != State::Checked && (!self.said || self.state.is_bad())
+        self.state != State::Checked && (self.said.is_none() || self.state.is_bad())
     }
 
     /// Whether its own exit status tells that of this child.
     pub(super) fn is_answer_for(&self, child: &Self) -> bool {
         let script = self.command.script.as_ref();
-        child.said && script.is_none_or(|script| script.is_only(&child.exec.argv))
+        child.said.is_some() && script.is_none_or(|script| script.is_only(&child.exec.argv))
     }
 
     /// How it is shown.

@@ -5,6 +5,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::event::{Micros, Outcome};
+use super::quote;
 use crate::bytes::Bytes;
 
 /// What became of a command.
@@ -138,6 +139,16 @@ pub struct Row {
     pub claimed: Option<String>,
     /// The program's name, where it is the agent's own housekeeping.
     pub helper: Option<String>,
+}
+
+/// A directory, visible, as seen from the project.
+pub(super) fn place(cwd: &Bytes, project: &Bytes) -> String {
+    let project = project.0.as_slice();
+    match cwd.0.strip_prefix(project).filter(|_| !project.is_empty()) {
+        Some(b"") => ".".to_owned(),
+        Some([b'/', below @ ..]) => quote::word(below),
+        _ => quote::word(&cwd.0),
+    }
 }
 
 impl Row {

@@ -31,8 +31,14 @@ fn columns(ch: char) -> usize {
 
 /// Text in at most so many columns; where it is cut, `…(+N)` says how many characters are missing.
 pub fn fit(text: &str, most: usize) -> String {
-    if width(text) <= most {
-        return text.to_owned();
+    fit_counted(text, most).0
+}
+
+/// The same, and how many columns of the text are left of it.
+pub fn fit_counted(text: &str, most: usize) -> (String, usize) {
+    let all = width(text);
+    if all <= most {
+        return (text.to_owned(), all);
     }
     let total = text.chars().count();
     // The count itself takes room, and more of it the more is cut.
@@ -50,7 +56,7 @@ pub fn fit(text: &str, most: usize) -> String {
     let mut out: String = text.chars().take(kept).collect();
     // In a few columns there is no room for the number.
     out.push_str(if width(&mark) + used <= most { &mark } else { "…" });
-    out
+    (out, used)
 }
 
 /// The end of a text in at most so many columns, for a host name, of which the end counts: where

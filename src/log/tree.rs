@@ -17,6 +17,7 @@ use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
 use super::layout::Layout;
 use super::node::Node;
 use super::row::{Row, State};
+use crate::bytes::Bytes;
 use crate::visible::visible;
 
 /// After this long, in microseconds, a command that still runs is shown as running.
@@ -38,6 +39,8 @@ pub struct Rules {
     pub helpers: Vec<String>,
     /// Whether argv can be confirmed on this machine.
     pub verifies: bool,
+    /// Not every row is shown.
+    pub selects: bool,
 }
 
 /// The commands that are not finished with.
@@ -47,6 +50,10 @@ pub struct Tree {
     pub rules: Rules,
     /// How wide the terminal is.
     pub layout: Layout,
+    /// From where directories are named.
+    project: Bytes,
+    /// The directory of the latest row.
+    cwd: Option<Bytes>,
     /// How many commands went wrong so far. It is counted by the events, and so the same however much is
     /// folded.
     pub failed: u64,
@@ -75,6 +82,12 @@ impl Tree {
     /// A tree without commands.
     pub fn new(rules: Rules) -> Self {
         Self { rules, ..Self::default() }
+    }
+
+    /// Work begins in this directory.
+    pub fn begin(&mut self, project: &Bytes) {
+        self.project = project.clone();
+        self.cwd = Some(project.clone());
     }
 
     /// The rows that are ready.
@@ -192,6 +205,7 @@ impl Tree {
             Outcome::Checked => State::Checked,
             Outcome::Unknown => State::Gone,
             Outcome::Verified | Outcome::OwnLoader | Outcome::Unverified | Outcome::Changed => {
+                self.say_again(key);
                 return self.runs(t, pid, key);
             }
         };

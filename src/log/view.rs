@@ -18,7 +18,7 @@ use self::between::{Between, Moment, Told};
 use super::event::{Confined, End, Event, ExecLogStatus, Git, HostFile, Micros, Notice, Start};
 use super::fold::{Fold, Shown};
 use super::layout::{Beside, DIM, Layout};
-use super::row::{Row, State};
+use super::row::{Row, State, place};
 use super::tree::{Rules, Tree};
 use super::{net, quote, text};
 use crate::bytes::Bytes;
@@ -69,7 +69,8 @@ pub struct View {
 impl View {
     /// A view that has seen nothing.
     pub fn new(options: Options) -> Self {
-        let rules = Rules { raw: options.all, whole: options.tree, ..Rules::default() };
+        let selects = options.failed || options.grep.is_some();
+        let rules = Rules { raw: options.all, whole: options.tree, selects, ..Rules::default() };
         let net = net::fold::Fold::new(options.all);
         Self {
             options,
@@ -181,6 +182,7 @@ impl View {
     fn start(&mut self, start: &Start) {
         self.began = Some(start.t);
         self.project = start.project.clone();
+        self.tree.begin(&start.project);
         self.cwd = Some(start.project.clone());
         self.tree.rules.helpers.clone_from(&start.helpers);
         let when = self.zoned(start.t);
@@ -373,23 +375,12 @@ impl View {
     fn row(&mut self, row: &Row, again: Option<u64>) {
         let time = self.time(row.t);
         let moved = row.cwd.is_some() && row.cwd != self.cwd;
-        let cwd = row.cwd.as_ref().filter(|_| moved).map(|cwd| self.place(cwd));
+        let cwd = row.cwd.as_ref().filter(|_| moved).map(|cwd| place(cwd, &self.project));
         if moved {
             self.cwd.clone_from(&row.cwd);
         }
         let beside = Beside { time: &time, cwd: cwd.as_deref(), again };
         self.layout.row(row, beside, &mut self.out);
-    }
-
-    /// A directory, seen from the project.
-    fn place(&self, cwd: &Bytes) -> String {
-        let project = &self.project.0;
-        let inside = cwd.0.strip_prefix(project.as_slice()).filter(|_| !project.is_empty());
-        match inside {
-            Some(b"") => ".".to_owned(),
-            Some([b'/', below @ ..]) => quote::word(below),
-            _ => quote::word(&cwd.0),
-        }
     }
 
     /// The time of day; where a new day begins, a line says so first.

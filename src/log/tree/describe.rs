@@ -4,8 +4,8 @@
 
 use super::Tree;
 use super::own::Agent;
-use crate::log::command;
-use crate::log::event::{ExecId, Outcome, Ran};
+use crate::log::command::{self, Command};
+use crate::log::event::{Exec, ExecId, Outcome, Ran};
 use crate::log::node::Node;
 use crate::log::row::is_uncertain;
 use crate::log::said::says;
@@ -18,26 +18,7 @@ impl Tree {
         let raw = self.rules.raw;
         let familiar = self.places.know(&node.exec);
         let shown = command::command(&node.exec, node.ran.as_ref(), familiar, raw);
-        let above = node.parent.and_then(|parent| self.nodes.get(&parent));
-        let pid = node.exec.pid;
-        let chained = above.filter(|above| above.exec.pid == pid);
-        // A chain of execs in one process: the one just before counts, too.
-        let current = chained
-            .and_then(|_| self.processes.get(&pid))
-            .filter(|process| process.current != key)
-            .and_then(|process| self.nodes.get(&process.current));
-        // A tree is there to be counted and followed: what a line says has its own place below it.
-        let said = !raw
-            && !self.rules.whole
-            && self.is_sure_of(node)
-            && [above, current].into_iter().flatten().any(|above| {
-                let line = (&above.exec, &above.command);
-                // What is folded as the agent's own has no line that could say it.
-                (above.said || above.helper.is_none())
-                    && self.is_sure_of(above)
-                    && self.layout.shows_all_of(&above.command.text, above.depth)
-                    && says(line, (&node.exec, &shown), chained.is_some())
-            });
+        let said = self.said(key, node, &shown);
         let helper = self.helper(key, &shown).filter(|_| self.is_sure_of(node));
         if node.exec.depth == 0 {
             match &mut self.agent {
@@ -47,6 +28,47 @@ impl Tree {
         }
         if let Some(node) = self.nodes.get_mut(&key) {
             (node.command, node.said, node.helper) = (shown, said, helper);
+        }
+    }
+
+    /// The command above whose line says this one already.
+    fn said(&self, key: ExecId, node: &Node, shown: &Command) -> Option<ExecId> {
+        // A tree is there to be counted and followed: what a line says has its own place below it.
+        if self.rules.raw || self.rules.whole || !self.is_sure_of(node) {
+            return None;
+        }
+        let parent = node.parent?;
+        let pid = node.exec.pid;
+        let chained = self.nodes.get(&parent).is_some_and(|above| above.exec.pid == pid);
+        // A chain of execs in one process: the one just before counts, too.
+        let process = self.processes.get(&pid).filter(|_| chained);
+        let current = process.map(|process| process.current).filter(|current| *current != key);
+        [Some(parent), current].into_iter().flatten().find(|key| {
+            self.nodes.get(key).is_some_and(|above| {
+                let line = (&above.exec, &above.command);
+                // What is folded as the agent's own has no line that could say it.
+                (above.said.is_some() || above.helper.is_none())
+                    && self.has_run(above)
+                    && says(line, (&node.exec, shown), chained)
+            })
+        })
+    }
+
+    /// It is certain by now that a command has run: what it was asked to run may be what it started.
+    pub(super) fn say_again(&mut self, key: ExecId) {
+        let Some(Node { children, exec: Exec { pid, .. }, .. }) = self.nodes.get(&key) else {
+            return;
+        };
+        let said: Vec<_> = children
+            .iter()
+            .filter_map(|child| Some((*child, self.nodes.get(child)?)))
+            .filter(|(_, node)| node.exec.pid != *pid)
+            .map(|(child, node)| (child, self.said(child, node, &node.command)))
+            .collect();
+        for (child, said) in said {
+            if let Some(node) = self.nodes.get_mut(&child) {
+                node.said = said;
+            }
         }
     }
 
@@ -70,6 +92,14 @@ impl Tree {
     /// Whether what a command's caller showed is what ran, as far as this machine can tell.
     fn is_sure_of(&self, node: &Node) -> bool {
         !node.ran.as_ref().is_some_and(|ran| is_doubtful(ran, self.rules.verifies))
+    }
+
+    /// Whether a command has run, with what its caller showed. While that is not decided it may still
+    /// turn out to have failed, and whatever its process then starts is none of what its words say.
+    pub(super) fn has_run(&self, node: &Node) -> bool {
+        use Outcome::{OwnLoader, Unverified, Verified};
+        let ran = node.ran.as_ref().map(|ran| ran.outcome);
+        self.is_sure_of(node) && matches!(ran, Some(Verified | OwnLoader | Unverified))
     }
 
     /// Works out how deep a node is shown.

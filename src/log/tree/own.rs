@@ -126,7 +126,10 @@ impl Tree {
         let passes_on = |id: ExecId| {
             self.nodes.get(&id).is_some_and(|above| {
                 let path = &above.exec.path.0;
-                above.helper.is_some() && is_system(path) && !agent.is_started_by(&above.exec)
+                above.helper.is_some()
+                    && self.has_run(above)
+                    && is_system(path)
+                    && !agent.is_started_by(&above.exec)
             })
         };
         let process = self.processes.get(&node.exec.pid);

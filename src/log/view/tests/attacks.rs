@@ -405,3 +405,81 @@ fn attack_words_that_are_no_command_hide_none() {
         assert!(!rows.contains("    rm -r dist\n"), "{rows}");
     }
 }
+
+/// A line that was called and not executed, and what its process started then.
+#[test]
+fn attack_what_a_line_that_failed_says_is_shown() {
+    let rows = |outcome: Outcome, late: bool| {
+        let mut session = Session::new();
+        let shell =
+            session.exec(Some(1), "/bin/sh", &["sh", "-c", "test -d x && rm -r dist; true"]);
+        if !late {
+            session.ran(shell, outcome);
+        }
+        session.command(shell, "/usr/bin/rm", &["rm", "-r", "dist"], 0);
+        if late {
+            session.ran(shell, outcome);
+        }
+        session.exit(shell, 0);
+        session.end();
+        session.rows()
+    };
+    for outcome in [Outcome::Failed, Outcome::ProbablyFailed, Outcome::Unknown, Outcome::Superseded]
+    {
+        for late in [false, true] {
+            let rows = rows(outcome, late);
+            assert!(rows.lines().any(|row| row.ends_with("  rm -r dist")), "{outcome:?}: {rows}");
+        }
+    }
+    // Control: it has run, which may be known only after its child.
+    for late in [false, true] {
+        insta::allow_duplicates! {
+                                                    insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
+0  <1ms   test -d x && rm -r dist; true
+0  3.0s   /opt/claude --dangerously-skip-permissions
+");
+                                                }
+    }
+}
+
+/// What stands beside the line, the directory and how it ended, takes its room.
+#[test]
+fn attack_what_a_line_says_where_it_is_cut_is_shown() {
+    let shown = |width: u16, cwd: &str, core: bool| {
+        let mut session = Session::new();
+        let cwd = Some(Bytes::from(cwd));
+        let argv = ["sh", "-c", "./x.sh; rm -r dist; echo padding"].map(Bytes::from).to_vec();
+        let (path, parent) = ("/bin/sh".into(), Some(1));
+        let shell = session.put(Exec { path, argv, cwd: cwd.clone(), parent, ..Exec::default() });
+        session.ran(shell, Outcome::Verified);
+        let argv = ["rm", "-r", "dist"].map(Bytes::from).to_vec();
+        let (path, parent) = ("/usr/bin/rm".into(), Some(shell));
+        let rm = session.put(Exec { path, argv, cwd, parent, ..Exec::default() });
+        session.ran(rm, Outcome::Verified);
+        session.exit(rm, 0);
+        session.wait(1500);
+        session.kill(shell, 11);
+        if let Some(Event::Exit(exit)) = session.events.last_mut() {
+            exit.core = core;
+        }
+        session.end();
+        session.shown(Some(width), |_| {})
+    };
+    let hides = |shown: &str| !shown.lines().any(|row| row.ends_with(" rm -r dist"));
+    // The line is 32 columns wide; 22 stand before it, or 12 in a narrow terminal (`SEGV`).
+    for (cwd, core, room) in [
+        ("/home/u/p/somewhere/else", false, 22 + 16),
+        ("/home/u/p", true, 22 + 12),
+        ("/home/u/p", false, 12 + 5),
+    ] {
+        for (width, hidden) in [(room + 32, true), (room + 31, false)] {
+            let shown = shown(width, cwd, core);
+            assert_eq!(hides(&shown), hidden, "{width} {cwd} {core}: {shown}");
+        }
+        // Whatever the width is, it is in sight in one row or in the other.
+        for width in 40..110 {
+            let shown = shown(width, cwd, core);
+            assert!(shown.contains("rm -r dist"), "{width} {cwd} {core}: {shown}");
+        }
+    }
+}
