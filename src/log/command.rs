@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use sha2::{Digest as _, Sha256};
+
 use super::event::{Exec, Outcome, Ran};
 use super::quote;
 use super::shell::Script;
+use super::text;
 use super::unwrap::{basename, unwrap};
 use crate::bytes::Bytes;
 
@@ -34,11 +37,43 @@ pub struct Command {
     pub text: String,
     /// The script of a shell's `-c`, whose commands need not be shown again.
     pub script: Option<Script>,
-    /// Nothing of it is left out of the text.
-    pub whole: bool,
+    /// How much of it the text has.
+    pub kept: Kept,
+    /// So many columns at the beginning of the text name the program.
+    pub columns: usize,
     /// The program is shown by a name that tells where it is: a system directory, or a place that
     /// was shown before.
     pub familiar: bool,
+}
+
+/// How much of a command its text has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    #[default]
+    All,
+    /// A part; SHA-256 of all that is known tells it from another.
+    Part([u8; 32]),
+    /// A part, and nobody knows the rest.
+    Unknown,
+}
+
+/// Where a program is that a row names by its whole path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    directory: Vec<u8>,
+    name: Vec<u8>,
+    /// So many columns of the row's text name it.
+    pub columns: usize,
+}
+
+impl Place {
+    /// The program of an exec.
+    pub fn of(exec: &Exec, columns: usize) -> Self {
+        let path = path(exec);
+        let (directory, name) = split(&path);
+        Self { directory: directory.to_vec(), name: name.to_vec(), columns }
+    }
 }
 
 /// Which programs were seen where. The first time a name leads to a place outside of the system's
@@ -54,18 +89,27 @@ impl Places {
         let path = path(exec);
         let (directory, name) = split(&path);
         // `./git` is another program in each directory, and so is what a descriptor leads to.
-        let one = path.starts_with(b"/") && !path.starts_with(b"/proc/");
+        let odd = |part: &[u8]| matches!(part, b"" | b"." | b"..");
+        let one = path.strip_prefix(b"/").is_some_and(|path| {
+            let mut parts = path.split(|byte| *byte == b'/');
+            !matches!(parts.clone().next(), Some(b"proc" | b"dev")) && !parts.any(odd)
+        });
         let seen = self.seen.get(name).is_some_and(|before| before == directory);
         is_system(&path) || (one && seen)
     }
 
-    /// An exec's program was executed: with its whole path in sight, or under a name that is known.
-    pub fn learn(&mut self, exec: &Exec) {
+    /// A program's whole path was in sight.
+    pub fn learn(&mut self, place: &Place) {
         const MOST: usize = 1024;
-        let path = path(exec);
-        let (directory, name) = split(&path);
-        if self.seen.len() < MOST || self.seen.contains_key(name) {
-            self.seen.insert(name.to_vec(), directory.to_vec());
+        if self.seen.len() < MOST || self.seen.contains_key(&place.name) {
+            self.seen.insert(place.name.clone(), place.directory.clone());
+        }
+    }
+
+    /// A program was executed. The name of one of the system's stands for no other any more.
+    pub fn pass(&mut self, exec: &Exec) {
+        if is_system(&exec.path.0) {
+            self.seen.remove(basename(&exec.path.0));
         }
     }
 }
@@ -105,8 +149,8 @@ pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Com
         && let Some(script) = unwrap(&path, argv)
         && let Some(text) = quote::script(&script)
     {
-        let (text, whole) = shorten(text);
-        return Command { text, script: Some(Script::parse(&script)), whole, familiar };
+        let (text, kept) = shorten(text);
+        return Command { text, script: Some(Script::parse(&script)), kept, columns: 0, familiar };
     }
     plain(exec, &path, argv, missing, familiar)
 }
@@ -119,13 +163,18 @@ fn plain(
     familiar: bool,
 ) -> Command {
     let mut text = program(path, argv.first(), familiar);
+    let columns = text::width(&text);
     text.push_str(&quote::arguments(argv.get(1..).unwrap_or_default()));
-    let (mut text, mut whole) = shorten(text);
-    whole &= missing.is_none();
+    let (mut text, mut kept) = shorten(text);
+    kept = match (&exec.argv_sha256, &missing) {
+        (Some(hash), _) => Kept::Part(Sha256::digest(hash).into()),
+        (None, Some(_)) => Kept::Unknown,
+        (None, None) => kept,
+    };
     for note in missing.into_iter().chain(exec.arch.as_deref().map(crate::visible::visible)) {
         let _ = write!(text, " ({note})");
     }
-    Command { text, script: None, whole, familiar }
+    Command { text, script: None, kept, columns, familiar }
 }
 
 /// The path argument with the descriptor it is relative to, as `/proc` names it.
@@ -174,13 +223,14 @@ fn missing(exec: &Exec, argv: &[Bytes]) -> Option<String> {
     }
 }
 
-/// The text, and whether that is all of it.
-fn shorten(mut text: String) -> (String, bool) {
-    let Some((at, _)) = text.char_indices().nth(LONGEST) else { return (text, true) };
+/// The text, and how much of it that is.
+fn shorten(mut text: String) -> (String, Kept) {
+    let Some((at, _)) = text.char_indices().nth(LONGEST) else { return (text, Kept::All) };
+    let kept = Kept::Part(Sha256::digest(&text).into());
     let cut = text[at..].chars().count();
     text.truncate(at);
     let _ = write!(text, "…(+{cut})");
-    (text, false)
+    (text, kept)
 }
 
 #[cfg(test)]
@@ -245,13 +295,40 @@ mod tests {
         let mut shown = |path: &str| {
             let exec = exec(path, &["cargo", "test"]);
             let familiar = places.know(&exec);
-            places.learn(&exec);
-            command(&exec, None, familiar, false).text
+            places.pass(&exec);
+            let command = command(&exec, None, familiar, false);
+            places.learn(&Place::of(&exec, command.columns));
+            command.text
         };
         assert_eq!(shown("/home/u/.cargo/bin/cargo"), "/home/u/.cargo/bin/cargo test");
         assert_eq!(shown("/home/u/.cargo/bin/cargo"), "cargo test");
         assert_eq!(shown("/tmp/cargo"), "/tmp/cargo test");
         assert_eq!(shown("/home/u/.cargo/bin/cargo"), "/home/u/.cargo/bin/cargo test");
+    }
+
+    /// Where each process finds another file.
+    #[test]
+    fn attack_a_place_of_many_is_never_known() {
+        for path in [
+            "./git",
+            "bin/git",
+            "/proc/self/cwd/git",
+            "//proc/self/cwd/git",
+            "/./proc/self/fd/3/git",
+            "/tmp/../proc/self/cwd/git",
+            "/dev/fd/3/git",
+            "/dev/fd/3",
+        ] {
+            let exec = exec(path, &["git", "push"]);
+            let mut places = Places::default();
+            places.learn(&Place::of(&exec, 0));
+            assert!(!places.know(&exec), "{path}");
+        }
+        // Control.
+        let exec = exec("/home/u/.cargo/bin/git", &["git", "push"]);
+        let mut places = Places::default();
+        places.learn(&Place::of(&exec, 0));
+        assert!(places.know(&exec));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! argv than the one that ran, where that is known.
 #![forbid(unsafe_code)]
 
-use super::command::{self, Command};
+use super::command::{self, Command, Place};
 use super::event::{Exec, ExecId, Micros, Outcome, Ran};
 use super::row::{Mark, Row, State};
 
@@ -50,10 +50,12 @@ impl Node {
     /// How it is shown.
     pub(super) fn row(&self, verifies: bool) -> Row {
         let changed = self.ran.as_ref().filter(|ran| ran.outcome == Outcome::Changed);
-        let text = |familiar, raw| command::command(&self.exec, None, familiar, raw).text;
-        let claimed = changed.map(|_| text(false, true));
+        let claimed = changed.map(|_| command::command(&self.exec, None, false, true).text);
         // A program that is nowhere is not named by the last place where it was looked for.
         let nowhere = self.searched && matches!(self.state, State::NotExecuted(_));
+        let nowhere = nowhere.then(|| command::command(&self.exec, None, true, false));
+        let command = nowhere.as_ref().unwrap_or(&self.command);
+        let is_news = nowhere.is_none() && changed.is_none() && !command.familiar;
         Row {
             t: if self.started { self.ended } else { self.t },
             state: self.state.clone(),
@@ -61,7 +63,9 @@ impl Node {
             depth: self.depth,
             mark: Mark::of(self.ran.as_ref().map(|ran| ran.outcome), verifies),
             cwd: self.exec.cwd.clone(),
-            text: if nowhere { text(true, false) } else { self.command.text.clone() },
+            text: command.text.clone(),
+            kept: command.kept.clone(),
+            place: is_news.then(|| Place::of(&self.exec, command.columns)),
             claimed,
             helper: self.helper.clone(),
             branch: String::new(),

@@ -4,6 +4,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use super::command::{Kept, Place};
 use super::event::{Micros, Outcome};
 use super::quote;
 use crate::bytes::Bytes;
@@ -135,6 +136,10 @@ pub struct Row {
     pub cwd: Option<Bytes>,
     /// The command.
     pub text: String,
+    /// How much of the command that is.
+    pub kept: Kept,
+    /// Where its program is, if it is not named by what is known.
+    pub place: Option<Place>,
     /// What the caller had shown to the kernel, where something else ran.
     pub claimed: Option<String>,
     /// The program's name, where it is the agent's own housekeeping.
@@ -153,9 +158,9 @@ pub(super) fn place(cwd: &Bytes, project: &Bytes) -> String {
 
 impl Row {
     /// Whether it would read the same as another, but for the time. The same words in another directory
-    /// do something else.
+    /// do something else, and so may words of which the ends are missing.
     pub fn is_like(&self, other: &Self) -> bool {
         let timeless = |row: &Self| Self { t: 0, duration: None, ..row.clone() };
-        timeless(self) == timeless(other)
+        self.kept != Kept::Unknown && timeless(self) == timeless(other)
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::command::Command;
+use super::command::{Command, Kept};
 use super::event::Exec;
 use super::unwrap::basename;
 use crate::bytes::Bytes;
@@ -19,7 +19,11 @@ pub(super) fn says(parent: (&Exec, &Command), child: (&Exec, &Command), chained:
     let (parent, line) = parent;
     let (child, shown) = child;
     // A familiar name can stand for the program; a strange place is shown.
-    if !line.whole || !shown.familiar || !is_plain(child) || !is_there(parent, line, child) {
+    if line.kept != Kept::All
+        || !shown.familiar
+        || !is_plain(child)
+        || !is_there(parent, line, child)
+    {
         return false;
     }
     line.script.as_ref().is_some_and(|script| script.names(&child.argv))

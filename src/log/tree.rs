@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::describe::{is_doubtful, is_miss};
 use self::own::Agent;
-use super::command::Places;
+use super::command::{Place, Places};
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
 use super::layout::Layout;
 use super::node::Node;
@@ -88,6 +88,11 @@ impl Tree {
     pub fn begin(&mut self, project: &Bytes) {
         self.project = project.clone();
         self.cwd = Some(project.clone());
+    }
+
+    /// A program's whole path is in sight: from now on it may go by its name.
+    pub fn see(&mut self, place: &Place) {
+        self.places.learn(place);
     }
 
     /// The rows that are ready.

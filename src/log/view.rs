@@ -380,7 +380,11 @@ impl View {
             self.cwd.clone_from(&row.cwd);
         }
         let beside = Beside { time: &time, cwd: cwd.as_deref(), again };
-        self.layout.row(row, beside, &mut self.out);
+        let shown = self.layout.row(row, beside, &mut self.out);
+        // What is cut, or left out by what was asked for, nobody has read.
+        if let Some(place) = row.place.as_ref().filter(|place| place.columns <= shown) {
+            self.tree.see(place);
+        }
     }
 
     /// The time of day; where a new day begins, a line says so first.

@@ -27,7 +27,7 @@ impl Tree {
             }
         }
         let Some(node) = self.nodes.get(&key) else { return };
-        self.places.learn(&node.exec);
+        self.places.pass(&node.exec);
         for child in children {
             match self.nodes.get(&child).map(|child| &child.state) {
                 Some(State::Running) => self.await_until(child, PATIENCE),
@@ -115,7 +115,7 @@ impl Tree {
             self.push(key, &node, cut, rows);
         }
         if !matches!(node.state, State::NotExecuted(_) | State::Checked | State::Superseded) {
-            self.places.learn(&node.exec);
+            self.places.pass(&node.exec);
         }
         for child in std::mem::take(&mut node.children) {
             let Some(below) = self.nodes.get_mut(&child) else { continue };

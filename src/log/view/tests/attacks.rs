@@ -434,11 +434,11 @@ fn attack_what_a_line_that_failed_says_is_shown() {
     // Control: it has run, which may be known only after its child.
     for late in [false, true] {
         insta::allow_duplicates! {
-                                                    insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
+                                                            insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
 0  <1ms   test -d x && rm -r dist; true
 0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
-                                                }
+                                                        }
     }
 }
 
@@ -482,4 +482,58 @@ fn attack_what_a_line_says_where_it_is_cut_is_shown() {
             assert!(shown.contains("rm -r dist"), "{width} {cwd} {core}: {shown}");
         }
     }
+}
+
+/// A path that nobody has read makes no name known.
+#[test]
+fn attack_a_path_that_was_not_in_sight_is_no_place_that_is_known() {
+    let strange = format!("/home/u/p/{}/git", "d".repeat(120));
+    let mut session = Session::new();
+    session.command(1, &strange, &["git", "status"], 0);
+    session.command(1, &strange, &["git", "push"], 1);
+    session.end();
+    let rows = |width, change: fn(&mut Options)| {
+        let shown = session.shown(width, change);
+        let ends = |words: &str| shown.lines().filter(|line| line.ends_with(words)).count();
+        (ends("git status"), ends("/git push"), ends("  git push"))
+    };
+    // Cut, and not among what was asked for.
+    assert_eq!(rows(Some(80), |_| {}), (0, 0, 0), "both are cut");
+    assert_eq!(rows(None, |options| options.failed = true), (0, 1, 0));
+    let grep = |options: &mut Options| options.grep = Regex::new("push").ok();
+    assert_eq!(rows(None, grep), (0, 1, 0));
+    // Control: in sight.
+    assert_eq!(rows(None, |_| {}), (1, 0, 1));
+    assert_eq!(rows(Some(200), |_| {}), (1, 0, 1));
+}
+
+/// The ends of two lines, of which neither is shown, differ.
+#[test]
+fn attack_a_repeat_is_one_to_its_last_character() {
+    let rows = |ends: [&str; 2], argc: Option<u64>| {
+        let mut session = Session::new();
+        for end in ends {
+            let argv = ["true", &"x".repeat(9000), end].map(Bytes::from).to_vec();
+            let path = "/usr/bin/true".into();
+            let id = session.put(Exec { path, argv, argc, parent: Some(1), ..Exec::default() });
+            session.ran(id, Outcome::Verified);
+            session.exit(id, 0);
+        }
+        session.command(1, "/usr/bin/ls", &["ls"], 0);
+        session.end();
+        session.rows().lines().filter(|line| line.contains("   true xxx")).count()
+    };
+    assert_eq!(rows(["one", "two"], None), 2);
+    assert_eq!(rows(["one", "one"], Some(9)), 2, "of the rest nothing is known");
+}
+
+/// The control of the above.
+#[test]
+fn a_long_line_that_is_the_same_to_its_end_is_a_repeat() {
+    let mut session = Session::new();
+    for _ in 0..3 {
+        session.command(1, "/usr/bin/true", &["true", &"x".repeat(9000), "one"], 0);
+    }
+    session.end();
+    assert!(session.rows().contains("   x2   true xxx"), "{}", session.rows());
 }
