@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod describe;
+mod forgotten;
 mod own;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::describe::{is_doubtful, is_miss};
+use self::forgotten::Forgotten;
 use self::own::Agent;
 use super::command::{Place, Places};
 use super::event::{Exec, ExecId, Exit, Micros, Outcome, Ran};
@@ -66,6 +68,7 @@ pub struct Tree {
     deadlines: BTreeSet<(Micros, ExecId)>,
     places: Places,
     agent: Option<Agent>,
+    forgotten: Forgotten,
     rows: Vec<Row>,
 }
 
@@ -275,6 +278,10 @@ impl Tree {
         let latest = self.ids.get(&exit.id).copied();
         let began = latest.and_then(|key| self.nodes.get(&key)).map(|node| node.exec.t);
         let first = process.map(|process| process.first);
+        if latest.is_none() {
+            let row = self.forgotten.end(exit.id, state.clone(), exit.t, exit.dur_us);
+            self.rows.extend(row);
+        }
         // The first goes last: what it led to is shown below it.
         let all = [latest, process.map(|process| process.current), first];
         for (at, key) in all.into_iter().enumerate() {
@@ -337,7 +344,8 @@ impl Tree {
         self.deadlines.insert((node.deadline, key));
     }
 
-    /// Keeps the number of nodes bounded: shows the oldest that waits, forgets the oldest shown.
+    /// Keeps the number of nodes bounded: shows the oldest that waits, forgets the oldest shown, but for
+    /// what its end needs.
     fn bound(&mut self) {
         if self.nodes.len() <= MOST {
             return;
@@ -348,8 +356,18 @@ impl Tree {
         if self.nodes.len() > 2 * MOST
             && let Some(key) = self.nodes.keys().next().copied()
         {
-            self.remove(key);
+            self.forget(key);
         }
+    }
+
+    fn forget(&mut self, key: ExecId) {
+        if self.nodes.get(&key).is_some_and(|node| node.state != State::Running) {
+            self.flush(key);
+            return;
+        }
+        let Some(mut node) = self.remove(key) else { return };
+        self.rows.extend(node.owed.take().map(|row| *row));
+        self.forgotten.add(&node, self.rules.verifies);
     }
 
     fn remove(&mut self, key: ExecId) -> Option<Node> {

@@ -434,11 +434,11 @@ fn attack_what_a_line_that_failed_says_is_shown() {
     // Control: it has run, which may be known only after its child.
     for late in [false, true] {
         insta::allow_duplicates! {
-                                                            insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
+                                                                    insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
 0  <1ms   test -d x && rm -r dist; true
 0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
-                                                        }
+                                                                }
     }
 }
 
@@ -536,4 +536,29 @@ fn a_long_line_that_is_the_same_to_its_end_is_a_repeat() {
     }
     session.end();
     assert!(session.rows().contains("   x2   true xxx"), "{}", session.rows());
+}
+
+/// More commands at once than are kept, to have the end of an earlier one forgotten.
+#[test]
+fn attack_an_end_that_went_wrong_has_a_row_however_many_commands_run() {
+    for many in [100, 2_300, 20_000] {
+        let mut session = Session::new();
+        let shell = session.shell("sleep 8; exit 7");
+        session.wait(2500);
+        for at in 0..many {
+            let argv = ["sleep", &at.to_string()].map(Bytes::from).to_vec();
+            let path = "/usr/bin/sleep".into();
+            let id = session.put(Exec { path, argv, parent: Some(1), ..Exec::default() });
+            session.ran(id, Outcome::Verified);
+        }
+        session.wait(2500);
+        session.exit(shell, 7);
+        session.end();
+        let failed = session.shown(Some(100), |options| options.failed = true);
+        let row = failed.lines().find(|line| line.contains("    7 ")).unwrap_or_default();
+        // Of the oldest of tens of thousands only the number is left.
+        let words = if many > 10_000 { "(command 2: too long ago;" } else { "sleep 8; exit 7" };
+        assert!(row.contains(words), "{many}: {failed}");
+        assert!(many > 10_000 || failed.contains(" 7  5."), "{many}: {failed}");
+    }
 }
