@@ -130,8 +130,13 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The text for an exec, and for what is known of the image that ran. With `raw` no wrapper is
-/// taken off; a program that is not `familiar` is shown with its path.
-pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Command {
+/// taken off; a program that is not `familiar` is shown with its path. `snapshots`: see [`unwrap`].
+pub fn command(
+    exec: &Exec,
+    ran: Option<&Ran>,
+    (familiar, raw): (bool, bool),
+    snapshots: Option<&[u8]>,
+) -> Command {
     let argv = ran.and_then(|ran| ran.argv.as_deref()).unwrap_or(&exec.argv);
     // Where another file ran than the one the path led to, that file is the program.
     let other = ran.filter(|ran| ran.outcome == Outcome::Changed);
@@ -146,7 +151,7 @@ pub fn command(exec: &Exec, ran: Option<&Ran>, familiar: bool, raw: bool) -> Com
         && missing.is_none()
         && familiar
         && is_system(&path)
-        && let Some(script) = unwrap(&path, argv)
+        && let Some(script) = unwrap(&path, argv, snapshots)
         && let Some(text) = quote::script(&script)
     {
         let (text, kept) = shorten(text);
@@ -245,7 +250,7 @@ mod tests {
     }
 
     fn text(exec: &Exec) -> String {
-        command(exec, None, Places::default().know(exec), false).text
+        command(exec, None, (Places::default().know(exec), false), None).text
     }
 
     #[test]
@@ -296,7 +301,7 @@ mod tests {
             let exec = exec(path, &["cargo", "test"]);
             let familiar = places.know(&exec);
             places.pass(&exec);
-            let command = command(&exec, None, familiar, false);
+            let command = command(&exec, None, (familiar, false), None);
             places.learn(&Place::of(&exec, command.columns));
             command.text
         };
@@ -334,7 +339,7 @@ mod tests {
     #[test]
     fn a_shell_of_the_agents_own_is_never_taken_off() {
         let exec = exec("/tmp/bash", &["bash", "-c", "ls"]);
-        assert_eq!(command(&exec, None, true, false).text, "bash -c ls");
+        assert_eq!(command(&exec, None, (true, false), None).text, "bash -c ls");
     }
 
     #[test]
@@ -342,10 +347,10 @@ mod tests {
         let claimed = exec("/usr/bin/ls", &["ls", "-l"]);
         let argv = Some(vec!["ls".into(), "-a".into()]);
         let ran = Ran { t: 0, id: 0, outcome: Outcome::Changed, argv, exe: None, errno: None };
-        let shown = command(&claimed, Some(&ran), true, false);
+        let shown = command(&claimed, Some(&ran), (true, false), None);
         assert_eq!(shown.text, "/usr/bin/ls -a");
         let ran = Ran { argv: None, exe: Some("/tmp/evil".into()), ..ran };
-        let shown = command(&claimed, Some(&ran), true, false);
+        let shown = command(&claimed, Some(&ran), (true, false), None);
         assert_eq!(shown.text, "exec -a ls /tmp/evil -l");
     }
 

@@ -84,6 +84,9 @@ pub struct Start {
     /// An environment variable whose presence at exec marks a tool call of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_marker: Option<String>,
+    /// The home directory of everything inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Bytes>,
     /// Programs the agent runs for itself (basenames); the pane folds them when unmarked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub helpers: Vec<String>,

@@ -50,10 +50,10 @@ impl Node {
     /// How it is shown.
     pub(super) fn row(&self, verifies: bool) -> Row {
         let changed = self.ran.as_ref().filter(|ran| ran.outcome == Outcome::Changed);
-        let claimed = changed.map(|_| command::command(&self.exec, None, false, true).text);
+        let claimed = changed.map(|_| command::command(&self.exec, None, (false, true), None).text);
         // A program that is nowhere is not named by the last place where it was looked for.
         let nowhere = self.searched && matches!(self.state, State::NotExecuted(_));
-        let nowhere = nowhere.then(|| command::command(&self.exec, None, true, false));
+        let nowhere = nowhere.then(|| command::command(&self.exec, None, (true, false), None));
         let command = nowhere.as_ref().unwrap_or(&self.command);
         let is_news = nowhere.is_none() && changed.is_none() && !command.familiar;
         Row {

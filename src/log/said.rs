@@ -117,7 +117,8 @@ mod tests {
 
     fn known(parent: &Exec, child: &Exec, chained: bool) -> bool {
         let places = Places::default();
-        let [one, two] = [parent, child].map(|exec| command(exec, None, places.know(exec), false));
+        let [one, two] =
+            [parent, child].map(|exec| command(exec, None, (places.know(exec), false), None));
         says((parent, &one), (child, &two), chained)
     }
 

@@ -7,10 +7,13 @@ use super::shell::literal_word;
 use crate::bytes::Bytes;
 
 /// Takes the wrappers off an argv, and gives the script that a person would have typed; `None` where
-/// it is no shell with a script, or has arguments for the script that would be lost.
-pub fn unwrap(path: &[u8], argv: &[Bytes]) -> Option<Vec<u8>> {
+/// it is no shell with a script, or has arguments for the script that would be lost. `snapshots`: where
+/// Claude Code keeps what its shells read first, if it is Claude Code that calls. From anybody else, or
+/// from anywhere else, its wrapper reads a file that could make `ls` another command.
+pub fn unwrap(path: &[u8], argv: &[Bytes], snapshots: Option<&[u8]>) -> Option<Vec<u8>> {
     let script = shell_script(path, argv)?;
-    let inner = claude(script).or_else(|| gemini(script));
+    let claude = snapshots.and_then(|snapshots| claude(script, snapshots));
+    let inner = claude.or_else(|| gemini(script));
     Some(inner.unwrap_or_else(|| script.to_vec()))
 }
 
@@ -42,7 +45,7 @@ pub fn basename(path: &[u8]) -> &[u8] {
 }
 
 /// Claude Code: `source SNAPSHOT ... && eval 'COMMAND' < /dev/null && pwd -P >| FILE`.
-fn claude(script: &[u8]) -> Option<Vec<u8>> {
+fn claude(script: &[u8], snapshots: &[u8]) -> Option<Vec<u8>> {
     const ZSH: &str =
         "NO_EXTENDED_GLOB NO_BARE_GLOB_QUAL NO_BRACE_CCL NO_MAGIC_EQUAL_SUBST NO_EQUALS";
     let preparations = [
@@ -59,7 +62,7 @@ fn claude(script: &[u8]) -> Option<Vec<u8>> {
         let step = preparations
             .iter()
             .find_map(|step| rest.strip_prefix(step.as_bytes()))
-            .or_else(|| claude_snapshot(rest))
+            .or_else(|| claude_snapshot(rest, snapshots))
             .or_else(|| claude_unalias(rest))
             .and_then(|rest| rest.strip_prefix(b" && "));
         let Some(after) = step else { break };
@@ -74,9 +77,10 @@ fn claude(script: &[u8]) -> Option<Vec<u8>> {
     (rest.is_empty() && ours).then_some(command)
 }
 
-fn claude_snapshot(rest: &[u8]) -> Option<&[u8]> {
+fn claude_snapshot<'a>(rest: &'a [u8], snapshots: &[u8]) -> Option<&'a [u8]> {
     let (file, rest) = literal_word(rest.strip_prefix(b"source ")?)?;
-    let ours = file.windows(17).any(|part| part == b"/shell-snapshots/");
+    let name = file.strip_prefix(snapshots)?.strip_prefix(b"/")?;
+    let ours = !name.contains(&b'/') && !name.starts_with(b".");
     rest.strip_prefix(b" 2>/dev/null || true").filter(|_| ours)
 }
 
@@ -138,12 +142,14 @@ mod tests {
 
     fn shown(argv: &[&str]) -> Option<String> {
         let argv = bytes(argv);
-        Some(String::from_utf8(unwrap(&argv[0].0, &argv)?).unwrap())
+        Some(String::from_utf8(unwrap(&argv[0].0, &argv, Some(SNAPSHOTS))?).unwrap())
     }
 
     fn bytes(argv: &[&str]) -> Vec<Bytes> {
         argv.iter().map(|argument| Bytes::from(*argument)).collect()
     }
+
+    const SNAPSHOTS: &[u8] = b"/home/u/.claude/shell-snapshots";
 
     /// As Claude Code 2.1.330 executes it.
     const CLAUDE: &str = "source /home/u/.claude/shell-snapshots/snapshot-bash-1795392492694-0bd9su.sh \
@@ -197,6 +203,10 @@ mod tests {
             CLAUDE.replace(" && eval ", " && rm -rf / && eval "),
             CLAUDE.replace("source /home", "source $(evil)/home"),
             CLAUDE.replace("shell-snapshots", "elsewhere"),
+            CLAUDE.replace("source /home/u/.claude", "source ."),
+            CLAUDE.replace("source /home/u/.claude", "source /home/u/p"),
+            CLAUDE.replace("shell-snapshots/", "shell-snapshots/../../p/"),
+            CLAUDE.replace("shell-snapshots/", "shell-snapshots/p/"),
             CLAUDE.replace("'which'; }", "'which'; evil; }"),
             CLAUDE.replace("-- 'which'", "-- $(evil)"),
             CLAUDE.replace(" < /dev/null", " < /dev/null; evil"),
@@ -217,6 +227,9 @@ mod tests {
         for script in &evil {
             assert_eq!(shown(&["bash", "-c", script]).as_ref(), Some(script));
         }
+        // From another than Claude Code.
+        let argv = bytes(&["bash", "-c", CLAUDE]);
+        assert_eq!(unwrap(b"/bin/bash", &argv, None).as_deref(), Some(CLAUDE.as_bytes()));
     }
 
     #[test]
@@ -246,7 +259,7 @@ mod tests {
         #[test]
         fn any_argv_is_safe(argv in proptest::collection::vec(any::<Vec<u8>>(), 0..5)) {
             let argv: Vec<_> = argv.into_iter().map(Bytes).collect();
-            let _ = unwrap(b"/bin/sh", &argv);
+            let _ = unwrap(b"/bin/sh", &argv, Some(SNAPSHOTS));
         }
     }
 }

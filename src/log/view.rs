@@ -185,6 +185,11 @@ impl View {
         self.tree.begin(&start.project);
         self.cwd = Some(start.project.clone());
         self.tree.rules.helpers.clone_from(&start.helpers);
+        // Which agent it is the profile says, that nothing inside has written.
+        let claude = start.tool_marker.as_deref() == Some("CLAUDECODE");
+        let home = start.home.as_ref().filter(|_| claude);
+        let snapshots = home.map(|home| [&home.0[..], b"/.claude/shell-snapshots"].concat());
+        self.tree.rules.snapshots = snapshots;
         let when = self.zoned(start.t);
         let date =
             when.as_ref().map_or_else(String::new, |when| when.strftime("%F %T").to_string());

@@ -90,6 +90,7 @@ impl Verdict {
 
 pub(super) fn start(plan: &Plan, session: &str) -> Start {
     let summary = &plan.summary;
+    let home = plan.inner.env.iter().find(|(name, _)| name.0 == b"HOME");
     Start {
         v: FORMAT_VERSION,
         t: now(),
@@ -103,6 +104,7 @@ pub(super) fn start(plan: &Plan, session: &str) -> Start {
         weakened: summary.weakened.clone(),
         plan: digest(plan),
         tool_marker: summary.tool_marker.clone(),
+        home: home.map(|(_, value)| value.clone()),
         helpers: summary.helpers.clone(),
     }
 }

@@ -277,13 +277,12 @@ impl<'a> Parser<'a> {
         loop {
             self.blanks();
             match self.rest {
-                [] | [b'\n' | b';' | b'|' | b')', ..] => break,
                 [b'&', b'>', ..] => {
                     self.next();
                     self.redirection()?;
                     may_be_two = true;
                 }
-                [b'&', ..] => break,
+                [] | [b'\n' | b';' | b'|' | b')' | b'&', ..] => break,
                 [b'<' | b'>', b'(', ..] => {
                     self.rest = &self.rest[2..];
                     self.nested()?;

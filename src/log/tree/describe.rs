@@ -17,7 +17,10 @@ impl Tree {
         let Some(node) = self.nodes.get(&key) else { return };
         let raw = self.rules.raw;
         let familiar = self.places.know(&node.exec);
-        let shown = command::command(&node.exec, node.ran.as_ref(), familiar, raw);
+        // Only what Claude Code starts itself reads its snapshot.
+        let snapshots = self.rules.snapshots.as_deref().filter(|_| self.is_direct(key));
+        let ran = node.ran.as_ref();
+        let shown = command::command(&node.exec, ran, (familiar, raw), snapshots);
         let said = self.said(key, node, &shown);
         let helper = self.helper(key, &shown).filter(|_| self.is_sure_of(node));
         if node.exec.depth == 0 {
@@ -25,6 +28,10 @@ impl Tree {
                 Some(agent) => agent.executes(&node.exec),
                 None => self.agent = Some(Agent::new(&node.exec)),
             }
+        } else if self.is_direct(key)
+            && let Some(agent) = &mut self.agent
+        {
+            agent.starts(&node.exec);
         }
         if let Some(node) = self.nodes.get_mut(&key) {
             (node.command, node.said, node.helper) = (shown, said, helper);
@@ -77,8 +84,10 @@ impl Tree {
         let (Some(step), Some(next)) = (self.nodes.get(&step), self.nodes.get(&next)) else {
             return false;
         };
+        // Anybody can have a file of that name.
         let codex = step.parent.and_then(|parent| self.nodes.get(&parent)).is_some_and(|above| {
-            above.exec.pid == step.exec.ppid && basename(&above.exec.path.0) == b"codex"
+            let own = self.agent.as_ref().is_some_and(|agent| agent.is_program(&above.exec));
+            own && above.exec.pid == step.exec.ppid && basename(&above.exec.path.0) == b"codex"
         });
         let leads_to = codex_step(&step.exec.path.0, &step.exec.argv);
         codex

@@ -25,12 +25,16 @@ pub(super) struct Agent {
     path: Bytes,
     /// What an interpreter in its process was given, and the program itself, which may be a script.
     scripts: Vec<Bytes>,
+    /// The program itself is a script.
+    interpreted: bool,
+    /// What a script of that kind is there to start: the program of its name.
+    engine: Option<Bytes>,
 }
 
 impl Agent {
     /// The agent that this exec starts.
     pub(super) fn new(exec: &Exec) -> Self {
-        let mut agent = Self { pid: exec.pid, path: exec.path.clone(), scripts: Vec::new() };
+        let mut agent = Self { pid: exec.pid, path: exec.path.clone(), ..Self::default() };
         agent.remember(&exec.path);
         agent.executes(exec);
         agent
@@ -42,8 +46,27 @@ impl Agent {
             && is_interpreter(&exec.path.0)
             && let Some(script) = script(&exec.argv)
         {
+            self.interpreted |= *script == self.path;
             self.remember(script);
         }
+    }
+
+    /// The agent's process starts something. npm's `codex` is a script that starts the `codex` which
+    /// then does the work; that comes first, before anything that it was asked for.
+    pub(super) fn starts(&mut self, exec: &Exec) {
+        let engine = self.interpreted
+            && exec.path.0.starts_with(b"/")
+            && basename(&exec.path.0) == basename(&self.path.0);
+        if engine && self.engine.is_none() {
+            self.engine = Some(exec.path.clone());
+        }
+    }
+
+    /// Whether an exec is the agent's own program: in its process, or by its whole path.
+    pub(super) fn is_program(&self, exec: &Exec) -> bool {
+        exec.depth == 0 && exec.pid == self.pid
+            || self.is_started_by(exec)
+            || self.engine.as_ref() == Some(&exec.path)
     }
 
     fn remember(&mut self, script: &Bytes) {
@@ -103,7 +126,7 @@ impl Tree {
             return None;
         }
         let agent = self.agent.as_ref()?;
-        let direct = self.is_direct(key, agent);
+        let direct = self.is_direct(key);
         if !direct && (agent.is_started_by(exec) || !self.is_below_helpers(key, node, agent)) {
             return None;
         }
@@ -113,8 +136,10 @@ impl Tree {
 
     /// Whether the agent itself has started the process, and this is the first that it executes. What
     /// lost its ancestors is said to be below the agent, but is no child of its process.
-    fn is_direct(&self, key: ExecId, agent: &Agent) -> bool {
-        let Some(Node { exec, .. }) = self.nodes.get(&key) else { return false };
+    pub(super) fn is_direct(&self, key: ExecId) -> bool {
+        let (Some(agent), Some(Node { exec, .. })) = (&self.agent, self.nodes.get(&key)) else {
+            return false;
+        };
         // A search along PATH has the number of its first place.
         let first = exec.root.is_some_and(|root| root == exec.id || root == key);
         exec.depth == 1 && exec.ppid == agent.pid && first

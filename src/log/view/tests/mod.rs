@@ -3,10 +3,12 @@
 mod attacks;
 mod folding;
 mod hostile;
+mod housekeeping;
 mod live;
 mod network;
 mod reading;
 mod script;
+mod wrappers;
 
 use self::script::{NOON, Session, options};
 use super::*;

@@ -10,7 +10,7 @@ fn claude() -> Session {
     }
     session.helper("/usr/bin/git", &["git", "config", "--get", "user.name"], 1);
     session.helper("/opt/claude", &["rg", "--files"], 0);
-    let tool = session.shell("source /h/.claude/shell-snapshots/s.sh 2>/dev/null || true && eval 'ls -la && echo hi > made.txt' < /dev/null && pwd -P >| /tmp/claude-1-cwd");
+    let tool = session.shell("source /home/u/.claude/shell-snapshots/s.sh 2>/dev/null || true && eval 'ls -la && echo hi > made.txt' < /dev/null && pwd -P >| /tmp/claude-1-cwd");
     session.command(tool, "/usr/bin/ls", &["ls", "-la"], 0);
     session.exit(tool, 0);
     session.wait(1000);
@@ -93,7 +93,7 @@ confined Landlock (ABI 7); every exec is seen and its arguments confirmed
 00:00:03    0  <1ms   git status
 00:00:03    1  <1ms   git config --get user.name
 00:00:03    0  <1ms   exec -a rg /opt/claude --files
-00:00:03    0  <1ms   /bin/bash -c "source /h/.claude/shell-snapshots/s.sh 2>/dev/null || true && eval 'ls -la && echo hi > made.txt' < /dev/null && pwd -P >| /tmp/claude-1-cwd"
+00:00:03    0  <1ms   /bin/bash -c "source /home/u/.claude/shell-snapshots/s.sh 2>/dev/null || true && eval 'ls -la && echo hi > made.txt' < /dev/null && pwd -P >| /tmp/claude-1-cwd"
 00:00:03    0  <1ms     ls -la
 00:00:04    0  <1ms   git status
 00:00:04    …         /bin/bash -c 'npm test'

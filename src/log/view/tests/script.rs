@@ -29,6 +29,7 @@ impl Session {
             network: "host".into(),
             weakened: vec!["the network is open: anything inside can reach any host".into()],
             tool_marker: Some("CLAUDECODE".into()),
+            home: Some("/home/u".into()),
             helpers: vec!["git".into(), "rg".into()],
             ..Start::default()
         };
