@@ -43,6 +43,8 @@ pub struct Rules {
     pub verifies: bool,
     /// Not every row is shown.
     pub selects: bool,
+    /// What is shown is selected by its words.
+    pub greps: bool,
     /// Where Claude Code keeps what its shells read first, if it is the agent.
     pub snapshots: Option<Vec<u8>>,
 }

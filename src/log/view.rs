@@ -69,8 +69,14 @@ pub struct View {
 impl View {
     /// A view that has seen nothing.
     pub fn new(options: Options) -> Self {
-        let selects = options.failed || options.grep.is_some();
-        let rules = Rules { raw: options.all, whole: options.tree, selects, ..Rules::default() };
+        let greps = options.grep.is_some();
+        let rules = Rules {
+            raw: options.all,
+            whole: options.tree,
+            selects: options.failed || greps,
+            greps,
+            ..Rules::default()
+        };
         let net = net::fold::Fold::new(options.all);
         Self {
             options,

@@ -41,7 +41,9 @@ impl Tree {
     /// The command above whose line says this one already.
     fn said(&self, key: ExecId, node: &Node, shown: &Command) -> Option<ExecId> {
         // A tree is there to be counted and followed: what a line says has its own place below it.
-        if self.rules.raw || self.rules.whole || !self.is_sure_of(node) {
+        // Who asks for words asks for every command that has them: the line may not be among those.
+        let all = self.rules.raw || self.rules.whole || self.rules.greps;
+        if all || !self.is_sure_of(node) {
             return None;
         }
         let parent = node.parent?;

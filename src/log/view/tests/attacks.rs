@@ -169,11 +169,11 @@ fn attack_what_a_line_that_failed_says_is_shown() {
     // Control: it has run, which may be known only after its child.
     for late in [false, true] {
         insta::allow_duplicates! {
-                                                                                            insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
+                                                                                                    insta::assert_snapshot!(rows(Outcome::Verified, late), @r"
 0  <1ms   test -d x && rm -r dist; true
 0  3.0s   /opt/claude --dangerously-skip-permissions
 ");
-                                                                                        }
+                                                                                                }
     }
 }
 
@@ -296,4 +296,18 @@ fn attack_an_end_that_went_wrong_has_a_row_however_many_commands_run() {
         assert!(row.contains(words), "{many}: {failed}");
         assert!(many > 10_000 || failed.contains(" 7  5."), "{many}: {failed}");
     }
+}
+
+/// A line that says a command has other words before it.
+#[test]
+fn attack_a_command_that_is_asked_for_is_not_folded_into_a_line_that_is_not() {
+    let mut session = Session::new();
+    let shell = session.shell("cd x; rm -r dist");
+    session.command(shell, "/usr/bin/rm", &["rm", "-r", "dist"], 0);
+    session.exit(shell, 0);
+    session.end();
+    let grep = |options: &mut Options| options.grep = Regex::new("^rm").ok();
+    assert!(session.shown(Some(100), grep).contains("   rm -r dist\n"));
+    // Control: nothing is asked for.
+    assert!(!session.shown(Some(100), |_| {}).contains("   rm -r dist\n"));
 }
