@@ -101,6 +101,10 @@ fn attack_text_that_is_no_command_names_nothing() {
         "ls; rm -r dist)",
         "if true; then rm -r dist",
         "a;; rm -r dist",
+        ": $((1/0)); rm -r dist",
+        ": $(()); rm -r dist",
+        ": $((08)); rm -r dist",
+        ": ${x:?no}; rm -r dist",
         "x=$(ls; rm -r dist",
         "a &> b rm; rm -r dist",
     ] {

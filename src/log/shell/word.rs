@@ -225,14 +225,19 @@ impl Parser<'_> {
         (is_name(name) && !is_special(name)).then_some(())
     }
 
-    /// `$((1 + 2))`. What a name in it holds is evaluated, and can execute: `a[$(x)]`.
+    /// `$((1 + 2))`. What a name in it holds is evaluated, and can execute: `a[$(x)]`. An error in it
+    /// (`1/0`, `08`) ends the script.
     fn arithmetic(&mut self) -> Option<()> {
         self.rest = &self.rest[2..];
         let end = self.rest.windows(2).position(|part| part == b"))")?;
         let (inside, rest) = self.rest.split_at(end);
         self.rest = &rest[2..];
-        let is_plain = |byte: &u8| byte.is_ascii_digit() || b" +-*/%".contains(byte);
-        inside.iter().all(is_plain).then_some(())
+        let is_number = |part: &[u8]| match part.trim_ascii() {
+            b"0" => true,
+            [b'1'..=b'9', more @ ..] => more.len() < 9 && more.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        inside.split(|byte| b"+-*".contains(byte)).all(is_number).then_some(())
     }
 
     /// After `${`: a name, and what shall become of its value, in plain characters only. Says whether
@@ -246,9 +251,9 @@ impl Parser<'_> {
             _ => self.variable()?,
         }
         let several = several || self.eat(b"[@]") || self.eat(b"[*]");
-        let operators: [&[u8]; 14] = [
-            b":-", b":=", b":+", b":?", b"-", b"=", b"+", b"?", b"%", b"##", b"#", b"/", b"^", b",",
-        ];
+        // Not `:?`, which ends the script.
+        let operators: [&[u8]; 12] =
+            [b":-", b":=", b":+", b"-", b"=", b"+", b"%", b"##", b"#", b"/", b"^", b","];
         if operators.iter().any(|operator| self.eat(operator)) {
             loop {
                 match self.peek()? {
