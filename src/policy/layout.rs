@@ -9,21 +9,19 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
-use super::mount::{Access, Class, Mount, Node, Source, Step, View};
+use super::hides;
+use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::paths::{is_below, place};
-use super::system::EMPTY_SIZE;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
-use crate::lexical::clean;
 use crate::plan::Prepare;
-use crate::profile::origin::{LayerKind, Settled};
 use crate::visible::visible_path;
 
 /// Puts everything into its final order.
 pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
     parents_first(&mut draft.steps);
     mount_points(draft)?;
-    let mut hides = hides(draft)?;
+    let mut hides = hides::steps(draft)?;
     hides.extend(draft.steps.extract_if(.., |step| step.class == Class::Hide));
     pin_hides(draft, &hides);
     parents_first(&mut draft.steps);
@@ -271,88 +269,6 @@ fn refused(step: &Step, problem: &str, node: Node) -> Refused {
         "claudebox makes no mount point in a directory of yours: create it ({make}), or give \
          another destination"
     )))
-}
-
-/// `files.hide`: what is named is covered wherever it is visible.
-fn hides(draft: &Draft<'_>) -> Result<Vec<Step>> {
-    let mut hides = Vec::new();
-    for entry in &draft.settings.hide {
-        let path = draft.variables.path(entry)?;
-        let Some(real) = draft.facts.canonicalize(&path) else { continue };
-        refuse_way_out(draft, entry, &path, &real)?;
-        if draft.project.root.starts_with(&real) {
-            return Err(Error::usage(format!(
-                "{}: {} is hidden, and the project is {}",
-                place(&entry.origin),
-                visible_path(&path),
-                visible_path(&draft.project.root)
-            ))
-            .hint("take the line out of the profile, or work in another project"));
-        }
-        let node = draft.facts.lstat(&real).map_or(Node::File, |found| Node::of(found.kind));
-        for (destination, node) in appearances(draft, &real, node) {
-            hides.push(hide(destination, node, entry));
-        }
-    }
-    Ok(hides)
-}
-
-/// What the project's own file names in the project means what is in the project: by a link in it, it could
-/// hide what the user has in the home to hold an agent back.
-fn refuse_way_out(
-    draft: &Draft<'_>,
-    entry: &Settled<String>,
-    path: &Path,
-    real: &Path,
-) -> Result<()> {
-    let root = &draft.project.root;
-    let stays = !clean(path).starts_with(root) || real.starts_with(root);
-    if stays || entry.origin.layer != LayerKind::Project {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "{}: {} leads out of the project, to {}",
-        place(&entry.origin),
-        visible_path(path),
-        visible_path(real)
-    ))
-    .hint("take the line out; what is outside is hidden by its own path, in a profile of yours"))
-}
-
-/// Where something of the host appears inside.
-fn appearances(draft: &Draft<'_>, real: &Path, node: Node) -> Vec<(PathBuf, Node)> {
-    let view = View::of(&draft.steps, draft.facts);
-    let binds = draft.steps.iter().filter(|step| !matches!(step.class, Class::Own | Class::Home));
-    binds
-        .filter_map(|step| match &step.mount {
-            Mount::Bind { source, destination, node: own, .. } => {
-                Some((source.path(), destination, *own))
-            }
-            _ => None,
-        })
-        .filter_map(|(source, destination, own)| {
-            if source.starts_with(real) {
-                return Some((destination.clone(), own));
-            }
-            let rest = real.strip_prefix(&source).ok()?;
-            let inside = destination.join(rest);
-            (view.host_path(&inside).as_deref() == Some(real)).then_some((inside, node))
-        })
-        .collect()
-}
-
-fn hide(destination: PathBuf, node: Node, entry: &Settled<String>) -> Step {
-    let mount = match node {
-        Node::Directory => Mount::Tmpfs { destination, mode: 0, size: EMPTY_SIZE },
-        Node::File => Mount::Mask { destination },
-    };
-    let by = if entry.origin.layer == LayerKind::Project { " by the project itself" } else { "" };
-    Step {
-        mount,
-        class: Class::Hide,
-        why: format!("hidden{by}"),
-        origin: Some(entry.origin.clone()),
-    }
 }
 
 /// Appends the hides, but none inside another.

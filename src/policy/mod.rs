@@ -13,6 +13,7 @@ pub mod explain;
 mod git;
 mod gitconfig;
 mod guard;
+mod hides;
 pub(crate) mod home;
 mod host_files;
 pub mod invocation;

@@ -229,3 +229,31 @@ fn promise_h_what_is_hidden_stays_where_it_is_hidden() {
         assert!(place.project().join("t2").exists(), "the control");
     }
 }
+
+/// A link of the project that leads to what is hidden would be another one in the next session.
+#[test]
+fn promise_h_no_link_of_the_project_holds_what_is_hidden() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        place.project_file("data/s/key", SECRET);
+        link(&place, "secrets", "data/s");
+        let hide = |lines: &str| {
+            let profile = format!("files.hide = [{lines}]\n");
+            place.home_file(".config/claudebox/profiles/default.toml", profile);
+        };
+        hide("\"${PROJECT}/secrets/key\"");
+        let attack = "rm secrets; mkdir secrets; echo other >secrets/key";
+        let refused = script(&place, &[], attack).run().code(2);
+        refused.complains("a link that can be replaced inside").complains("/data/s/key");
+        // By its own path it stays hidden, whatever the link is by then.
+        hide("\"${PROJECT}/secrets/key\", \"${PROJECT}/data/s/key\"");
+        script(&place, &[], attack).run().code(0);
+        let read = |place: &Place| script(place, &[], "cat data/s/key secrets/key").run();
+        let found = read(&place).stdout;
+        assert_eq!(found, "");
+        // Control: only what the link led to, and it is seen.
+        hide("\"${PROJECT}/secrets/key\"");
+        assert!(read(&place).stdout.contains(SECRET));
+    }
+}

@@ -18,6 +18,7 @@ fn what_is_hidden_is_hidden_wherever_it_appears() {
                 &[
                     "${PROJECT}/.env",
                     "${PROJECT}/also",
+                    "${PROJECT}/vendor/key",
                     "${PROJECT}/vendor/key/id",
                     "${PROJECT}/nothing",
                     "~/.ssh",
