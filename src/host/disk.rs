@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
-use super::{Facts, FileFacts, FileKind, Host, NIX_STORE};
+use super::{Facts, FileFacts, FileKind, Host, NIX_STORE, Written};
 use crate::error::Result;
 use crate::git;
 use crate::git::private::linked::Linked;
@@ -75,7 +75,7 @@ impl Facts for Disk {
         git::private::survey::look(project, linked, host).map_err(git::private::refuse::instead)
     }
 
-    fn projects(&self, host: &Host) -> Vec<PathBuf> {
+    fn projects(&self, host: &Host) -> Vec<Written> {
         let sessions = Sessions::new(&host.dirs).all().into_iter();
         // A session may be removed; what it left is not.
         let homes = homes::all(&host.dirs.state).into_iter().map(|home| home.project);
@@ -83,7 +83,7 @@ impl Facts for Disk {
             let Record { project, places, .. } = found.record;
             [project].into_iter().chain(places).map(PathBuf::from)
         });
-        places.chain(homes).chain(places::all(&host.dirs.state)).collect()
+        places.chain(homes).map(Written::from).chain(places::all(&host.dirs.state)).collect()
     }
 
     fn links(&self, path: &Path) -> Vec<OsString> {
@@ -132,7 +132,7 @@ fn open_regular(path: &Path) -> Option<File> {
 }
 
 /// What of lstat(2) policy asks for.
-pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
+pub(crate) fn facts_of(found: &fs::Metadata) -> FileFacts {
     let kind = if found.is_symlink() {
         FileKind::Symlink
     } else if found.is_dir() {
@@ -149,6 +149,7 @@ pub(super) fn facts_of(found: &fs::Metadata) -> FileFacts {
         mode: found.mode() & 0o7777,
         size: found.size(),
         born: born.map(|born| born.as_nanos()).filter(|born| *born != 0),
+        number: (found.dev(), found.ino()),
     }
 }
 

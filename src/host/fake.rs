@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use super::{Facts, FileFacts, FileKind, Host};
+use super::{Facts, FileFacts, FileKind, Host, Identity, Written};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::git::private::linked::Linked;
@@ -27,7 +27,9 @@ pub(crate) struct FakeDisk {
     nodes: BTreeMap<PathBuf, Node>,
     owners: BTreeMap<PathBuf, u32>,
     needs: BTreeMap<PathBuf, Vec<PathBuf>>,
-    projects: Vec<PathBuf>,
+    projects: Vec<Written>,
+    /// The inode numbers of those that have one.
+    inodes: BTreeMap<PathBuf, u64>,
     uid: u32,
     repository: Option<Repository>,
 }
@@ -42,7 +44,16 @@ impl FakeDisk {
 
     /// The project of a session.
     pub(crate) fn project(mut self, path: &str) -> Self {
-        self.projects.push(path.into());
+        self.projects.push(PathBuf::from(path).into());
+        self
+    }
+
+    /// The project of a session, which the user moved since: it was another path's.
+    pub(crate) fn moved_project(mut self, path: &str) -> Self {
+        let inode = self.projects.len() as u64 + 7;
+        let identity = Some(Identity { born: None, inode, device: 0 });
+        self.inodes.insert(path.into(), inode);
+        self.projects.push(Written { path: "/gone".into(), identity });
         self
     }
 
@@ -140,7 +151,8 @@ impl Facts for FakeDisk {
             Node::Socket => (FileKind::Other, 0o600, 0),
         };
         let (uid, size) = (*self.owners.get(&path).unwrap_or(&self.uid), size.try_into().ok()?);
-        Some(FileFacts { kind, uid, mode, size, born: None })
+        let number = (0, *self.inodes.get(&path).unwrap_or(&0));
+        Some(FileFacts { kind, uid, mode, size, born: None, number })
     }
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
@@ -231,7 +243,7 @@ impl Facts for FakeDisk {
         repository.ok_or_else(|| Error::launcher("cannot find git"))
     }
 
-    fn projects(&self, _host: &Host) -> Vec<PathBuf> {
+    fn projects(&self, _host: &Host) -> Vec<Written> {
         self.projects.clone()
     }
 

@@ -114,6 +114,50 @@ pub struct FileFacts {
     /// When it was made, in nanoseconds of the Unix epoch (statx(2) `STATX_BTIME`, which cannot be
     /// set); `None` where the file system does not tell.
     pub born: Option<u128>,
+    /// Its device and inode numbers.
+    pub number: (u64, u64),
+}
+
+impl FileFacts {
+    /// By what it is found again where it has another path by now.
+    pub fn identity(&self) -> Identity {
+        let Self { born, number: (device, inode), .. } = *self;
+        Identity { born, inode, device }
+    }
+}
+
+/// Which directory one is, whatever its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// See [`FileFacts::born`].
+    pub born: Option<u128>,
+    /// Its inode number.
+    pub inode: u64,
+    /// The number of its device, which some file systems have anew at each mount.
+    pub device: u64,
+}
+
+impl Identity {
+    /// Whether both are of one directory. When it was made, and its inode, say that for any device.
+    pub fn is_of(&self, other: &Self) -> bool {
+        let same = self.inode == other.inode && self.born == other.born;
+        same && (self.born.is_some() || self.device == other.device)
+    }
+}
+
+/// What a session could write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it was then.
+    pub path: PathBuf,
+    /// What it was.
+    pub identity: Option<Identity>,
+}
+
+impl From<PathBuf> for Written {
+    fn from(path: PathBuf) -> Self {
+        Self { path, identity: None }
+    }
 }
 
 /// The program that knows what a path of the store of Nix needs.
@@ -147,7 +191,7 @@ pub trait Facts {
     ) -> Result<Repository>;
     /// Where agents could write: the projects of all sessions that are known, and what else was writable in
     /// them.
-    fn projects(&self, host: &Host) -> Vec<PathBuf>;
+    fn projects(&self, host: &Host) -> Vec<Written>;
     /// The names of the symbolic links in a directory, sorted.
     fn links(&self, path: &Path) -> Vec<OsString>;
     /// These paths of the store of Nix and all that they need, as its database says.

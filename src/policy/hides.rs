@@ -162,7 +162,7 @@ mod tests {
             return Err(case.error());
         }
         let mounts = case.mounts();
-        let hides = mounts.lines().filter_map(|line| line.strip_prefix("hide"));
+        let hides = mounts.lines().filter_map(|line| line.trim().strip_prefix("hide"));
         Ok(hides.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect())
     }
 

@@ -3,11 +3,12 @@
 //! leads to: nothing but the end of the whole way is the user's word.
 #![forbid(unsafe_code)]
 
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use super::project::git_root;
 use crate::host::follow::{Followed, Link, follow_on};
-use crate::host::{Facts, Host};
+use crate::host::{Facts, Host, Written};
 
 /// How far a link is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +31,42 @@ pub(super) fn planted(
     let Some(Followed { links, end }) = follow_on(path, facts) else {
         return Some(path.to_owned());
     };
+    // Most paths go through no link, and need no look at what all sessions could write.
+    let written = LazyCell::new(|| facts.projects(host));
     let is_planted = |link: &Link| {
-        let tree = link.path.parent().and_then(|directory| tree(directory, host, facts));
+        let tree = |directory| {
+            let repository = repository(directory, host, facts);
+            repository.or_else(|| of_session(directory, host, facts, &written))
+        };
+        let tree = link.path.parent().filter(|at| !host.home.starts_with(at)).and_then(tree);
         tree.is_some_and(|tree| trust == Trust::None || !end.starts_with(tree))
     };
     links.into_iter().find(is_planted).map(|link| link.path)
 }
 
-/// The tree in which an agent may have written here: a repository, or the project of a session. The home is
-/// never one, although some have a repository there.
-fn tree(directory: &Path, host: &Host, facts: &dyn Facts) -> Option<PathBuf> {
-    if host.home.starts_with(directory) {
-        return None;
-    }
-    let is_tree = |tree: &PathBuf| !host.home.starts_with(tree);
-    let holds = |tree: &PathBuf| directory.starts_with(tree);
-    let repository = git_root(directory, facts).filter(is_tree);
-    repository.or_else(|| facts.projects(host).into_iter().filter(is_tree).find(holds))
+/// The repository in which an agent may have written here. The home is never one, although some have a
+/// repository there.
+fn repository(directory: &Path, host: &Host, facts: &dyn Facts) -> Option<PathBuf> {
+    git_root(directory, facts).filter(|tree| !host.home.starts_with(tree))
+}
+
+/// What a session could write here: by its path, or, where the user moved it since, by what it is. A move is
+/// the user's, and what an agent left there is not.
+fn of_session(
+    directory: &Path,
+    host: &Host,
+    facts: &dyn Facts,
+    written: &[Written],
+) -> Option<PathBuf> {
+    let is_written = |at: &&Path| {
+        let found = LazyCell::new(|| facts.lstat(at).map(|found| found.identity()));
+        written.iter().any(|one| {
+            let is_it = |identity| found.is_some_and(|found| found.is_of(identity));
+            one.path == *at || one.identity.as_ref().is_some_and(is_it)
+        })
+    };
+    let trees = directory.ancestors().take_while(|at| !host.home.starts_with(at));
+    trees.filter(is_written).last().map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -65,6 +85,8 @@ mod tests {
             .dir("/var/home/u/other/x")
             .link("/var/home/u/plain/out", "../other")
             .link("/var/home/u/elsewhere/out", "../other")
+            .link("/var/home/u/moved/deep/out", "../../other")
+            .moved_project("/var/home/u/moved")
             .project("/var/home/u/plain");
         let host = Host { home: "/var/home/u".into(), ..Host::default() };
         Some(planted(Path::new(path), trust, &host, &disk)?.display().to_string())
@@ -78,6 +100,8 @@ mod tests {
             assert_eq!(found("/home/u/mine", trust), out, "the second link");
             let plain = found("/home/u/plain/out/x", trust);
             assert_eq!(plain.unwrap(), "/var/home/u/plain/out", "the project of a session");
+            let moved = found("/home/u/moved/deep/out/x", trust);
+            assert_eq!(moved.unwrap(), "/var/home/u/moved/deep/out", "it has another path by now");
             assert_eq!(found("/home/u/elsewhere/out", trust), None);
             assert_eq!(found("/home/u/repo/src", trust), None);
         }

@@ -82,7 +82,7 @@ impl Sessions<'_> {
         let filled = fill(&session, draft, before.as_ref());
         let kept = filled.and_then(|(lock, record)| {
             self.keep_apart(&record)?;
-            places::note(&self.dirs.state, &record.places).map(|()| lock)
+            places::note(&self.dirs.state, &record).map(|()| lock)
         });
         let noted = kept.and_then(|lock| {
             let noted = lock::note(&project, session.id.as_str());

@@ -146,6 +146,22 @@ fn promise_w_a_link_in_another_project_is_not_followed_out_of_it() {
         script(&place, &["--bind", &x], "echo key >/x/planted").run().code(2);
         place.claudebox(["rm", "--older", "0"]).run().code(0);
         bind().code(2).complains("is a link in a repository or project");
+        // Also where the user moved it since, and then what holds it.
+        let held = place.root().join("held");
+        fs::create_dir(&held).unwrap();
+        let moves = [(plain.clone(), held.join("plain")), (held, place.root().join("new"))];
+        for ((from, to), project) in moves.iter().zip(["held/plain", "new/plain"]) {
+            fs::rename(from, to).unwrap();
+            let build = place.root().join(project).join("build");
+            fs::remove_file(&build).unwrap();
+            symlink(&other, &build).unwrap();
+            let bind = format!("{}:/x", build.display());
+            let bind = script(&place, &["--bind", &bind], "echo key >/x/planted").run();
+            bind.code(2).complains("is a link in a repository or project");
+            let project = build.to_str().unwrap();
+            let project = script(&place, &["--project", project], "echo key >planted").run();
+            project.code(2).complains("is a link in a repository or project");
+        }
         assert!(!other.join("planted").exists());
         // Control: where no session was it is the user's.
         let elsewhere = place.root().join("elsewhere");
