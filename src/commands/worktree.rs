@@ -102,10 +102,10 @@ pub(super) fn say_made(made: &Worktree, untrusted: Option<&Include>) {
     error::say(format_args!("work {word} in {shown}, on the branch {branch}"));
     let copied = &made.copied;
     if !copied.files.is_empty() {
-        let (count, s) = (copied.files.len(), plural(copied.files.len()));
+        let files = text::count(copied.files.len() as u64, "file");
         let names = names(&copied.files);
         error::say(format_args!(
-            "copied into it, as {FILE} says ({count} file{s}, {} bytes): {names}",
+            "copied into it, as {FILE} says ({files}, {} bytes): {names}",
             copied.bytes
         ));
     }
@@ -115,10 +115,6 @@ pub(super) fn say_made(made: &Worktree, untrusted: Option<&Include>) {
     if let Some(more) = copied.left_out.len().checked_sub(MOST).filter(|more| *more > 0) {
         error::say(format_args!("not copied into it: {more} more"));
     }
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 fn names(paths: &[Bytes]) -> String {
@@ -228,12 +224,10 @@ fn show_diff(main: &Main<'_>, name: &str, words: &[OsString]) -> Result<u8> {
     let known = main.named(name)?;
     let found = diff(main, &known, words)?;
     let Difference { base, from, commits, changed, .. } = &found;
-    let (base, s) = (base.short(), plural(*commits));
+    let (base, commits) = (base.short(), text::count(*commits as u64, "commit"));
     let from = from.as_ref().map(|from| format!("{from} at ")).unwrap_or_default();
-    let (files, fs) = (changed, plural(*changed));
-    error::say(format_args!(
-        "{commits} commit{s} since {from}{base}, and {files} file{fs} not committed"
-    ));
+    let files = text::count(*changed as u64, "file");
+    error::say(format_args!("{commits} since {from}{base}, and {files} not committed"));
     if let Some(id) = &found.running {
         error::say(format_args!("session {id} works in it: this is what there is now"));
     }
@@ -297,11 +291,11 @@ fn merge(main: &Main<'_>, args: &MergeArgs) -> Result<()> {
         }
     };
     let (into, old, new) = (short(&done.into), done.old.short(), done.new.short());
-    let (count, s) = (done.commits, plural(done.commits));
-    let (files, fs) = (done.files.len(), plural(done.files.len()));
+    let commits = text::count(done.commits as u64, "commit");
+    let files = text::count(done.files.len() as u64, "file");
     let mut out = anstream::stdout();
     let branch = known.branch();
-    let _ = writeln!(out, "{into} {old}..{new}: {count} commit{s} of {branch}, {files} file{fs}");
+    let _ = writeln!(out, "{into} {old}..{new}: {commits} of {branch}, {files}");
     say_executed(&done.executed);
     let back = if done.checked_out {
         format!("git reset --keep {old}")
@@ -329,12 +323,12 @@ fn say_executed(executed: &[(String, &str)]) {
 fn stage(main: &Main<'_>, name: &str) -> Result<()> {
     let known = main.named(name)?;
     let done = apply::apply(main, &known)?;
-    let (count, s) = (done.files.len(), plural(done.files.len()));
+    let staged = text::count(done.files.len() as u64, "file");
     let mut out = anstream::stdout();
     if done.files.is_empty() {
         let _ = writeln!(out, "nothing to stage: all of it is here");
     } else {
-        let _ = writeln!(out, "{count} file{s} staged: {}", names(&done.files));
+        let _ = writeln!(out, "{staged} staged: {}", names(&done.files));
         say_executed(&done.executed);
         error::say("`git diff --cached` shows it, `git commit` keeps it");
     }

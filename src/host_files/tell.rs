@@ -1,5 +1,6 @@
 //! What a person reads about the findings. Paths are an agent's words: each is quoted as it would be
-//! typed, and ends before the terminal does. Nothing here fails: a terminal that is gone is no reason to leave a file where it is.
+//! typed, and ends before the terminal does. Nothing here fails: a terminal that is gone is no reason to
+//! leave a file where it is.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
