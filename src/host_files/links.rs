@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::known::Target;
+use super::path::ways;
 use super::survey::{Kind, Survey};
 use super::table::Entry;
 use crate::bytes::Bytes;
@@ -22,9 +23,22 @@ pub const MOST: usize = 1024;
 /// How often links in what links lead to are looked for.
 pub const ROUNDS: usize = 2;
 
-/// Where these paths lead, for those that lead to another path within the project.
-pub fn ends(root: &Path, paths: &Paths, read_link: &dyn Fn(&Path) -> Option<PathBuf>) -> Paths {
-    let end = |(path, entry): (&'_ Bytes, &&'static Entry)| -> Vec<(Bytes, &'static Entry)> {
+/// Some of them, the most dangerous first.
+pub type Ranked = Vec<(Bytes, &'static Entry)>;
+
+/// As they are taken where there is no room for all. An agent can make any number of links, and names them as
+/// it likes; but not where a tool looks first, high up, and called exactly as in the table: of `x.code-workspace`
+/// or `.vscode/x` there can be thousands in one directory, of `.husky` one.
+pub fn ranked(paths: &Paths) -> Ranked {
+    let mut ranked: Ranked = paths.iter().map(|(path, entry)| (path.clone(), *entry)).collect();
+    ranked.sort_by_cached_key(|(path, entry)| (ways(&path.0).count(), !entry.begins_with(&path.0)));
+    ranked
+}
+
+/// Where these paths lead, for those that lead to another path within the project; in the order of
+/// [`ranked()`].
+pub fn ends(root: &Path, paths: &Paths, read_link: &dyn Fn(&Path) -> Option<PathBuf>) -> Ranked {
+    let end = |(path, entry): &(Bytes, &'static Entry)| -> Ranked {
         let whole = root.join(path.as_path());
         let Some(Followed { links, end }) = follow(&whole, read_link) else { return Vec::new() };
         let above = whole.parent().unwrap_or(root);
@@ -35,7 +49,7 @@ pub fn ends(root: &Path, paths: &Paths, read_link: &dyn Fn(&Path) -> Option<Path
         let ends = asked.chain([end.clone()]).filter_map(within);
         ends.filter(|end| !end.0.is_empty() && end != path).map(|end| (end, *entry)).collect()
     };
-    paths.iter().flat_map(end).collect()
+    ranked(paths).iter().flat_map(end).collect()
 }
 
 /// What stands behind `/proc/self/cwd`, proc(5): for each process it is another directory.
@@ -56,14 +70,56 @@ pub fn targets(paths: &Paths) -> Vec<Target> {
     paths.iter().map(target).collect()
 }
 
-/// Adds what is new, as far as there is room; answers with how many are.
-pub fn add(known: &mut Paths, more: Paths) -> usize {
-    let before = known.len();
+/// How many paths were added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Those that were new.
+    pub new: usize,
+    /// Those that there was no room for.
+    pub left: usize,
+}
+
+/// Adds what is new, as far as there is room.
+pub fn add(known: &mut Paths, more: impl IntoIterator<Item = (Bytes, &'static Entry)>) -> Added {
+    let mut added = Added::default();
     for (path, entry) in more {
-        if known.len() >= MOST {
-            break;
+        if known.contains_key(&path) {
+            continue;
         }
-        known.entry(path).or_insert(entry);
+        if known.len() >= MOST {
+            added.left += 1;
+            continue;
+        }
+        known.insert(path, entry);
+        added.new += 1;
     }
-    known.len() - before
+    added
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{What, find};
+    use super::*;
+
+    #[test]
+    fn attack_no_number_of_links_takes_the_room_of_the_one_that_counts() {
+        let deep = (0..MOST).map(|at| format!("!{at}/.husky"));
+        let wild = (0..MOST).map(|at| format!("!{at}.code-workspace"));
+        let upper = [".HUSKY", ".hUSKY", ".Husky"].map(str::to_owned);
+        let names = deep.chain(wild).chain(upper).chain([".husky".to_owned()]);
+        let paths: Paths = names
+            .map(|name| (Bytes::from(&*name), find(name.as_bytes(), What::Link).unwrap()))
+            .collect();
+        let ranked = ranked(&paths);
+        assert_eq!((ranked[0].0.clone(), ranked.len()), (".husky".into(), paths.len()));
+        let mut known = Paths::new();
+        let added = add(&mut known, ranked.clone());
+        assert_eq!(added, Added { new: MOST, left: paths.len() - MOST });
+        assert!(known.contains_key(&Bytes::from(".husky")));
+        assert_eq!(add(&mut known, ranked), Added { new: 0, ..added }, "what is known takes none");
+        // Control: in the order of their names it had no room.
+        let mut by_name = Paths::new();
+        add(&mut by_name, paths);
+        assert!(!by_name.contains_key(&Bytes::from(".husky")));
+    }
 }

@@ -99,7 +99,7 @@ fn follow(record: &mut Record, project: &mut Beneath) -> io::Result<(Survey, Opt
         let mut found = links::found(&survey);
         found.retain(|path, _| stays(path));
         ends = links::ends(root, &found, &read_link);
-        ends.retain(|path, _| !extra.contains_key(path) && !survey.items.contains_key(path));
+        ends.retain(|(path, _)| !extra.contains_key(path) && !survey.items.contains_key(path));
         if ends.is_empty() || round == links::ROUNDS {
             survey.unseen += ends.len() as u64;
             return Ok((survey, index));

@@ -53,6 +53,20 @@ pub struct Entry {
     pub who: &'static str,
 }
 
+impl Entry {
+    /// Whether the end of a path is a beginning of the pattern, letter by letter: no `*`, and no other case.
+    pub fn begins_with(&self, path: &[u8]) -> bool {
+        let whole = self.pattern.trim_end_matches('/').as_bytes();
+        let is_there = |beginning| ends_in(path, beginning);
+        ways(whole).chain([whole]).any(is_there)
+    }
+}
+
+/// Whether a path ends in these names.
+fn ends_in(path: &[u8], names: &[u8]) -> bool {
+    path.strip_suffix(names).is_some_and(|before| matches!(before, [] | [.., b'/']))
+}
+
 const fn entry(pattern: &'static str, when: When, who: &'static str) -> Entry {
     Entry { pattern, when, who }
 }

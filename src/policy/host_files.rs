@@ -34,7 +34,7 @@ type Obeyed = BTreeMap<PathBuf, &'static str>;
 /// Adds the mounts; answers with what is known. `obeyed`: what else counts, wherever a link has it from.
 pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: Obeyed) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
-    let Looked { survey, extra, links } = look(draft, own_git, obeyed);
+    let Looked { mut survey, extra, links, left: left_links } = look(draft, own_git, obeyed);
     let targets = links::targets(&extra);
     let index = if own_git {
         let git = draft.git_dir.clone().unwrap_or_else(|| draft.project.root.join(".git"));
@@ -64,6 +64,13 @@ pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: Obeyed) -> Result<Known> {
             "host files: {} not looked at: what is there is writable inside",
             count(survey.unseen, "directory")
         ));
+    }
+    if left_links > 0 {
+        draft.weakened.push(format!(
+            "host files: {} not followed: what they lead to is writable inside",
+            count(left_links, "link")
+        ));
+        survey.unseen += left_links;
     }
     let mut known = Known {
         own_git,
@@ -120,6 +127,8 @@ struct Looked {
     extra: Paths,
     /// What leads there.
     links: Paths,
+    /// How many of these there was no room for, and of what they lead to.
+    left: u64,
 }
 
 /// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
@@ -140,30 +149,30 @@ fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     let is_plain = |path: &Bytes| !path.0.split(|byte| *byte == b'/').any(|name| name == b"..");
     let mut extra: Paths = links.clone();
     extra.retain(|path, _| is_plain(path));
-    links::add(&mut extra, ends(&links));
+    let mut left = links::add(&mut extra, ends(&links)).left;
     let mut survey = look(&extra);
-    let mut unfollowed = 0;
-    let (nested, left) = of_nested(draft, &survey);
-    unfollowed += left;
-    if links::add(&mut extra, nested.clone()) > 0 {
+    let (nested, unasked) = of_nested(draft, &survey);
+    let added = links::add(&mut extra, nested.clone());
+    if added.new > 0 {
         links::add(&mut links, nested);
         survey = look(&extra);
     }
+    left += added.left;
     for _ in 0..links::ROUNDS {
-        links::add(&mut links, links::found(&survey));
+        links::add(&mut links, links::ranked(&links::found(&survey)));
         let mut more = ends(&links);
-        more.retain(|path, _| !survey.items.contains_key(path) && !extra.contains_key(path));
-        let wanted = more.len();
+        more.retain(|(path, _)| !survey.items.contains_key(path));
         let added = links::add(&mut extra, more);
-        unfollowed += (wanted - added) as u64;
-        if added == 0 {
+        left += added.left;
+        if added.new == 0 {
             break;
         }
         survey = look(&extra);
     }
-    survey.unseen += unfollowed;
-    links::add(&mut links, links::found(&survey));
-    Looked { survey, extra, links }
+    survey.unseen += unasked;
+    // Each that has no room here was not followed.
+    left += links::add(&mut links, links::ranked(&links::found(&survey))).left;
+    Looked { survey, extra, links, left: left as u64 }
 }
 
 /// What nested repositories name, and how many were not asked.
@@ -193,6 +202,7 @@ mod tests {
     use super::*;
     use crate::host::fake::FakeDisk;
     use crate::host_files::index::tests::index;
+    use crate::host_files::known::Target;
     use crate::policy::invocation::BindArgument;
     use crate::profile::schema::Git;
 
@@ -356,6 +366,29 @@ mod tests {
         assert!(!protected(&bind(true)).contains(&".envrc".to_owned()));
         assert_eq!(mounts(&bind(false)), ["ro .vscode"]);
         assert!(protected(&bind(false)).contains(&".envrc".to_owned()));
+    }
+
+    #[test]
+    fn attack_decoys_do_not_take_the_room_of_a_link() {
+        let decoys = links::MOST + 9;
+        let case = with(&[], |disk| {
+            let disk = disk.link("/home/u/p/.husky", "build/hooks");
+            (0..decoys).fold(disk, |disk, n| {
+                disk.link(format!("/home/u/p/!{n}/.envrc"), format!("../x{n}"))
+            })
+        });
+        let policy = case.policy().unwrap();
+        let counts = |targets: &[Target], path: &str| {
+            targets.iter().any(|target| target.path == Bytes::from(path))
+        };
+        assert!(counts(&policy.known.targets, "build/hooks"));
+        assert!(counts(&policy.known.links, ".husky"));
+        let left = weakened(&case).into_iter().find(|text| text.contains("not followed"));
+        assert_eq!(
+            left.unwrap(),
+            "host files: 10 links not followed: what they lead to is writable inside"
+        );
+        assert_eq!(policy.known.unseen, 10);
     }
 
     #[test]
