@@ -14,7 +14,8 @@ use super::path::{parent, ways};
 use super::table::What;
 use crate::nofollow::{self, change_mode};
 
-/// The most directories that are kept open-able at one time: each costs a descriptor.
+/// The most directories that are kept open-able at one time: each costs a descriptor. Where an agent closed
+/// more they are closed again, and those on the way opened anew. So this bounds only how deep they are nested.
 const MOST_UNLOCKED: usize = 256;
 
 /// A directory and what is below it.
@@ -55,11 +56,8 @@ impl Beneath {
     fn unlocking(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         match self.at(path, flags) {
             Err(Errno::ACCESS) => {
-                let mut ways: Vec<&[u8]> = [&b""[..]].into_iter().chain(ways(path)).collect();
-                if flags.contains(OFlags::DIRECTORY) {
-                    ways.push(path);
-                }
-                for way in ways {
+                let of = if flags.contains(OFlags::DIRECTORY) { path } else { parent(path) };
+                for way in Self::ways(of) {
                     self.unlock(way)?;
                 }
                 self.at(path, flags)
@@ -68,8 +66,23 @@ impl Beneath {
         }
     }
 
-    /// Gives its owner every right to a directory, until this is dropped.
+    /// The directory itself, those on the way to a path, and the path.
+    fn ways(path: &[u8]) -> Vec<&[u8]> {
+        let mut all: Vec<&[u8]> = [&b""[..]].into_iter().chain(ways(path)).collect();
+        all.extend(Some(path).filter(|path| !path.is_empty()));
+        all
+    }
+
+    /// Gives its owner every right to a directory, until another needs the room or this is dropped.
     pub(super) fn unlock(&mut self, path: &[u8]) -> Result<(), Errno> {
+        if self.unlocked.len() < MOST_UNLOCKED {
+            return self.unlock_one(path);
+        }
+        self.lock_again();
+        Self::ways(path).into_iter().try_for_each(|way| self.unlock_one(way))
+    }
+
+    fn unlock_one(&mut self, path: &[u8]) -> Result<(), Errno> {
         // What is closed cannot be opened by a path that begins in it.
         let fd = match path {
             b"" => fcntl_dupfd_cloexec(&self.root, 0)?,
@@ -130,7 +143,12 @@ impl Beneath {
         if matches!(name, b"" | b"." | b"..") {
             return Err(Errno::INVAL);
         }
-        Ok((self.directory(directory)?, name))
+        let opened = self.directory(directory)?;
+        // One that can only be read tells names, and nothing of what they are. (Another user's stays so.)
+        if !Mode::from_raw_mode(fstat(&opened)?.st_mode & 0o7777).contains(Mode::XUSR) {
+            let _ = self.unlock(directory);
+        }
+        Ok((opened, name))
     }
 
     fn at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -138,11 +156,17 @@ impl Beneath {
     }
 }
 
-impl Drop for Beneath {
-    fn drop(&mut self) {
+impl Beneath {
+    fn lock_again(&mut self) {
         for (fd, before) in self.unlocked.drain(..).rev() {
             let _ = change_mode(&fd, before);
         }
+    }
+}
+
+impl Drop for Beneath {
+    fn drop(&mut self) {
+        self.lock_again();
     }
 }
 
@@ -176,6 +200,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         rustix::fs::mkfifoat(CWD, dir.path().join("fifo"), Mode::RUSR).unwrap();
         assert_eq!(Beneath::open(dir.path()).unwrap().file(b"fifo").unwrap_err(), Errno::INVAL);
+    }
+
+    /// As root nothing is closed; as a user this is what an agent leaves.
+    #[test]
+    fn attack_no_number_of_closed_directories_keeps_one_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<String> = (0..MOST_UNLOCKED + 44).map(|at| format!("a/{at}/b")).collect();
+        let close = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        for path in &paths {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+            close(&dir.path().join(path), 0o000).unwrap();
+            close(dir.path().join(path).parent().unwrap(), 0o010).unwrap();
+        }
+        let mut beneath = Beneath::open(dir.path()).unwrap();
+        for path in paths.iter().chain(&paths) {
+            assert!(beneath.directory(path.as_bytes()).is_ok(), "{path}");
+            beneath.unlock(path.as_bytes()).unwrap();
+            assert!(beneath.unlocked.len() <= MOST_UNLOCKED);
+        }
+        drop(beneath);
+        for path in &paths {
+            let above = dir.path().join(path).parent().unwrap().to_owned();
+            assert_eq!(fs::metadata(&above).unwrap().permissions().mode() & 0o777, 0o010, "{path}");
+            close(&above, 0o700).unwrap();
+            close(&dir.path().join(path), 0o700).unwrap();
+        }
     }
 
     #[test]

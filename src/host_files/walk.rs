@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, RawDir, Stat, StatxFlags, fstat, statat, sta
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::path::{join, name as last_name};
+use super::path::{join, name as last_name, parent};
 use super::survey::{Item, Kind, Stamp, Survey};
 use super::table::{self, BARE, Entry, GIT_LINK, NESTED, What};
 use crate::bytes::Bytes;
@@ -281,7 +281,20 @@ impl Walk<'_> {
         (unit, package): (bool, bool),
         file: (&OwnedFd, &[u8]),
     ) {
-        let Ok(stat) = statat(file.0, file.1, AtFlags::SYMLINK_NOFOLLOW) else { return };
+        let look = || statat(file.0, file.1, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = match look() {
+            // A directory that can only be read tells names, and nothing of what they are.
+            Err(Errno::ACCESS) => self.beneath.unlock(parent(path)).and_then(|()| look()),
+            other => other,
+        };
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return,
+            Err(_) => {
+                self.survey.unseen += 1;
+                return;
+            }
+        };
         if self.survey.items.len() >= MOST_ITEMS {
             self.survey.unseen += 1;
             return;

@@ -221,6 +221,22 @@ const PLANT: &str = "mkdir -p deep/down/in/the/tree .vscode .idea .claude/hooks 
         node_modules/m/.vscode/tasks.json README.md
     do echo evil > $file; done; chmod 000 closed; ln -s ../harmless linked/.claude";
 
+/// However many directories an agent closes, and where it leaves the right to read names alone.
+#[test]
+fn promise_p_no_number_of_closed_directories_keeps_a_file_from_being_found() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let plant = "mkdir named open; echo evil >named/.envrc; echo evil >open/.envrc; chmod 444 named
+            for at in $(seq 300); do mkdir -p $at/in; echo evil >$at/in/.envrc; chmod 0 $at/in $at; done";
+        let output = script(&place, &[], plant).run().code(0);
+        assert!(!output.stderr.contains("could not be looked at"), "{}", output.stderr);
+        place.command("chmod").args(["-R", "u+rwX", "."]).run().code(0);
+        let found = place.command("find").args([".", "-name", ".envrc"]).run().code(0).stdout;
+        assert_eq!(found, "", "still there");
+    }
+}
+
 #[test]
 fn promise_p_what_is_new_is_set_aside_and_comes_back_when_asked_for() {
     must_have_sandbox();
