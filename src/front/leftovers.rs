@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::termios::{QueueSelector, tcflush};
 
+use super::interrupted::Told;
 use super::say;
 use crate::bytes::Bytes;
 use crate::dirs::Dirs;
@@ -33,6 +34,7 @@ pub(super) fn see_to(session: &Session) {
 
 fn host_files(session: &Session) {
     let mut person = person();
+    let _told = person.as_ref().and_then(|_| Told::of(session));
     let person = person.as_mut().map(|person| person as &mut dyn Person);
     match settle::conclude(session, person, &mut Screen::stderr(&mut anstream::stderr())) {
         Ok(Settled::Done) => {}

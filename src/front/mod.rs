@@ -6,6 +6,7 @@
 mod attach;
 mod client;
 mod conclude;
+mod interrupted;
 mod leftovers;
 mod private;
 mod supervise;

@@ -5,10 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::index::Index;
-use super::path::{is_at_or_below, join, name, parent};
+use super::path::{is_at_or_below, join, name, parent, ways};
 use super::record::{MOST_READ, Record};
 use super::survey::{Item, Kind, Survey, read_entry, write_entry};
-use super::table::{BARE, Entry, GITLINK, is_written_by_git};
+use super::table::{BARE, Entry, GITLINK, When, is_written_by_git};
 use crate::bytes::Bytes;
 
 /// What happened to it.
@@ -66,7 +66,7 @@ pub struct Findings {
     pub list: Vec<Finding>,
     /// How many directories nobody looked at.
     pub unseen: u64,
-    /// How many more there are in directories of installed packages, for editors and agents only.
+    /// How many more there are in directories of installed packages, where nothing executes them by itself.
     pub in_packages: u64,
 }
 
@@ -91,7 +91,7 @@ pub fn compare(
             continue;
         }
         let Some(change) = compare.change(path, item) else { continue };
-        if item.package && !item.entry.when.in_packages() {
+        if item.package && !(item.entry.when.in_packages() && compare.is_run_there(path, item)) {
             if item.kind == Kind::Directory {
                 whole = Some(path).filter(|_| change == Change::New);
             }
@@ -174,6 +174,16 @@ impl Compare<'_> {
             _ => item.ctime < began && item.above.is_some_and(|above| above >= began),
         };
         unlooked && moved && !self.record.known.items.contains_key(path)
+    }
+
+    /// Whether what git runs is of a repository: a package brings the hooks of its authors along (`.husky/`),
+    /// and where neither it nor what holds it has a repository of its own, git runs none of them.
+    fn is_run_there(&self, path: &Bytes, item: &Item) -> bool {
+        let holds = |way: &[u8]| {
+            let git = Bytes(join(way, b".git"));
+            !way.is_empty() && self.now.items.contains_key(&git)
+        };
+        item.entry.when != When::GitUsed || ways(&path.0).any(holds)
     }
 
     fn is_new(&self, path: &Bytes, item: &Item) -> bool {
@@ -373,6 +383,25 @@ mod tests {
         ]);
         let record = record(&[], &[]);
         assert_eq!(found(&record, &now, &[], ""), ["new node_modules/a/.envrc", "2 in packages"]);
+    }
+
+    #[test]
+    fn a_packages_own_hooks_are_counted_where_no_repository_runs_them() {
+        let record = record(&[], &[]);
+        let mut items = vec![
+            ("node_modules/a/.husky", D, 101),
+            ("node_modules/a/.husky/pre-commit", F, 102),
+            ("node_modules/a/.envrc", F, 103),
+        ];
+        let counted = ["new node_modules/a/.envrc", "1 in packages"];
+        assert_eq!(found(&record, &survey(&items), &[], ""), counted);
+        // A repository that stands there, or around it, runs them. It is told of itself where it is new.
+        for git in ["node_modules/a/.git", "node_modules/.git"] {
+            items.push((git, D, 50));
+            let lines = found(&record, &survey(&items), &[], "");
+            assert!(lines.contains(&"new node_modules/a/.husky".to_owned()), "{git}: {lines:?}");
+            items.pop();
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn findings(screen: &mut Screen<'_>, record: &Record, found: &Found) 
     if found.in_packages > 0 {
         let _ = writeln!(
             out,
-            "  {} more in directories of installed packages, for editors and agents only",
+            "  {} more in directories of installed packages, where nothing executes them by itself",
             found.in_packages
         );
     }
@@ -204,7 +204,7 @@ mod tests {
           new      .envrc           direnv runs it
           changed  $'.husky/\e[2J'  git hooks of husky; git tracks it, so it is not moved
           gone     a/.mcp.json      agents start the servers that it names; git still tracks it
-          7 more in directories of installed packages, for editors and agents only
+          7 more in directories of installed packages, where nothing executes them by itself
           2 directories could not be looked at: there may be more
         ");
         found.cases[0].fate = Some(Fate::Aside { number: 1, part: None });

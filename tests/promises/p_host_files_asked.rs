@@ -133,11 +133,18 @@ fn promise_p_what_was_typed_for_the_agent_is_no_answer() {
 #[test]
 fn promise_p_an_interrupted_question_is_asked_again() {
     as_everyone(|place| {
-        let terminal = agent(place, &[], "echo evil > .envrc; sleep 3");
+        let terminal = agent(place, &[], "echo evil > .autoenv; echo evil > .envrc; sleep 3");
+        terminal.wait_for(".autoenv (new): [k]eep");
+        terminal.press("Enter");
         terminal.wait_for(".envrc (new): [k]eep");
         terminal.press("C-c");
-        terminal.wait_for("code=130.");
-        assert!(there(place, ".envrc"));
+        let screen = terminal.wait_for("code=130.");
+        assert!(there(place, ".envrc") && !there(place, ".autoenv"));
+        for said in
+            ["interrupted: what is not decided", "1 file set aside so far, in ", "claudebox keep "]
+        {
+            assert!(screen.contains(said), "{screen}");
+        }
         place.claudebox(["ls"]).run().code(0).says("host files pending");
         drop(terminal);
         let executable = place.executable().to_str().unwrap();
@@ -148,7 +155,7 @@ fn promise_p_an_interrupted_question_is_asked_again() {
         again.press("Enter");
         again.wait_for("code=0.");
         assert!(there(place, ".envrc"));
-        place.claudebox(["ls"]).run().code(0).says("ended 0  ");
+        place.claudebox(["ls"]).run().code(0).says("ended 0, 1 set aside");
     });
 }
 
