@@ -44,6 +44,21 @@ pub(super) fn planted(
     links.into_iter().find(is_planted).map(|link| link.path)
 }
 
+/// The first link behind a program's name on `PATH` that stands where a session could write, and leads out of
+/// there. The name itself is the user's word. A repository alone is not asked for: tools are kept in some
+/// (`~/.nvm`), with links that lead out.
+pub(super) fn planted_behind(program: &Path, host: &Host, facts: &dyn Facts) -> Option<PathBuf> {
+    let Followed { links, end } = follow_on(program, facts)?;
+    let to_it = program.parent().and_then(|directory| follow_on(directory, facts))?.links.len();
+    let written = LazyCell::new(|| facts.projects(host));
+    let leads_out = |link: &Link| {
+        let directory = link.path.parent();
+        let tree = directory.and_then(|at| of_session(at, host, facts, &written));
+        tree.is_some_and(|tree| !end.starts_with(tree))
+    };
+    links.into_iter().skip(to_it + 1).find(leads_out).map(|link| link.path)
+}
+
 /// The repository in which an agent may have written here. The home is never one, although some have a
 /// repository there.
 fn repository(directory: &Path, host: &Host, facts: &dyn Facts) -> Option<PathBuf> {

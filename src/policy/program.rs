@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::links::planted_behind;
 use super::mount::{Node, View};
 use super::outside::lets_replace;
 use super::store::store_path;
@@ -161,6 +162,13 @@ impl Search<'_> {
 
     /// Adds what makes `path` visible: every link on the way, and the package at its end.
     fn require(&self, path: &Path, needs: &mut Vec<Need>) -> Result<()> {
+        let shows_more = || {
+            let real = self.facts.canonicalize(path);
+            real.is_some_and(|real| self.visible(&real).is_none())
+        };
+        if let Some(link) = planted_behind(path, self.host, self.facts).filter(|_| shows_more()) {
+            return Err(leads_out(path, &link));
+        }
         let mut step = path.to_owned();
         for _ in 0..40 {
             let visible = self.visible(&step).is_some();
@@ -247,7 +255,7 @@ impl Search<'_> {
     }
 }
 
-/// The error for what a file or a link of the project asks for.
+/// The error for what a file or a link asks for that an agent could have made.
 fn leads_out(program: &Path, what: &Path) -> Error {
     Error::new(
         Kind::CannotExecute,
@@ -303,6 +311,16 @@ mod tests {
             .link("/home/u/.local/share/pipx/venvs/aid/bin/python", "/usr/bin/python3")
             .link("/home/u/.local/bin/aid", "/home/u/.local/share/pipx/venvs/aid/bin/aid")
             .program("/home/u/tool", "\x7fELF")
+            .link("/home/u/.local/bin/mine", "/home/u/plain/bin/out")
+            .link("/home/u/.local/bin/within", "/home/u/plain/bin/in")
+            .link("/home/u/.local/bin/theirs", "/home/u/code/bin/out")
+            .link("/home/u/.local/bin/system", "/home/u/plain/bin/sys")
+            .link("/home/u/plain/bin/out", "/home/u/tool")
+            .link("/home/u/plain/bin/in", "real")
+            .link("/home/u/plain/bin/sys", "/usr/bin/python3")
+            .program("/home/u/plain/bin/real", "\x7fELF")
+            .link("/home/u/code/bin/out", "/home/u/tool")
+            .project("/home/u/plain")
             .program("/home/u/p/broken", "#!/usr/bin/env nothing\n")
             .program("/home/u/.pyenv/shims/py", "#!/usr/bin/env python3\n")
     }
@@ -369,6 +387,18 @@ mod tests {
     #[test]
     fn a_program_in_the_home_never_opens_the_home() {
         assert_eq!(needs("/home/u/tool", &[]).unwrap().1, ["/home/u/tool"]);
+    }
+
+    #[test]
+    fn attack_a_link_of_another_session_behind_the_users_own_shows_nothing() {
+        let path = ["/home/u/.local/bin"];
+        let error = needs("mine", &path).unwrap_err();
+        insta::assert_snapshot!(error, @"/home/u/.local/bin/mine asks for /home/u/plain/bin/out, which is not visible inside");
+        // Controls: it stays in there, leads to what is visible, or no session was there.
+        let shown = |name| needs(name, &path).unwrap().1;
+        assert_eq!(shown("within"), ["/home/u/.local/bin", "/home/u/plain/bin"]);
+        assert!(!shown("system").contains(&"/home/u/tool".to_owned()));
+        assert!(shown("theirs").contains(&"/home/u/tool".to_owned()));
     }
 
     #[test]

@@ -210,6 +210,40 @@ fn promise_h_a_script_or_link_of_the_project_shows_nothing_more() {
     }
 }
 
+/// The same in another project, behind a link of the user's own on `PATH`.
+#[test]
+fn promise_h_a_link_of_another_session_behind_the_users_own_shows_nothing() {
+    must_have_sandbox();
+    for user in users() {
+        let place = Place::new(user);
+        let other = other(&place);
+        let bin = place.home().join(".local/bin");
+        place.home_file(".local/bin/keep", "");
+        for (name, by_agent) in [("plain", true), ("mine", false)] {
+            let directory = place.root().join(name);
+            fs::create_dir(&directory).unwrap();
+            user.own(&directory);
+            let leave = format!("mkdir bin; ln -s ../../other/bin/tool bin/{name}");
+            if by_agent {
+                let project = directory.to_str().unwrap();
+                script(&place, &["--project", project], &leave).run().code(0);
+            } else {
+                let run = place.command("sh").args(["-ec", &format!("cd ../{name}; {leave}")]);
+                run.run().code(0);
+            }
+            symlink(directory.join("bin").join(name), bin.join(name)).unwrap();
+            let path = format!("{}:/usr/bin:/bin", bin.display());
+            let explain = place.claudebox(["explain", "--", name]).env("PATH", path).run();
+            if by_agent {
+                explain.code(126).complains("which is not visible inside");
+            } else {
+                // Control: where no session was it is the user's.
+                explain.code(0).says(other.to_str().unwrap());
+            }
+        }
+    }
+}
+
 #[test]
 fn promise_f_a_projects_own_file_hides_nothing_outside_of_it() {
     must_have_sandbox();
