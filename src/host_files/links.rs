@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::known::Target;
 use super::path::ways;
 use super::survey::{Kind, Survey};
-use super::table::Entry;
+use super::table::{Entry, rests};
 use crate::bytes::Bytes;
 use crate::host::follow::{Followed, follow};
 
@@ -47,7 +47,15 @@ pub fn ends(root: &Path, paths: &Paths, read_link: &dyn Fn(&Path) -> Option<Path
         let asked = own.iter().flat_map(|rest| [root.join(rest), above.join(rest)]);
         let within = |end: PathBuf| Some(Bytes::from(end.strip_prefix(root).ok()?));
         let ends = asked.chain([end.clone()]).filter_map(within);
-        ends.filter(|end| !end.0.is_empty() && end != path).map(|end| (end, *entry)).collect()
+        let of_end = |end: Bytes| -> Ranked {
+            // All of the project is no answer: of `.claude -> .` what agents read in `.claude` counts.
+            if end.0.is_empty() {
+                let rests = rests(&path.0).map(|(rest, entry)| (Bytes::from(&*rest), entry));
+                return rests.collect();
+            }
+            if end == *path { Vec::new() } else { vec![(end, *entry)] }
+        };
+        ends.flat_map(of_end).collect()
     };
     ranked(paths).iter().flat_map(end).collect()
 }

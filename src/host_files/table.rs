@@ -237,6 +237,28 @@ pub fn find(path: &[u8], what: What) -> Option<&'static Entry> {
     candidates(name).iter().copied().find(|line| line.matches(path, what)).map(|line| line.entry)
 }
 
+/// What of the table stands in a directory that is reached by a link of this path: the rest of each name of
+/// which the link is a beginning. For a `*` stand the names that programs read without being told: none, and
+/// `.local`.
+pub fn rests(link: &[u8]) -> impl Iterator<Item = (String, &'static Entry)> {
+    let named = |(beginning, entry): (&'static str, &'static Entry)| {
+        let line = |tail| Line { components: tail, tree: false, beginning: false, entry };
+        let components = beginning.split('/').map(str::as_bytes).collect();
+        line(components).matches(link, What::Link)
+    };
+    let cuts = |entry: &'static Entry| {
+        let whole = entry.pattern.trim_end_matches('/');
+        whole.match_indices('/').map(move |(at, _)| (&whole[..at], &whole[at + 1..], entry))
+    };
+    let cuts = TABLE.iter().flat_map(cuts);
+    cuts.filter(move |(beginning, _, entry)| named((beginning, entry))).flat_map(
+        |(_, rest, entry)| {
+            let names = if rest.contains('*') { vec!["", ".local"] } else { vec![""] };
+            names.into_iter().map(move |name| (rest.replace('*', name), entry))
+        },
+    )
+}
+
 /// Whether a path with this last component can be in the table.
 pub fn may_match(name: &[u8]) -> bool {
     let ends = |line: &&Line| line.components.last().is_some_and(|last| glob_matches(last, name));
@@ -389,6 +411,22 @@ mod tests {
         // As a file it says where the repository is; as a directory it is one.
         assert_eq!(pattern(".jj/repo", What::File), Some(".jj/repo"));
         assert_eq!(pattern(".jj/repo", What::Directory), None);
+    }
+
+    #[test]
+    fn what_a_link_leads_to_has_the_rest_of_the_names() {
+        let rests = |link: &'static str| -> Vec<String> {
+            rests(link.as_bytes()).map(|(rest, _)| rest).collect()
+        };
+        let of_claude = rests("a/.Claude");
+        for rest in ["settings.json", "settings.local.json", "hooks", "skills", "workflows"] {
+            assert!(of_claude.contains(&rest.to_owned()), "{rest}: {of_claude:?}");
+        }
+        assert!(rests(".jj/repo").contains(&"config.toml".to_owned()));
+        assert!(rests(".github").contains(&"hooks".to_owned()));
+        for other in [".vscode", ".envrc", "claude", "", "x.claude"] {
+            assert_eq!(rests(other), [""; 0], "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::script;
 
 /// How git is inside, what the user's repository has (all of it tracked but what `.gitignore` names), what
 /// the agent does, and the name by which the host executes it.
-const LINKS: [(&str, &str, &str, &str); 20] = [
+const LINKS: [(&str, &str, &str, &str); 22] = [
     (
         "private",
         "ln -s build/hooks .husky",
@@ -102,6 +102,14 @@ const LINKS: [(&str, &str, &str, &str); 20] = [
         "ln -s node_modules/c/vs .vscode; echo /node_modules > .gitignore",
         "mkdir -p node_modules/c/vs; $EVIL node_modules/c/vs/tasks.json",
         ".vscode/tasks.json",
+    ),
+    // The project itself by a name of the table.
+    ("private", "ln -s . .claude", "$EVIL settings.local.json", ".claude/settings.local.json"),
+    (
+        "shared",
+        "mkdir sub; ln -s .. sub/.claude",
+        "mkdir hooks; $EVIL hooks/x",
+        "sub/.claude/hooks/x",
     ),
     // For each process it is another directory.
     ("private", "ln -s /proc/self/cwd/gen .envrc", "$EVIL gen", ".envrc"),
