@@ -1,6 +1,7 @@
 //! Ctrl-C at the question about host-executable files: it ends claudebox, as ever, and the question stays open.
 //! Before it does, a thread says what has become of the files until then. It must never answer for the person.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -49,7 +50,8 @@ impl Drop for Told {
 
 fn tell(session: &Session) {
     let id = &session.id;
-    eprintln!();
+    // Behind what the terminal shows for the key.
+    let _ = writeln!(anstream::stderr());
     say(format_args!(
         "interrupted: what is not decided is where it was, and the next claudebox command here asks again"
     ));

@@ -8,7 +8,7 @@ use super::index::Index;
 use super::path::{is_at_or_below, join, name, parent, ways};
 use super::record::{MOST_READ, Record};
 use super::survey::{Item, Kind, Survey, read_entry, write_entry};
-use super::table::{BARE, Entry, GITLINK, When, is_written_by_git};
+use super::table::{self, BARE, Entry, GITLINK, When, is_written_by_git};
 use crate::bytes::Bytes;
 
 /// What happened to it.
@@ -21,6 +21,8 @@ pub enum Change {
     Changed,
     /// It was there at the start.
     Gone,
+    /// It is as it was, and counts only now: a link leads to it.
+    Reached,
 }
 
 impl Change {
@@ -30,6 +32,7 @@ impl Change {
             Self::New => "new",
             Self::Changed => "changed",
             Self::Gone => "gone",
+            Self::Reached => "reached",
         }
     }
 }
@@ -103,6 +106,7 @@ pub fn compare(
         let store = [&b".git/objects"[..], b".git/refs"];
         let store = store.iter().any(|store| is_at_or_below(&path.0, store));
         let tracked = tracked(path) || (of_git && (store || change == Change::Changed));
+        let change = if tracked { compare.unless_reached(path, item, change) } else { change };
         let older = compare.is_older(path, item);
         if older && older_above.is_some_and(|above| is_at_or_below(&path.0, &above.0)) {
             continue;
@@ -174,6 +178,14 @@ impl Compare<'_> {
             _ => item.ctime < began && item.above.is_some_and(|above| above >= began),
         };
         unlooked && moved && !self.record.known.items.contains_key(path)
+    }
+
+    /// What git tracks and nobody touched since the start is not new where only a link makes it count. (By a
+    /// name of the table it may have come with a directory that was renamed, which leaves its time.)
+    fn unless_reached(&self, path: &Bytes, item: &Item, change: Change) -> Change {
+        let untouched = item.kind != Kind::Directory && item.ctime < self.record.began;
+        let by_link = table::unit(&path.0).is_none() && *item.entry != BARE;
+        if change == Change::New && untouched && by_link { Change::Reached } else { change }
     }
 
     /// Whether what git runs is of a repository: a package brings the hooks of its authors along (`.husky/`),
@@ -254,7 +266,7 @@ fn heads(path: &Bytes) -> impl Iterator<Item = Bytes> {
 #[cfg(test)]
 mod tests {
     use super::super::known::Known;
-    use super::super::table::{self, NESTED, What};
+    use super::super::table::{NESTED, What};
     use super::*;
     use crate::host_files::index;
 

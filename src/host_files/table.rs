@@ -241,20 +241,18 @@ pub fn find(path: &[u8], what: What) -> Option<&'static Entry> {
 /// which the link is a beginning. For a `*` stand the names that programs read without being told: none, and
 /// `.local`.
 pub fn rests(link: &[u8]) -> impl Iterator<Item = (String, &'static Entry)> {
-    let named = |(beginning, entry): (&'static str, &'static Entry)| {
-        let line = |tail| Line { components: tail, tree: false, beginning: false, entry };
+    let is_named = |beginning: &'static str, entry: &'static Entry| {
         let components = beginning.split('/').map(str::as_bytes).collect();
-        line(components).matches(link, What::Link)
+        Line { components, tree: false, beginning: false, entry }.matches(link, What::Link)
     };
-    let cuts = |entry: &'static Entry| {
+    let cuts = TABLE.iter().flat_map(|entry| {
         let whole = entry.pattern.trim_end_matches('/');
         whole.match_indices('/').map(move |(at, _)| (&whole[..at], &whole[at + 1..], entry))
-    };
-    let cuts = TABLE.iter().flat_map(cuts);
-    cuts.filter(move |(beginning, _, entry)| named((beginning, entry))).flat_map(
+    });
+    cuts.filter(move |(beginning, _, entry)| is_named(beginning, entry)).flat_map(
         |(_, rest, entry)| {
-            let names = if rest.contains('*') { vec!["", ".local"] } else { vec![""] };
-            names.into_iter().map(move |name| (rest.replace('*', name), entry))
+            let stars: &[&str] = if rest.contains('*') { &["", ".local"] } else { &[""] };
+            stars.iter().map(move |star| (rest.replace('*', star), entry))
         },
     )
 }

@@ -127,6 +127,7 @@ fn rest(paths: &[&[u8]]) -> Option<String> {
 fn why(finding: &Finding) -> String {
     let tracked = match (finding.tracked, finding.change) {
         (true, Change::Gone) => "; git still tracks it",
+        (true, Change::Reached) => "; git tracks it as it is, and a link leads to it now",
         (true, _) => "; git tracks it, so it is not moved",
         (false, _) if finding.older => {
             "; it is older than the session, so it is not moved: look at what is in it"

@@ -51,7 +51,7 @@ pub fn all(state: &Path) -> Vec<Written> {
 fn text(place: &Bytes) -> Vec<u8> {
     let mut text = place.0.clone();
     if let Some(Identity { born, inode, device }) =
-        Disk.lstat(&place.as_path()).map(|found| found.identity())
+        Disk.lstat(place.as_path()).map(|found| found.identity())
     {
         let born = born.unwrap_or_default();
         text.extend(format!("\0{inode} {device} {born}").bytes());
@@ -94,8 +94,8 @@ mod tests {
     fn a_note_is_read_whatever_stands_in_it() {
         let path = |text: &[u8]| of_text(text).map(|place| (place.path, place.identity.is_some()));
         assert_eq!(path(b"/x"), Some(("/x".into(), false)), "of an earlier version");
-        assert_eq!(path(b"/x\n\0007 8 0"), Some(("/x\n".into(), true)));
-        for odd in [&b"/x\0"[..], b"/x\0a b c", b"/x\0007 8", b"/x\0\xff"] {
+        assert_eq!(path(b"/x\n\x00\x37 8 0"), Some(("/x\n".into(), true)));
+        for odd in [&b"/x\0"[..], b"/x\0a b c", b"/x\x00\x37 8", b"/x\0\xff"] {
             assert_eq!(path(odd), Some(("/x".into(), false)), "{}", odd.escape_ascii());
         }
     }

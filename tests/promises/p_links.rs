@@ -260,8 +260,13 @@ fn promise_p_a_link_that_is_turned_to_another_tracked_file_is_told_of() {
             ln -s one cfg; ln -s cfg .vscode";
         prepared(&place, has);
         let run = script(&place, &[], "ln -sfn two cfg").run().code(0);
-        assert!(run.stderr.contains("two/tasks.json"), "{}", run.stderr);
+        assert!(run.stderr.contains("reached  two/tasks.json"), "{}", run.stderr);
         assert!(executes(&place, ".vscode/tasks.json"), "it is git's to take back");
+        // Control: one that was written since is new, whatever git says.
+        let more = "mkdir three; echo evil > three/tasks.json; git add three; ln -sfn three cfg";
+        let run = script(&place, &["--git", "shared"], more).run().code(0);
+        assert!(run.stderr.contains("new      three/tasks.json"), "{}", run.stderr);
+        place.command("ln").args(["-sfn", "two", "cfg"]).run().code(0);
         // Control: nothing is told of what stays.
         let run = script(&place, &[], "echo x > two/other; rm two/other").run().code(0);
         assert!(!run.stderr.contains("two/"), "{}", run.stderr);
