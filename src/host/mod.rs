@@ -9,6 +9,7 @@ mod disk;
 pub(crate) mod fake;
 pub(crate) mod follow;
 mod probe;
+pub(crate) mod reached;
 pub(crate) mod search;
 
 use std::collections::{BTreeMap, BTreeSet};

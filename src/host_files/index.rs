@@ -5,10 +5,11 @@
 //! mapped file ends its reader.) It must never do I/O.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::known::Target;
-use super::path::{is_at_or_below, parent};
+use super::path::{parent, ways};
 use super::table::{self, What};
 use crate::hex::hexadecimal;
 use crate::host::{Facts, FileKind};
@@ -77,7 +78,8 @@ fn is_of_bare(name: &[u8], directory: &[u8]) -> bool {
 /// Whether files are in the table, asked for each of an index: neighbours share their directory, which
 /// is asked about once.
 struct OfTable<'a> {
-    targets: &'a [Target],
+    /// Thousands, perhaps, and an index has a hundred thousand files.
+    targets: BTreeSet<&'a [u8]>,
     directory: Vec<u8>,
     /// The directory is in the table, or below one that is.
     inside: bool,
@@ -91,17 +93,14 @@ impl OfTable<'_> {
             self.directory = directory.to_vec();
             // As if it held a file of no special name.
             self.inside = table::unit(&[directory, b"/-"].concat()).is_some();
-            self.inside |= self.is_target(directory);
+            let targets = &self.targets;
+            self.inside |= ways(directory).chain([directory]).any(|way| targets.contains(way));
         }
         let name = &path[path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)..];
         self.inside
             || is_of_bare(name, directory)
             || (table::may_match(name) && table::find(path, What::File).is_some())
-            || self.is_target(path)
-    }
-
-    fn is_target(&self, path: &[u8]) -> bool {
-        self.targets.iter().any(|target| is_at_or_below(path, &target.path.0))
+            || self.targets.contains(path)
     }
 }
 
@@ -116,6 +115,7 @@ fn read_with(bytes: &[u8], hash: usize, targets: &[Target]) -> Option<Index> {
     let mut rest = Rest(bytes.get(..bytes.len().checked_sub(hash)?)?);
     let (b"DIRC", version @ 2..=4) = (rest.take(4)?, rest.number()?) else { return None };
     let mut index = Index::default();
+    let targets = targets.iter().map(|target| &*target.path.0).collect();
     let mut of = OfTable { targets, directory: Vec::new(), inside: false };
     let mut path = Vec::new();
     for _ in 0..rest.number()? {
@@ -351,7 +351,7 @@ pub(crate) mod tests {
             paths in proptest::collection::vec(
                 "(a|[.]vscode|[.]git|[.]claude|hooks|HEAD)(/(b|[.]envrc|x|hooks|settings[.]json|HEAD|config)){0,3}", 0..20),
         ) {
-            let mut of = OfTable { targets: &[], directory: Vec::new(), inside: false };
+            let mut of = OfTable { targets: BTreeSet::new(), directory: Vec::new(), inside: false };
             for path in paths {
                 let path = path.as_bytes();
                 let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

@@ -88,6 +88,10 @@ pub static GITLINK: Entry =
 pub static GIT_LINK: Entry =
     entry("(link in .git)", When::GitUsed, "git writes where this link leads");
 
+/// What a configuration of git names, wherever it stands: `core.fsmonitor`, a filter, an alias.
+pub static PROGRAM: Entry =
+    entry("(program of git)", When::Entered, "git runs it: a configuration of git names it");
+
 /// The names, and who executes what they name.
 pub static TABLE: &[Entry] = &[
     entry(".envrc", When::Entered, "direnv runs it"),
@@ -214,7 +218,7 @@ pub fn holds_packages(name: &[u8]) -> bool {
 
 /// The entry that was written down by its pattern.
 pub fn by_pattern(pattern: &str) -> Option<&'static Entry> {
-    let special = [&NESTED, &BARE, &GITLINK, &GIT_LINK];
+    let special = [&NESTED, &BARE, &GITLINK, &GIT_LINK, &PROGRAM];
     special.into_iter().chain(TABLE).find(|entry| entry.pattern == pattern)
 }
 

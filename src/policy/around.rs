@@ -1,6 +1,7 @@
-//! The repositories that a project is in: its own, and those around it, as with `--project SUBDIR`. Their
-//! configuration names hooks and other programs in the project, which git outside runs at the next
-//! command, so the agent must not change them unnoticed. No git is asked; what could be included counts. It must never take anything outside of the project for a part of it.
+//! The repositories that a project is in: its own, and those around it, as with `--project SUBDIR`; and those that
+//! are in it. Their configuration names hooks and other programs in the project, which git outside runs at the
+//! next command, so the agent must not change them unnoticed. No git is asked; what could be included counts. It
+//! must never take anything outside of the project for a part of it.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -8,88 +9,118 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::caller::Caller;
 use super::draft::Draft;
 use super::gitconfig;
 use super::project::{GitEntry, git_entry};
-use super::reached::reached;
 use crate::git::private::programs::{InTree, Place, in_tree};
 use crate::git::private::setting::Setting;
+use crate::host::reached::reached;
 use crate::lexical::clean;
 
-/// The directories in the project from which a git outside takes its hooks, `core.hooksPath`.
-pub(super) fn hooks(draft: &Draft<'_>) -> BTreeSet<PathBuf> {
-    let caller = gitconfig::whole_of_caller(draft);
-    let dirs = draft.project.root.ancestors();
-    dirs.flat_map(|dir| hooks_of(draft, dir, &caller)).collect()
+/// What configurations of git name.
+#[derive(Default)]
+pub(super) struct Named {
+    /// The directories in the project from which a git outside takes its hooks, `core.hooksPath`: relative, each
+    /// way to them.
+    pub(super) hooks: BTreeSet<PathBuf>,
+    /// What is included, wherever it is, whether it is there or not.
+    pub(super) included: BTreeSet<PathBuf>,
+    /// Programs in the project.
+    pub(super) programs: InTree,
 }
 
-fn hooks_of(draft: &Draft<'_>, dir: &Path, caller: &[Setting]) -> BTreeSet<PathBuf> {
-    let Some(own) = settings(draft, dir) else { return BTreeSet::new() };
-    let named = own.iter().chain(caller).filter(|setting| setting.is("core", "hookspath"));
-    let reach = |path: &[u8]| {
-        let path = gitconfig::expand(draft, Path::new(OsStr::from_bytes(path)), dir);
-        reached(&path, &draft.project.root, draft.facts)
-    };
-    named.filter_map(|setting| setting.value.as_deref()).flat_map(reach).collect()
+/// A repository.
+struct Repository {
+    /// The directories at which relative paths begin.
+    bases: Vec<PathBuf>,
+    /// What its configuration includes.
+    included: Vec<PathBuf>,
+    /// What it says.
+    settings: Vec<Setting>,
 }
 
-/// What a repository in the project names: its hooks, and what its configuration includes. That
-/// configuration is read-only inside, and git outside obeys it. `caller`: what the user's own says.
-pub(super) fn of_nested(
-    draft: &Draft<'_>,
-    dir: &Path,
-    caller: &[Setting],
-) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-    let configs = configs(draft, dir).into_iter().flatten();
-    let included = configs.flat_map(|config| gitconfig::included_by(draft, &config));
-    let reach = |file: PathBuf| reached(&file, &draft.project.root, draft.facts);
-    (hooks_of(draft, dir, caller), included.flat_map(reach).collect())
-}
-
-/// What the configurations of these repositories include, whether it is there or not.
-pub(super) fn included(draft: &Draft<'_>) -> Vec<PathBuf> {
-    let configs = draft.project.root.ancestors().filter_map(|dir| configs(draft, dir)).flatten();
-    configs.flat_map(|config| gitconfig::included_by(draft, &config)).collect()
-}
-
-/// The programs in the project that the repositories around it, and the caller for these, name.
-pub(super) fn programs(draft: &Draft<'_>) -> InTree {
-    let (root, home, facts) = (&*draft.project.root, &*draft.host.home, draft.facts);
-    let caller = gitconfig::whole_of_caller(draft);
-    let mut found = InTree::default();
-    for base in root.ancestors().skip(1) {
-        let Some(own) = settings(draft, base) else { continue };
-        for settings in [&caller, &own] {
-            in_tree(settings, Place { root, base, home, facts }, &mut found);
+/// What the user's own configuration names, and that of the project's repository and those around it.
+pub(super) fn of_project(draft: &Draft<'_>, caller: &Caller) -> Named {
+    let mut named = Named::default();
+    named.included.extend(caller.files.iter().cloned());
+    let root = &draft.project.root;
+    for dir in root.ancestors() {
+        match git_dir(draft, dir) {
+            Some(git) => named.add(draft, repository(draft, &git, dir), caller),
+            // A path that is not relative counts in every repository.
+            None if dir == root => named.look(draft, Path::new("/"), &caller.settings),
+            None => {}
         }
     }
-    found
+    named
 }
 
-/// The configuration of the repository whose work tree is this directory; `None` where there is none.
-fn settings(draft: &Draft<'_>, dir: &Path) -> Option<Vec<Setting>> {
-    let [common, own] = configs(draft, dir)?;
-    let mut settings = gitconfig::whole(draft, &common, b"local");
-    let says = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
-    if says.and_then(Setting::truth) == Some(true) {
-        settings.extend(gitconfig::whole(draft, &own, b"worktree"));
+impl Named {
+    /// Adds what a repository in the project names, by its work tree.
+    pub(super) fn add_nested(&mut self, draft: &Draft<'_>, dir: &Path, caller: &Caller) {
+        if let Some(git) = git_dir(draft, dir) {
+            self.add(draft, repository(draft, &git, dir), caller);
+        }
     }
-    Some(settings)
+
+    /// The same of a bare one.
+    pub(super) fn add_bare(&mut self, draft: &Draft<'_>, dir: &Path, caller: &Caller) {
+        self.add(draft, repository(draft, dir, dir), caller);
+    }
+
+    fn add(&mut self, draft: &Draft<'_>, repository: Repository, caller: &Caller) {
+        for base in &repository.bases {
+            for settings in [&caller.settings, &repository.settings] {
+                self.look(draft, base, settings);
+            }
+        }
+        self.included.extend(repository.included);
+    }
+
+    fn look(&mut self, draft: &Draft<'_>, base: &Path, settings: &[Setting]) {
+        let (root, home, facts) = (&*draft.project.root, &*draft.host.home, draft.facts);
+        in_tree(settings, Place { root, base, home, own_git: true, facts }, &mut self.programs);
+        let hooks = settings.iter().filter(|setting| setting.is("core", "hookspath"));
+        self.hooks.extend(hooks.filter_map(|setting| setting.value.as_deref()).flat_map(|path| {
+            let path = gitconfig::expand(draft, Path::new(OsStr::from_bytes(path)), base);
+            reached(&path, root, facts)
+        }));
+    }
 }
 
-/// The files of that: the repository's and the work tree's.
-fn configs(draft: &Draft<'_>, dir: &Path) -> Option<[PathBuf; 2]> {
-    let git = match git_entry(dir, draft.facts) {
-        GitEntry::Absent => return None,
-        GitEntry::Directory => dir.join(".git"),
-        GitEntry::Pointer { target } => clean(&dir.join(target.as_path())),
-    };
+/// The git directory of a work tree; `None` where there is none.
+fn git_dir(draft: &Draft<'_>, dir: &Path) -> Option<PathBuf> {
+    match git_entry(dir, draft.facts) {
+        GitEntry::Absent => None,
+        GitEntry::Directory => Some(dir.join(".git")),
+        GitEntry::Pointer { target } => Some(clean(&dir.join(target.as_path()))),
+    }
+}
+
+/// What the configuration in a git directory says: the repository's and the work tree's.
+fn repository(draft: &Draft<'_>, git: &Path, dir: &Path) -> Repository {
     // A linked worktree has its configuration where its repository is.
     let common = draft.facts.read_head(&git.join("commondir"), 4096).map_or_else(
-        || git.clone(),
+        || git.to_owned(),
         |text| clean(&git.join(OsStr::from_bytes(text.trim_ascii_end()))),
     );
-    Some([common.join("config"), git.join("config.worktree")])
+    let (mut included, mut settings) = gitconfig::whole(draft, &common.join("config"), b"local");
+    let (more, of_worktree) = gitconfig::whole(draft, &git.join("config.worktree"), b"worktree");
+    included = included.into_iter().skip(1).chain(more.into_iter().skip(1)).collect();
+    let says = settings.iter().rfind(|setting| setting.is("extensions", "worktreeconfig"));
+    if says.and_then(Setting::truth) == Some(true) {
+        settings.extend(of_worktree);
+    }
+    let mut bases = vec![dir.to_owned()];
+    let elsewhere = settings.iter().filter(|setting| setting.is("core", "worktree"));
+    for path in elsewhere.filter_map(|setting| setting.value.as_deref()) {
+        let base = clean(&git.join(OsStr::from_bytes(path)));
+        if !bases.contains(&base) {
+            bases.push(base);
+        }
+    }
+    Repository { bases, included, settings }
 }
 
 #[cfg(test)]
@@ -184,7 +215,6 @@ mod tests {
             })
         };
         assert_eq!(look(Git::Private).0, ["ro clean.sh", "ro w"]);
-        // As with the project's own: only a private git directory holds them.
-        assert_eq!(look(Git::Shared).0, [""; 0]);
+        assert_eq!(look(Git::Shared).0, ["ro clean.sh", "ro w"]);
     }
 }

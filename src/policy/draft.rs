@@ -34,6 +34,8 @@ pub(super) struct Draft<'a> {
     pub(super) private_home: PathBuf,
     /// The git directory of the project, where it is a linked worktree that gets a private one.
     pub(super) git_dir: Option<PathBuf>,
+    /// Files of the configuration of git that are the machine's or the user's, as git said where it was asked.
+    pub(super) told_by_git: Vec<PathBuf>,
     pub(super) nix: Settled<Nix>,
     /// Paths of the host's store that something visible leads to; only with a private store.
     pub(super) store_paths: BTreeSet<PathBuf>,
@@ -76,6 +78,7 @@ impl<'a> Draft<'a> {
             },
             private_home,
             git_dir: None,
+            told_by_git: Vec::new(),
             nix: settings.nix.clone().unwrap_or_else(|| super::default(Nix::Store)),
             store_paths: BTreeSet::new(),
             store_needs: Vec::new(),

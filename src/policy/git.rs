@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::around;
 use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
 use super::outside;
@@ -41,7 +40,7 @@ fn around(draft: &mut Draft<'_>) -> Result<()> {
     })
 }
 
-/// Adds the project, then its `.git`, and holds what repositories around it run of the project.
+/// Adds the project, then its `.git`.
 ///
 /// With `private`, answers with the directory that is to be built.
 pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGit>> {
@@ -63,12 +62,7 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<Option<PrivateGi
         why: "the project".to_owned(),
         origin: None,
     })?;
-    let private = repository(draft, git, trailer.is_some())?;
-    if git == Git::Private {
-        let around = around::programs(draft);
-        private_git::hold(draft, around)?;
-    }
-    Ok(private)
+    repository(draft, git, trailer.is_some())
 }
 
 /// The project's own repository.

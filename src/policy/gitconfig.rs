@@ -49,7 +49,7 @@ const MAX_CONFIG: usize = 1 << 20;
 const MOST_FILES: usize = 100;
 
 /// The caller's configuration files, the last to be obeyed last.
-fn files(draft: &Draft<'_>) -> [PathBuf; 2] {
+pub(super) fn files(draft: &Draft<'_>) -> [PathBuf; 2] {
     let xdg = draft.host.environment.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
     let config =
         xdg.filter(|dir| dir.is_absolute()).unwrap_or_else(|| draft.host.home.join(".config"));
@@ -72,61 +72,6 @@ pub(super) fn read(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting>
     settings
 }
 
-/// What the caller's configuration files say, with all that they include.
-pub(super) fn whole_of_caller(draft: &Draft<'_>) -> Vec<Setting> {
-    let files = files_of_caller(draft);
-    let said = files.iter().flat_map(|file| read(draft, file, b"global"));
-    said.chain(of_environment(draft)).collect()
-}
-
-/// What `GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_0` and so on say, git-config(1).
-fn of_environment(draft: &Draft<'_>) -> Vec<Setting> {
-    let get = |name: &str| draft.host.environment.get(OsStr::new(name));
-    let count = get("GIT_CONFIG_COUNT").and_then(|count| count.to_str()?.parse().ok());
-    let setting = |number: usize| {
-        let key = get(&format!("GIT_CONFIG_KEY_{number}"))?.as_bytes();
-        let value = get(&format!("GIT_CONFIG_VALUE_{number}"))?.as_bytes();
-        let (first, last) = (
-            key.iter().position(|byte| *byte == b'.')?,
-            key.iter().rposition(|byte| *byte == b'.')?,
-        );
-        Some(Setting {
-            scope: b"command".to_vec(),
-            origin: b"command line:".to_vec(),
-            section: key[..first].to_ascii_lowercase(),
-            subsection: (first < last).then(|| key[first + 1..last].to_vec()),
-            name: key[last + 1..].to_ascii_lowercase(),
-            value: Some(value.to_vec()),
-        })
-    };
-    (0..count.unwrap_or(0).min(MOST_FILES)).filter_map(setting).collect()
-}
-
-/// What a configuration file says, and all that it includes, whatever the condition: which of them will
-/// hold is not known. For who has to know what could count, not what does.
-pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> Vec<Setting> {
-    with_included(draft, file, scope).1
-}
-
-/// The caller's configuration files and all that they include, whether they are there or not.
-pub(super) fn files_of_caller(draft: &Draft<'_>) -> Vec<PathBuf> {
-    let named = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"].map(|name| {
-        draft.host.environment.get(OsStr::new(name)).map(|file| draft.host.cwd.join(file))
-    });
-    let said = of_environment(draft);
-    let included = said.iter().filter_map(included);
-    let included = included.map(|path| expand(draft, path, &draft.host.cwd));
-    let system = std::iter::once(PathBuf::from("/etc/gitconfig"));
-    let named = named.into_iter().flatten();
-    let files = system.chain(files(draft)).chain(named).chain(included);
-    files.flat_map(|file| with_included(draft, &file, b"global").0).collect()
-}
-
-/// What a configuration file includes, whether it is there or not.
-pub(super) fn included_by(draft: &Draft<'_>, file: &Path) -> Vec<PathBuf> {
-    with_included(draft, file, b"local").0.split_off(1)
-}
-
 /// A path as a configuration has it: `~`, `~USER`, or relative to `base`. `..` stays, since it may stand behind a
 /// link.
 pub(super) fn expand(draft: &Draft<'_>, path: &Path, base: &Path) -> PathBuf {
@@ -136,7 +81,9 @@ pub(super) fn expand(draft: &Draft<'_>, path: &Path, base: &Path) -> PathBuf {
     rest.map_or_else(|| base.join(path), |rest| draft.host.home.join(rest))
 }
 
-fn with_included(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>, Vec<Setting>) {
+/// What a configuration file says, and all that it includes, whatever the condition: which of them will hold
+/// is not known. The files, the first one first, whether they are there or not, and what they say.
+pub(super) fn whole(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>, Vec<Setting>) {
     let (mut settings, mut files) = (Vec::new(), vec![file.to_owned()]);
     let mut at = 0;
     while let Some(file) = files.get(at).filter(|_| at < MOST_FILES).cloned() {
@@ -153,7 +100,8 @@ fn with_included(draft: &Draft<'_>, file: &Path, scope: &[u8]) -> (Vec<PathBuf>,
     (files, settings)
 }
 
-fn included(setting: &Setting) -> Option<&Path> {
+/// What a setting includes.
+pub(super) fn included(setting: &Setting) -> Option<&Path> {
     let includes = matches!(setting.section.as_slice(), b"include" | b"includeif");
     let path = setting.value.as_deref().filter(|_| includes && setting.name == b"path")?;
     Some(Path::new(OsStr::from_bytes(path)))

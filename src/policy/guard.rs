@@ -23,6 +23,9 @@ use crate::visible::visible;
 /// table of all mounts for each.
 pub(super) const MOST: usize = 64;
 
+/// Why most of them are read-only.
+const UNTRACKED: &str = "the host executes it, and git does not track it";
+
 /// Adds one after the other.
 pub(super) struct Guard<'a, 'd> {
     draft: &'a mut Draft<'d>,
@@ -47,6 +50,20 @@ impl<'a, 'd> Guard<'a, 'd> {
         self.protected.iter().any(|root| is_at_or_below(path, &root.0))
     }
 
+    /// What a configuration of git names, tracked or not: a git outside runs it at its next command. What is in a
+    /// nested `.git` is read-only with that.
+    pub(super) fn program(&mut self, path: &Path, key: &str) -> Result<()> {
+        let nested = path.components().skip(1).any(|name| name.as_os_str() == ".git");
+        let found = self.draft.facts.lstat(&self.draft.project.root.join(path));
+        match found.filter(|_| !nested) {
+            Some(found) => {
+                let why = format!("git outside uses it ({key})");
+                self.protect(path.as_os_str().as_bytes(), Node::of(found.kind), &why)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The empty directory of a submodule that is not initialised: git outside looks into a
     /// repository that is made in it.
     pub(super) fn submodules(&mut self) -> Result<()> {
@@ -55,7 +72,7 @@ impl<'a, 'd> Guard<'a, 'd> {
             let kind = |path: &Path| self.draft.facts.lstat(path).map(|found| found.kind);
             let place = self.draft.project.root.join(OsStr::from_bytes(path));
             if kind(&place) == Some(FileKind::Directory) && kind(&place.join(".git")).is_none() {
-                self.protect(path, Node::Directory)?;
+                self.protect(path, Node::Directory, UNTRACKED)?;
             }
         }
         Ok(())
@@ -87,23 +104,23 @@ impl<'a, 'd> Guard<'a, 'd> {
             if directory.is_empty() || self.is_tracked(&join(directory, b"HEAD")) {
                 return Ok(());
             }
-            return self.protect(directory, Node::Directory);
+            return self.protect(directory, Node::Directory, UNTRACKED);
         }
         // git never tracks what is called `.git`.
         if *item.entry == NESTED || !self.is_tracked(&path.0) {
-            return self.protect(&path.0, node(item));
+            return self.protect(&path.0, node(item), UNTRACKED);
         }
         for (below, item) in survey.below(path) {
             if item.kind != Kind::Link && !self.is_protected(&below.0) && !self.is_tracked(&below.0)
             {
-                self.protect(&below.0, node(item))?;
+                self.protect(&below.0, node(item), UNTRACKED)?;
             }
         }
         Ok(())
     }
 
     /// Makes a path read-only inside, unless it is already, or was asked for as writable.
-    fn protect(&mut self, path: &[u8], node: Node) -> Result<()> {
+    fn protect(&mut self, path: &[u8], node: Node, why: &str) -> Result<()> {
         let root = self.draft.project.root.clone();
         let destination = root.join(OsStr::from_bytes(path));
         let view = View::of(&self.draft.steps, self.draft.facts);
@@ -122,13 +139,13 @@ impl<'a, 'd> Guard<'a, 'd> {
                 self.left += 1;
                 return Ok(());
             }
-            _ => self.bind(&root, path, node)?,
+            _ => self.bind(&root, path, node, why)?,
         }
         self.protected.push(path.into());
         Ok(())
     }
 
-    fn bind(&mut self, root: &Path, path: &[u8], node: Node) -> Result<()> {
+    fn bind(&mut self, root: &Path, path: &[u8], node: Node, why: &str) -> Result<()> {
         for way in ways(path) {
             let way = Path::new(OsStr::from_bytes(way));
             let destination = root.join(way);
@@ -137,7 +154,6 @@ impl<'a, 'd> Guard<'a, 'd> {
                 self.add(root, way, Access::Write, Node::Directory, why)?;
             }
         }
-        let why = "the host executes it, and git does not track it";
         self.add(root, Path::new(OsStr::from_bytes(path)), Access::Read, node, why)
     }
 

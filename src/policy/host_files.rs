@@ -3,38 +3,47 @@
 //! What is not there is not made.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::around;
+use super::around::Named;
+use super::caller::Caller;
 use super::draft::Draft;
-use super::gitconfig;
 use super::guard::Guard;
 use super::mount::{Access, Mount, View};
 use super::project::GitEntry;
 use crate::bytes::Bytes;
 use crate::error::Result;
+use crate::git::private::programs::InTree;
+use crate::host::reached::reached;
 use crate::host_files::index::{self, Index};
 use crate::host_files::known::Known;
 use crate::host_files::links::{self, Paths};
-use crate::host_files::path::{is_at_or_below, parent};
+use crate::host_files::path::{is_at_or_below, name as last_name, parent};
 use crate::host_files::survey::{FirstLook, Survey};
-use crate::host_files::table::{self, NESTED};
+use crate::host_files::table::{self, BARE, NESTED};
 use crate::log::text::count;
 use crate::visible::visible;
 
 /// Repositories in the project whose configuration is read.
-const MOST_NESTED: usize = 64;
+const MOST_NESTED: usize = 4096;
 
 /// What else counts, and who obeys it.
 type Obeyed = BTreeMap<PathBuf, &'static str>;
 
 /// Adds the mounts; answers with what is known. `obeyed`: what else counts, wherever a link has it from.
-pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: Obeyed) -> Result<Known> {
+/// `named`: what the configurations of git of the project and around it do, `caller` being the user's own.
+pub(super) fn mounts(
+    draft: &mut Draft<'_>,
+    obeyed: Obeyed,
+    caller: &Caller,
+    named: Named,
+) -> Result<Known> {
     let own_git = draft.project.git == GitEntry::Directory || draft.git_dir.is_some();
-    let Looked { mut survey, extra, links, left: left_links } = look(draft, own_git, obeyed);
+    let Looked { mut survey, extra, links, left: left_links, programs } =
+        look(draft, own_git, obeyed, caller, named);
     let targets = links::targets(&extra);
     let index = if own_git {
         let git = draft.git_dir.clone().unwrap_or_else(|| draft.project.root.join(".git"));
@@ -48,7 +57,15 @@ pub(super) fn mounts(draft: &mut Draft<'_>, obeyed: Obeyed) -> Result<Known> {
                 .to_owned(),
         );
     }
+    for open in programs.open {
+        if !draft.weakened.contains(&open) {
+            draft.weakened.push(open);
+        }
+    }
     let mut guard = Guard::new(draft, index.as_ref());
+    for (path, key) in &programs.paths {
+        guard.program(path, key)?;
+    }
     guard.submodules()?;
     for (path, item) in survey.units() {
         guard.unit(path, item, &survey)?;
@@ -129,32 +146,37 @@ struct Looked {
     links: Paths,
     /// How many of these there was no room for, and of what they lead to.
     left: u64,
+    /// What configurations of git name.
+    programs: InTree,
 }
 
 /// Looks for them: also in the directories that a configuration of git takes hooks from, and where that
 /// configuration is. A link cannot be protected, so what it leads to within the project is, and counts
 /// where it is not there yet.
-fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
+fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed, caller: &Caller, named: Named) -> Looked {
     let root = &draft.project.root;
     let ends = |paths: &Paths| links::ends(root, paths, &|path| draft.facts.read_link(path));
     let look = |extra: &Paths| draft.facts.host_files(root, &FirstLook { own_git, extra });
-    let hook = |path| Some((Bytes::from(path), table::by_pattern(".githooks/")?));
     let config = |(path, program)| {
         let like = if program == "git" { ".git/config" } else { ".claudebox.toml" };
         Some((Bytes::from(path), table::by_pattern(like)?))
     };
-    let hooks = around::hooks(draft).into_iter().filter_map(hook);
-    let mut links: Paths = hooks.chain(obeyed.into_iter().filter_map(config)).collect();
+    let mut links = of_git(&named);
+    links.extend(obeyed.into_iter().filter_map(config));
     // Behind a link `..` is not where the name says: where it is, is among the ends.
     let is_plain = |path: &Bytes| !path.0.split(|byte| *byte == b'/').any(|name| name == b"..");
     let mut extra: Paths = links.clone();
     extra.retain(|path, _| is_plain(path));
     let mut left = links::add(&mut extra, ends(&links)).left;
     let mut survey = look(&extra);
-    let (nested, unasked) = of_nested(draft, &survey);
-    let added = links::add(&mut extra, nested.clone());
+    let (nested, unasked) = of_nested(draft, &survey, caller);
+    let mut more = of_git(&nested);
+    let included = nested.included.iter().flat_map(|file| reached(file, root, draft.facts));
+    more.extend(included.map(|path| (path, "git")).filter_map(config));
+    more.retain(|path, _| is_plain(path));
+    let added = links::add(&mut extra, more.clone());
     if added.new > 0 {
-        links::add(&mut links, nested);
+        links::add(&mut links, more);
         survey = look(&extra);
     }
     left += added.left;
@@ -172,26 +194,40 @@ fn look(draft: &Draft<'_>, own_git: bool, obeyed: Obeyed) -> Looked {
     survey.unseen += unasked;
     // Each that has no room here was not followed.
     left += links::add(&mut links, links::ranked(&links::found(&survey))).left;
-    Looked { survey, extra, links, left: left as u64 }
+    let mut programs = named.programs;
+    programs.paths.extend(nested.programs.paths);
+    programs.open.extend(nested.programs.open);
+    Looked { survey, extra, links, left: left as u64, programs }
+}
+
+/// What counts because a configuration of git names it, whether it is there or not.
+fn of_git(named: &Named) -> Paths {
+    let programs = named.programs.ways.iter().map(|path| (Bytes::from(&**path), &table::PROGRAM));
+    let hook = |path: &PathBuf| Some((Bytes::from(&**path), table::by_pattern(".githooks/")?));
+    programs.chain(named.hooks.iter().filter_map(hook)).collect()
 }
 
 /// What nested repositories name, and how many were not asked.
-fn of_nested(draft: &Draft<'_>, survey: &Survey) -> (Paths, u64) {
-    let git = survey.items.iter().filter(|(_, item)| *item.entry == NESTED && item.unit);
-    let nested = git.clone().count();
-    let left = nested.saturating_sub(MOST_NESTED) as u64;
-    // Most projects have none, and need not read it.
-    let caller = if nested > 0 { gitconfig::whole_of_caller(draft) } else { Vec::new() };
-    let named = |(path, _): (&Bytes, _)| {
+fn of_nested(draft: &Draft<'_>, survey: &Survey, caller: &Caller) -> (Named, u64) {
+    let (mut named, mut asked, mut left) = (Named::default(), 0, 0);
+    for (path, item) in survey.units() {
+        let bare = *item.entry == BARE && last_name(&path.0) == b"HEAD";
+        if !bare && *item.entry != NESTED {
+            continue;
+        }
+        if asked == MOST_NESTED {
+            left += 1;
+            continue;
+        }
+        asked += 1;
         let dir = draft.project.root.join(OsStr::from_bytes(parent(&path.0)));
-        let (hooks, included) = around::of_nested(draft, &dir, &caller);
-        let like = |paths: BTreeSet<PathBuf>, pattern: &'static str| {
-            let entry = table::by_pattern(pattern);
-            paths.into_iter().filter_map(move |path| Some((Bytes::from(path), entry?)))
-        };
-        like(hooks, ".githooks/").chain(like(included, ".git/config"))
-    };
-    (git.take(MOST_NESTED).flat_map(named).collect(), left)
+        if bare {
+            named.add_bare(draft, &dir, caller);
+        } else {
+            named.add_nested(draft, &dir, caller);
+        }
+    }
+    (named, left)
 }
 
 #[cfg(test)]

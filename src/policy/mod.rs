@@ -5,6 +5,7 @@
 
 mod around;
 mod binds;
+mod caller;
 mod closure;
 mod copies;
 mod draft;
@@ -35,7 +36,6 @@ mod private_hides;
 mod proc;
 mod program;
 pub mod project;
-mod reached;
 mod resolving;
 mod sockets;
 mod state;
@@ -181,8 +181,10 @@ pub fn resolve(
     binds::of_profile(&mut draft)?;
     let private_git = git::mounts(&mut draft, choices.git.value)?;
     binds::of_command_line(&mut draft)?;
-    let obeyed = obeyed::mounts(&mut draft, choices.git.value)?;
-    let mut known = host_files::mounts(&mut draft, obeyed)?;
+    let caller = caller::read(&draft);
+    let named = around::of_project(&draft, &caller);
+    let obeyed = obeyed::mounts(&mut draft, choices.git.value, &named)?;
+    let mut known = host_files::mounts(&mut draft, obeyed, &caller, named)?;
     environment::terminal_descriptions(&mut draft)?;
     note::files(&mut draft)?;
     if let Network::Allow(allow) = &network.value {

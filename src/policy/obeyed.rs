@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::around;
+use super::around::Named;
 use super::draft::Draft;
-use super::gitconfig;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::reached::reached;
 use crate::error::Result;
 use crate::host::follow::{Followed, follow_on};
+use crate::host::reached::reached;
 use crate::lexical::clean;
 use crate::profile::schema::Git;
 use crate::visible::visible_path;
@@ -42,8 +41,12 @@ const OF_HOME: [&str; 18] = [
 
 /// Adds the mounts; answers with the paths of the project by which the files are reached, whether anything is
 /// there or not, and who obeys each.
-pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<BTreeMap<PathBuf, &'static str>> {
-    let files = files(draft);
+pub(super) fn mounts(
+    draft: &mut Draft<'_>,
+    git: Git,
+    named: &Named,
+) -> Result<BTreeMap<PathBuf, &'static str>> {
+    let files = files(draft, named);
     let mut found = BTreeMap::new();
     for (file, program) in &files {
         let reached = reached(file, &draft.project.root, draft.facts);
@@ -58,15 +61,15 @@ pub(super) fn mounts(draft: &mut Draft<'_>, git: Git) -> Result<BTreeMap<PathBuf
 }
 
 /// The files, and who obeys them.
-fn files(draft: &Draft<'_>) -> BTreeMap<PathBuf, &'static str> {
+fn files(draft: &Draft<'_>, named: &Named) -> BTreeMap<PathBuf, &'static str> {
     let own = &draft.host.dirs.config;
     let in_own = |directory: PathBuf| {
-        let names = draft.facts.links(&directory);
-        names.into_iter().map(move |name| directory.join(name))
+        let links = draft.facts.links(&directory);
+        links.into_iter().map(move |name| directory.join(name))
     };
     let ours = in_own(own.clone()).chain(in_own(own.join("profiles")));
     let ours = ours.chain(draft.settings.files.iter().cloned());
-    let git = gitconfig::files_of_caller(draft).into_iter().chain(around::included(draft));
+    let git = named.included.iter().cloned();
     ours.map(|file| (file, "claudebox")).chain(git.map(|file| (file, "git"))).collect()
 }
 

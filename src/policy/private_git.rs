@@ -4,6 +4,7 @@
 //! there yet, and the programs that the host's configuration names.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::git::private::config;
 use crate::git::private::layout::{BESIDE, PRIVATE, lfs_beside, store, way_to};
 use crate::git::private::linked::Linked;
-use crate::git::private::programs::{InTree, Place, in_tree};
+use crate::git::private::programs::{InTree, Place, files_in_tree, in_tree};
 use crate::git::private::refuse::refuse;
 use crate::git::private::repository::{GitlinkState, Objects, One, Repository};
 use crate::git::private::setting::Setting;
@@ -31,6 +32,9 @@ pub(super) fn mounts(
     let root = draft.project.root.clone();
     let repository = draft.facts.repository(&root, linked, draft.host)?;
     refuse(&repository)?;
+    let others = repository.main.settings.iter().filter(|setting| !setting.is_local());
+    let others: BTreeSet<PathBuf> = others.filter_map(Setting::file).map(Path::to_owned).collect();
+    draft.told_by_git.extend(others);
     let at = match linked {
         None => root.join(".git"),
         Some(_) => BESIDE.into(),
@@ -216,7 +220,9 @@ fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Re
     let mut found = InTree::default();
     let mut look = |settings: &[Setting], base: &Path| {
         let (home, facts) = (&*draft.host.home, draft.facts);
-        in_tree(settings, Place { root: &root, base, home, facts }, &mut found);
+        let place = Place { root: &root, base, home, own_git: false, facts };
+        in_tree(settings, place, &mut found);
+        files_in_tree(settings, place, &mut found);
     };
     look(&repository.main.settings, &root);
     for module in &repository.modules {
@@ -224,7 +230,7 @@ fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Re
     }
     hold(draft, found)?;
     let ones = [&repository.main].into_iter().chain(repository.modules.iter().map(|it| &it.one));
-    let filters: std::collections::BTreeSet<Vec<u8>> =
+    let filters: BTreeSet<Vec<u8>> =
         ones.flat_map(|one| config::left_behind(&one.settings)).collect();
     for filter in filters {
         draft.left_out.push(format!(
@@ -236,7 +242,7 @@ fn work_tree(draft: &mut Draft<'_>, repository: &Repository, linked: bool) -> Re
 }
 
 /// Makes programs of the work tree read-only, and says which cannot be.
-pub(super) fn hold(draft: &mut Draft<'_>, found: InTree) -> Result<()> {
+fn hold(draft: &mut Draft<'_>, found: InTree) -> Result<()> {
     let root = draft.project.root.clone();
     for (path, key) in found.paths {
         let path = root.join(path);

@@ -45,6 +45,7 @@ mod p_hard_links;
 mod p_host_files;
 mod p_host_files_asked;
 mod p_links;
+mod p_programs;
 mod p_repositories;
 mod p_unwatched;
 mod r_resources;

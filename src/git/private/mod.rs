@@ -18,3 +18,4 @@ mod store;
 pub mod survey;
 mod tables;
 pub mod url;
+mod words;

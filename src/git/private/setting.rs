@@ -36,6 +36,20 @@ impl fmt::Debug for Setting {
 }
 
 impl Setting {
+    /// One of this key; `None` where that is none.
+    pub fn new(scope: &[u8], origin: &[u8], key: &[u8], value: Option<&[u8]>) -> Option<Self> {
+        let first = key.iter().position(|byte| *byte == b'.')?;
+        let last = key.iter().rposition(|byte| *byte == b'.')?;
+        Some(Self {
+            scope: scope.to_vec(),
+            origin: origin.to_vec(),
+            section: key[..first].to_ascii_lowercase(),
+            subsection: (first < last).then(|| key[first + 1..last].to_vec()),
+            name: key[last + 1..].to_ascii_lowercase(),
+            value: value.map(<[u8]>::to_vec),
+        })
+    }
+
     /// The whole key.
     pub fn key(&self) -> Vec<u8> {
         let mut key = self.section.clone();
@@ -86,19 +100,10 @@ pub fn listing(answer: &[u8]) -> Option<Vec<Setting>> {
         }
         let (origin, text) = (fields.next()?, fields.next()?);
         let (key, value) = match text.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (&text[..at], Some(text[at + 1..].to_vec())),
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
-        let first = key.iter().position(|byte| *byte == b'.')?;
-        let last = key.iter().rposition(|byte| *byte == b'.')?;
-        found.push(Setting {
-            scope: scope.to_vec(),
-            origin: origin.to_vec(),
-            section: key[..first].to_ascii_lowercase(),
-            subsection: (first < last).then(|| key[first + 1..last].to_vec()),
-            name: key[last + 1..].to_ascii_lowercase(),
-            value,
-        });
+        found.push(Setting::new(scope, origin, key, value)?);
     }
 }
 

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::host::Facts;
-use crate::host::follow::follow_on;
+use super::Facts;
+use super::follow::follow_on;
 use crate::lexical::clean;
 
 /// Relative to the project: the path itself, wherever it goes on through a link of the project, and its
 /// end. The project itself is none of them.
-pub(super) fn reached(path: &Path, root: &Path, facts: &dyn Facts) -> BTreeSet<PathBuf> {
+pub(crate) fn reached(path: &Path, root: &Path, facts: &dyn Facts) -> BTreeSet<PathBuf> {
     let followed = follow_on(path, facts).unwrap_or_default();
     let through = followed.links.iter().map(|link| clean_if_plain(&link.through()));
     let all = through.chain([clean(path), followed.end]);
