@@ -40,6 +40,7 @@ mod n_nix;
 mod n_services;
 mod outside;
 mod p_dotfiles;
+mod p_git_environment;
 mod p_git_links;
 mod p_hard_links;
 mod p_host_files;
