@@ -294,7 +294,7 @@ mod tests {
 
     fn survey(items: &[(&str, Kind, u64)]) -> Survey {
         let items = items.iter().map(|(path, kind, ino)| item(path, *kind, *ino)).collect();
-        Survey { items, unseen: 0 }
+        Survey { items, ..Survey::default() }
     }
 
     fn record(items: &[(&str, Kind, u64)], protected: &[&str]) -> Record {

@@ -65,6 +65,8 @@ pub struct Survey {
     pub items: BTreeMap<Bytes, Item>,
     /// How many directories were not looked at: too many, too slow, too deep or closed.
     pub unseen: u64,
+    /// Packages that are repositories, in a directory of packages that was not looked at.
+    pub packages: Vec<Bytes>,
 }
 
 impl Survey {

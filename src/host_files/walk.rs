@@ -64,6 +64,18 @@ struct Waiting {
     inside: Option<&'static Entry>,
     git: InGit,
     package: bool,
+    probe: Probe,
+}
+
+/// Whether packages in it are asked if they are repositories, where they are not looked at otherwise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// It holds no packages, or they are looked at.
+    No,
+    /// They are, beside what is on the way.
+    Too,
+    /// Nothing else is looked at.
+    Only,
 }
 
 /// Where in a git directory something is.
@@ -98,7 +110,8 @@ pub fn walk(root: &Path, look: &Look<'_>) -> io::Result<Survey> {
         entries: 0,
         extra_names: look.extra.keys().map(|path| last_name(&path.0)).collect(),
     };
-    walk.wait(Waiting { path: Vec::new(), inside: None, git: InGit::No, package: false });
+    let (path, probe) = (Vec::new(), Probe::No);
+    walk.wait(Waiting { path, inside: None, git: InGit::No, package: false, probe });
     walk.all();
     Ok(walk.survey)
 }
@@ -167,6 +180,12 @@ impl Walk<'_> {
                 },
                 known => known,
             };
+            if at.probe != Probe::No && kind == FileType::Directory {
+                self.probe(at, &fd, name);
+            }
+            if at.probe == Probe::Only {
+                continue;
+            }
             signs.note(name);
             self.entry(at, &fd, name, kind);
         }
@@ -221,9 +240,31 @@ impl Walk<'_> {
             None if git == InGit::Written || on_the_way => true,
             None => at.git == InGit::No && (self.look.packages || !package),
         };
-        if enter {
+        let probe = match inside.is_none() && git == InGit::No && self.probes(at, name) {
+            false => Probe::No,
+            true if enter => Probe::Too,
+            true => Probe::Only,
+        };
+        if enter || probe == Probe::Only {
             let inside = inside.filter(|_| git == InGit::No);
-            self.wait(Waiting { path, inside, git, package });
+            self.wait(Waiting { path, inside, git, package, probe });
+        }
+    }
+
+    /// Whether a directory holds packages that are not looked at: `node_modules`, and `@scope` in it.
+    fn probes(&self, at: &Waiting, name: &[u8]) -> bool {
+        let scope = at.probe != Probe::No && name.starts_with(b"@");
+        !self.look.packages && (scope || (!at.package && table::holds_packages(name)))
+    }
+
+    /// Who works on a package keeps its repository in it: what that names counts from the start.
+    fn probe(&mut self, at: &Waiting, fd: &OwnedFd, name: &[u8]) {
+        if at.probe == Probe::Only && name.starts_with(b"@") {
+            let (path, package, probe) = (join(&at.path, name), true, Probe::Only);
+            return self.wait(Waiting { path, inside: None, git: InGit::No, package, probe });
+        }
+        if statat(fd, join(name, b".git"), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            self.survey.packages.push(Bytes(join(&at.path, name)));
         }
     }
 
@@ -237,7 +278,7 @@ impl Walk<'_> {
             self.found(&path, entry, at, (fd, name));
             if what == What::Directory && (self.look.into)(&path) {
                 let (inside, git, package) = (Some(entry), InGit::No, at.package);
-                self.wait(Waiting { path, inside, git, package });
+                self.wait(Waiting { path, inside, git, package, probe: Probe::No });
             }
             return;
         }
@@ -246,7 +287,7 @@ impl Walk<'_> {
             What::Link => self.found(&path, &GIT_LINK, at, (fd, name)),
             What::Directory if !objects || self.is_on_the_way(&path) => {
                 let (git, package) = (InGit::Written, at.package);
-                self.wait(Waiting { path, inside: None, git, package });
+                self.wait(Waiting { path, inside: None, git, package, probe: Probe::No });
             }
             What::Directory | What::File => {}
         }
@@ -317,7 +358,7 @@ impl Walk<'_> {
             if hooks && (self.look.into)(&path) {
                 let (inside, package) = (Some(&BARE), at.package);
                 let git = InGit::No;
-                self.wait(Waiting { path, inside, git, package });
+                self.wait(Waiting { path, inside, git, package, probe: Probe::No });
             }
         }
     }
@@ -411,6 +452,29 @@ mod tests {
             format!("{} {}{below}{package}", path.as_path().display(), item.entry.pattern)
         };
         survey.items.iter().map(line).collect()
+    }
+
+    #[test]
+    fn packages_that_are_repositories_are_found_without_a_look_at_the_others() {
+        let dir = project(&[
+            "a/node_modules/@s/k/.git/HEAD",
+            "a/node_modules/@s/plain/.envrc",
+            "a/node_modules/m/.git",
+            "a/node_modules/m/@x/y/.git",
+            "node_modules/on/the/way",
+            "node_modules/on/.git/HEAD",
+        ]);
+        symlink("m", dir.path().join("a/node_modules/link")).unwrap();
+        let extra = BTreeMap::from([(Bytes::from(&b"node_modules/on/the/way"[..]), &BARE)]);
+        let quick = Look { packages: false, extra: &extra, ..look(true) };
+        let survey = walk(dir.path(), &quick).unwrap();
+        let mut packages: Vec<String> =
+            survey.packages.iter().map(|path| path.as_path().display().to_string()).collect();
+        packages.sort();
+        assert_eq!(packages, ["a/node_modules/@s/k", "a/node_modules/m", "node_modules/on"]);
+        let on_the_way = ["node_modules/on/.git .git/ package", "node_modules/on/the/way HEAD"];
+        assert_eq!(found(&survey), on_the_way);
+        assert!(walk(dir.path(), &look(true)).unwrap().packages.is_empty());
     }
 
     #[test]

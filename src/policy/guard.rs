@@ -11,17 +11,27 @@ use super::draft::Draft;
 use super::mount::{Access, Class, Mount, Node, Source, Step, View};
 use super::project::GitEntry;
 use crate::bytes::Bytes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::FileKind;
 use crate::host_files::index::Index;
 use crate::host_files::path::{is_at_or_below, join, parent, ways};
 use crate::host_files::survey::{Item, Kind, Survey};
-use crate::host_files::table::{BARE, NESTED, is_written_by_git};
-use crate::visible::visible;
+use crate::host_files::table::{BARE, NESTED, PROGRAM, is_written_by_git};
+use crate::visible::{visible, visible_path};
 
 /// Each costs a start some hundredths of a millisecond, and more the more there are: bwrap reads the
 /// table of all mounts for each.
 pub(super) const MOST: usize = 64;
+
+/// How many programs are read-only that configurations of git name.
+const MOST_PROGRAMS: usize = 256;
+
+/// How many repositories in the project are read-only by their `.git`. Each takes two mounts.
+pub(super) const MOST_REPOSITORIES: usize = 128;
+
+/// How many more are read-only with their work tree, which takes one: nothing of them is left open. With all of
+/// these a start takes half a second.
+pub(super) const MOST_WHOLE: usize = 384;
 
 /// Why most of them are read-only.
 const UNTRACKED: &str = "the host executes it, and git does not track it";
@@ -35,11 +45,32 @@ pub(super) struct Guard<'a, 'd> {
     pub(super) protected: Vec<Bytes>,
     /// How many there was no room for.
     pub(super) left: usize,
+    /// Repositories that are read-only as a whole.
+    pub(super) whole: Vec<Bytes>,
+    /// How many of each kind are read-only.
+    count: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    files: usize,
+    programs: usize,
+    repositories: usize,
+}
+
+/// What is made read-only, as far as its number goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Files,
+    Programs,
+    Repositories,
+    Whole,
 }
 
 impl<'a, 'd> Guard<'a, 'd> {
     pub(super) fn new(draft: &'a mut Draft<'d>, index: Option<&'a Index>) -> Self {
-        Self { draft, index, protected: Vec::new(), left: 0 }
+        let (protected, whole) = (Vec::new(), Vec::new());
+        Self { draft, index, protected, left: 0, whole, count: Counts::default() }
     }
 
     fn is_tracked(&self, path: &[u8]) -> bool {
@@ -58,7 +89,7 @@ impl<'a, 'd> Guard<'a, 'd> {
         match found.filter(|_| !nested) {
             Some(found) => {
                 let why = format!("git outside uses it ({key})");
-                self.protect(path.as_os_str().as_bytes(), Node::of(found.kind), &why)
+                self.protect(path.as_os_str().as_bytes(), Node::of(found.kind), Of::Programs, &why)
             }
             None => Ok(()),
         }
@@ -72,7 +103,7 @@ impl<'a, 'd> Guard<'a, 'd> {
             let kind = |path: &Path| self.draft.facts.lstat(path).map(|found| found.kind);
             let place = self.draft.project.root.join(OsStr::from_bytes(path));
             if kind(&place) == Some(FileKind::Directory) && kind(&place.join(".git")).is_none() {
-                self.protect(path, Node::Directory, UNTRACKED)?;
+                self.protect(path, Node::Directory, Of::Files, UNTRACKED)?;
             }
         }
         Ok(())
@@ -80,8 +111,8 @@ impl<'a, 'd> Guard<'a, 'd> {
 
     /// What belongs together: a file, or a directory with what is in it.
     pub(super) fn unit(&mut self, path: &Bytes, item: &Item, survey: &Survey) -> Result<()> {
-        // Packages come and go as a whole; a mount in one would be in the way.
-        if item.package || self.is_protected(&path.0) {
+        // Packages come and go as a whole; a mount in one would be in the way. Programs come by themselves.
+        if item.package || self.is_protected(&path.0) || *item.entry == PROGRAM {
             return Ok(());
         }
         let own_git = self.draft.project.git == GitEntry::Directory;
@@ -104,42 +135,89 @@ impl<'a, 'd> Guard<'a, 'd> {
             if directory.is_empty() || self.is_tracked(&join(directory, b"HEAD")) {
                 return Ok(());
             }
-            return self.protect(directory, Node::Directory, UNTRACKED);
+            return self.protect(directory, Node::Directory, Of::Repositories, UNTRACKED);
         }
         // git never tracks what is called `.git`.
-        if *item.entry == NESTED || !self.is_tracked(&path.0) {
-            return self.protect(&path.0, node(item), UNTRACKED);
+        if *item.entry == NESTED {
+            return self.repository(&path.0, node(item));
+        }
+        if !self.is_tracked(&path.0) {
+            return self.protect(&path.0, node(item), Of::Files, UNTRACKED);
         }
         for (below, item) in survey.below(path) {
             if item.kind != Kind::Link && !self.is_protected(&below.0) && !self.is_tracked(&below.0)
             {
-                self.protect(&below.0, node(item), UNTRACKED)?;
+                self.protect(&below.0, node(item), Of::Files, UNTRACKED)?;
             }
         }
         Ok(())
     }
 
+    /// The `.git` of a repository in the project. Where there are too many, the work tree with it, unless that
+    /// was asked for as writable.
+    fn repository(&mut self, path: &[u8], node: Node) -> Result<()> {
+        let tree = parent(path);
+        let place = self.draft.project.root.join(OsStr::from_bytes(tree));
+        let fits = self.count.repositories < MOST_REPOSITORIES;
+        if fits || tree.is_empty() || self.draft.steps.iter().any(|step| step.is_at(&place)) {
+            return self.protect(path, node, Of::Repositories, UNTRACKED);
+        }
+        let why = "a repository; there are too many to make only their `.git` read-only";
+        self.protect(tree, Node::Directory, Of::Whole, why)
+    }
+
+    /// Counts one more; whether there is room for it.
+    fn fits(&mut self, path: &[u8], of: Of) -> Result<bool> {
+        let (count, most) = match of {
+            Of::Files => (&mut self.count.files, MOST),
+            Of::Programs => (&mut self.count.programs, MOST_PROGRAMS),
+            Of::Repositories => (&mut self.count.repositories, usize::MAX),
+            Of::Whole if self.whole.len() >= MOST_WHOLE => return Err(self.too_many(path)),
+            Of::Whole => {
+                self.whole.push(path.into());
+                return Ok(true);
+            }
+        };
+        let fits = *count < most;
+        *count += usize::from(fits);
+        self.left += usize::from(!fits);
+        Ok(fits)
+    }
+
+    fn too_many(&self, path: &[u8]) -> Error {
+        let most = MOST_REPOSITORIES + MOST_WHOLE;
+        let (root, path) = (visible_path(&self.draft.project.root), visible(path));
+        Error::usage(format!(
+            "{root} holds more than {most} repositories, each of which has git outside run programs: \
+             {path} and more cannot be made read-only"
+        ))
+        .hint("start in one of them: --project DIR")
+        .hint("or make a directory that holds many of them read-only as a whole: --ro-bind DIR")
+    }
+
     /// Makes a path read-only inside, unless it is already, or was asked for as writable.
-    fn protect(&mut self, path: &[u8], node: Node, why: &str) -> Result<()> {
+    fn protect(&mut self, path: &[u8], node: Node, of: Of, why: &str) -> Result<()> {
         let root = self.draft.project.root.clone();
         let destination = root.join(OsStr::from_bytes(path));
         let view = View::of(&self.draft.steps, self.draft.facts);
         let here = view.host_path(&destination).as_deref() == Some(&*destination);
         let covering = view.covering(&destination).map(|step| (&step.mount, step.class));
-        match covering {
+        let open = match covering {
             // Hidden, or something else is in its place.
-            _ if !here => {}
-            Some((Mount::Bind { access: Access::Read, .. }, _)) => {}
+            _ if !here => false,
+            Some((Mount::Bind { access: Access::Read, .. }, _)) => false,
             Some((mount, Class::Files | Class::CommandLine))
                 if mount.destination() == destination =>
             {
                 return Ok(());
             }
-            _ if self.protected.len() >= MOST => {
-                self.left += 1;
+            _ => true,
+        };
+        if open {
+            if !self.fits(path, of)? {
                 return Ok(());
             }
-            _ => self.bind(&root, path, node, why)?,
+            self.bind(&root, path, node, why)?;
         }
         self.protected.push(path.into());
         Ok(())

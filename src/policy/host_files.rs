@@ -22,7 +22,7 @@ use crate::host_files::index::{self, Index};
 use crate::host_files::known::Known;
 use crate::host_files::links::{self, Paths};
 use crate::host_files::path::{is_at_or_below, name as last_name, parent};
-use crate::host_files::survey::{FirstLook, Survey};
+use crate::host_files::survey::{FirstLook, Item, Survey};
 use crate::host_files::table::{self, BARE, NESTED};
 use crate::log::text::count;
 use crate::visible::visible;
@@ -63,18 +63,27 @@ pub(super) fn mounts(
         }
     }
     let mut guard = Guard::new(draft, index.as_ref());
-    for (path, key) in &programs.paths {
-        guard.program(path, key)?;
-    }
     guard.submodules()?;
     for (path, item) in survey.units() {
         guard.unit(path, item, &survey)?;
     }
-    let Guard { mut protected, left, .. } = guard;
+    // Last: many are in a repository that is read-only as a whole.
+    for (path, key) in &programs.paths {
+        guard.program(path, key)?;
+    }
+    let Guard { mut protected, left, whole, .. } = guard;
     protected.sort();
     leave_linked(draft, &survey, &mut protected);
     if left > 0 {
         draft.weakened.push(format!("host files: {left} more are writable inside: too many"));
+    }
+    if let Some(first) = whole.first() {
+        draft.left_out.push(format!(
+            "host files: {} read-only as a whole, {} the first: there are too many (to work in one, start \
+             there, or --bind it)",
+            count(whole.len() as u64, "repository"),
+            visible(first)
+        ));
     }
     if survey.unseen > 0 {
         draft.weakened.push(format!(
@@ -208,19 +217,20 @@ fn of_git(named: &Named) -> Paths {
 }
 
 /// What nested repositories name, and how many were not asked.
-fn of_nested(draft: &Draft<'_>, survey: &Survey, caller: &Caller) -> (Named, u64) {
+fn of_nested<'s>(draft: &Draft<'_>, survey: &'s Survey, caller: &Caller) -> (Named, u64) {
     let (mut named, mut asked, mut left) = (Named::default(), 0, 0);
-    for (path, item) in survey.units() {
+    let repository = |(path, item): (&'s Bytes, &Item)| {
         let bare = *item.entry == BARE && last_name(&path.0) == b"HEAD";
-        if !bare && *item.entry != NESTED {
-            continue;
-        }
+        (bare || *item.entry == NESTED).then(|| (parent(&path.0), bare))
+    };
+    let packages = survey.packages.iter().map(|package| (package.0.as_slice(), false));
+    for (dir, bare) in survey.units().filter_map(repository).chain(packages) {
         if asked == MOST_NESTED {
             left += 1;
             continue;
         }
         asked += 1;
-        let dir = draft.project.root.join(OsStr::from_bytes(parent(&path.0)));
+        let dir = draft.project.root.join(OsStr::from_bytes(dir));
         if bare {
             named.add_bare(draft, &dir, caller);
         } else {
@@ -233,7 +243,7 @@ fn of_nested(draft: &Draft<'_>, survey: &Survey, caller: &Caller) -> (Named, u64
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Case, at, bwrap};
-    use super::super::guard::MOST;
+    use super::super::guard::{MOST, MOST_REPOSITORIES, MOST_WHOLE};
     use super::super::mount::{Class, Step};
     use super::*;
     use crate::host::fake::FakeDisk;
@@ -432,8 +442,35 @@ mod tests {
         let case = with(&[], |disk| {
             (0..MOST + 9).fold(disk, |disk, n| disk.file(format!("/home/u/p/{n}/.envrc"), ""))
         });
-        assert_eq!(mounts(&case).len(), 2 * (MOST - 2), "two are the repository's own");
-        assert_eq!(weakened(&case), ["host files: 11 more are writable inside: too many"]);
+        assert_eq!(mounts(&case).len(), 2 * MOST);
+        assert_eq!(weakened(&case), ["host files: 9 more are writable inside: too many"]);
+    }
+
+    #[test]
+    fn beyond_it_repositories_are_held_as_a_whole_and_no_more_than_that() {
+        let nested = |many: usize| {
+            with(&[], |disk| {
+                (0..many).fold(disk, |disk, n| {
+                    disk.file(format!("/home/u/p/v/{n:03}/.git/HEAD"), "")
+                        .file(format!("/home/u/p/v/{n:03}/.git/config"), "")
+                })
+            })
+        };
+        let case = nested(MOST_REPOSITORIES + 3);
+        let mounts = mounts(&case);
+        assert_eq!(mounts.len(), 1 + 2 * MOST_REPOSITORIES + 3);
+        let last = format!("v/{:03}", MOST_REPOSITORIES + 2);
+        assert!(mounts.contains(&format!("ro {last}")) && mounts.contains(&"ro v/000/.git".into()));
+        let said = case.policy().unwrap().left_out.join("\n");
+        assert!(said.contains("3 repositories read-only as a whole"), "{said}");
+        let asked = case.with(|case| {
+            let source = format!("/home/u/p/{last}").into();
+            let bind = BindArgument { source, destination: None, writable: true };
+            case.invocation.binds.push(bind);
+        });
+        assert!(protected(&asked).contains(&format!("{last}/.git")));
+        let error = nested(MOST_REPOSITORIES + MOST_WHOLE + 1).policy().unwrap_err();
+        insta::assert_snapshot!(error, @"/home/u/p holds more than 512 repositories, each of which has git outside run programs: v/512 and more cannot be made read-only");
     }
 
     #[test]

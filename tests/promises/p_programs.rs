@@ -175,3 +175,60 @@ fn promise_p_programs_that_are_not_there_yet_are_set_aside() {
         }
     }
 }
+
+/// Beyond some number repositories are read-only as a whole, and what packages name counts where packages are
+/// not looked at.
+#[test]
+fn promise_p_no_repository_is_left_open_because_there_are_many_or_it_is_a_package() {
+    must_have_sandbox();
+    must_have(&["git"]);
+    let make = "make() { mkdir -p $1; git init -q $1; mkdir -p $1/tools/hk; echo exit 1 >$1/tools/w
+        chmod +x $1/tools/w; git -C $1 config core.fsmonitor tools/w; git -C $1 config core.hooksPath tools/hk; }
+        set -e; make v/100; for n in $(seq 101 260); do cp -r v/100 v/$n; done
+        make node_modules/a; make node_modules/@s/b";
+    let all = ["v/100", "v/200", "v/260", "node_modules/a", "node_modules/@s/b"];
+    for user in users() {
+        let prepare = || {
+            let place = Place::new(user);
+            let marks = place.root().join("marks");
+            fs::create_dir(&marks).unwrap();
+            place.user().own(&marks);
+            place.command("sh").args(["-c", make]).run().code(0);
+            (place, marks)
+        };
+        let attack = |marks: &Path| {
+            let mut attack = String::new();
+            for (number, repository) in all.iter().enumerate() {
+                let mark = marks.join(number.to_string());
+                let mark = mark.display();
+                let _ = write!(
+                    attack,
+                    "printf '#!/bin/sh\\ntouch {mark}w\\nexit 1\\n' >{repository}/tools/w
+                    printf '#!/bin/sh\\ntouch {mark}h\\n' >{repository}/tools/hk/pre-commit
+                    chmod +x {repository}/tools/hk/pre-commit
+                    git config -f {repository}/.git/config alias.own '!touch {mark}a';"
+                );
+            }
+            format!("{attack} true")
+        };
+        let host = |place: &Place| {
+            for repository in all {
+                let host = format!(
+                    "cd {repository}; git status; git own; git commit --allow-empty -m x; true"
+                );
+                place.command("sh").args(["-c", &host]).run();
+            }
+        };
+        for mode in ["shared", "private"] {
+            let (place, marks) = prepare();
+            let output = script(&place, &["--git", mode], &attack(&marks)).run().code(0);
+            host(&place);
+            assert_eq!(marked(&marks), [""; 0], "{mode}: {}", output.stderr);
+        }
+        // Control.
+        let (place, marks) = prepare();
+        place.command("sh").args(["-c", &attack(&marks)]).run().code(0);
+        host(&place);
+        assert_eq!(marked(&marks).len(), 3 * all.len());
+    }
+}
