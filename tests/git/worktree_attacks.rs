@@ -106,12 +106,13 @@ fn nothing_that_an_agent_planted_is_run() {
 fn what_the_host_executes_by_another_name_is_said() {
     must_have_sandbox();
     for user in users() {
-        for (command, marks) in [("merge w", true), ("merge v", false)] {
+        let of_files: &[&str] = &["tools/hooks", "conf/envrc", "build/hooks"];
+        for (command, marks) in [("merge w", of_files), ("merge v", &[]), ("merge l", &["hk"])] {
             let all = Worktrees::new(user);
             all.host(
                 "mkdir -p tools/hooks conf; echo : >tools/hooks/pre-commit; echo : >conf/envrc
-                 ln -s conf/envrc .envrc; ln -s build/hooks .husky; git add .; git commit -qm links
-                 git config core.hooksPath tools/hooks",
+                 ln -s conf/envrc .envrc; ln -s build/hooks .husky; ln -s tools/hooks hk; git add .
+                 git commit -qm links; git config core.hooksPath hk",
             );
             let evil = "blob=$(echo evil | git hash-object -w --stdin)
                 for path in tools/hooks/pre-commit conf/envrc build/hooks/pre-push; do
@@ -120,10 +121,19 @@ fn what_the_host_executes_by_another_name_is_said() {
                 git -c core.hooksPath=/dev/null commit -qm evil";
             all.agent("w", evil);
             all.agent("v", "echo x >plain; git add plain; git commit -qm plain");
+            // Hooks are elsewhere then.
+            let link = "link=$(printf elsewhere | git hash-object -w --stdin)
+                git update-index --cacheinfo 120000,$link,hk
+                git -c core.hooksPath=/dev/null commit -qm link";
+            all.agent("l", link);
             let said = all.worktree(command).code(0).stderr;
-            for path in ["tools/hooks", "conf/envrc", "build/hooks"] {
+            for path in ["tools/hooks", "conf/envrc", "build/hooks", "hk"] {
                 let line = format!("executed without being asked for: {path}");
-                assert_eq!(said.contains(&line), marks, "{command}, {path}: {said}");
+                assert_eq!(
+                    said.contains(&line),
+                    marks.contains(&path),
+                    "{command}, {path}: {said}"
+                );
             }
         }
     }

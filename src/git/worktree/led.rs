@@ -1,14 +1,13 @@
 //! What programs of the host execute of a checkout by another name than the table's: where links of the
 //! table lead, and the hooks of `core.hooksPath`. It must never follow a link out of the work tree.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::Main;
 use crate::bytes::Bytes;
-use crate::host::follow::follow_on;
+use crate::host::reached::reached;
 use crate::host::{Disk, Facts as _};
 use crate::host_files::links::{self, Paths};
 use crate::host_files::survey::FirstLook;
@@ -34,8 +33,8 @@ fn hooks(main: &Main<'_>) -> Option<Paths> {
     let (pairs, _) = fields.as_chunks::<2>();
     let path = pairs.iter().rfind(|[scope, _]| *scope != b"command").map(|[_, path]| path)?;
     let path = main.root.join(Path::new(OsStr::from_bytes(path)));
-    let end = follow_on(&path, &Disk)?.end;
-    let end = end.strip_prefix(&main.root).ok()?;
     let entry = table::by_pattern(".githooks/")?;
-    (!end.as_os_str().is_empty()).then(|| BTreeMap::from([(Bytes::from(end), entry)]))
+    // A link on the way is as good as what it leads to: who makes it another chooses the hooks.
+    let paths = reached(&path, &main.root, &Disk).into_iter();
+    Some(paths.map(|path| (Bytes::from(path), entry)).collect())
 }
