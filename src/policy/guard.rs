@@ -24,13 +24,13 @@ use crate::visible::{visible, visible_path};
 pub(super) const MOST: usize = 64;
 
 /// How many programs are read-only that configurations of git name.
-const MOST_PROGRAMS: usize = 256;
+const MOST_PROGRAMS: usize = 128;
 
 /// How many repositories in the project are read-only by their `.git`. Each takes two mounts.
-pub(super) const MOST_REPOSITORIES: usize = 128;
+pub(super) const MOST_REPOSITORIES: usize = 64;
 
-/// How many more are read-only with their work tree, which takes one: nothing of them is left open. With all of
-/// these a start takes half a second.
+/// The rest are read-only with their work tree and, but in the project itself, with the directory that they stand
+/// in: so many mounts there may be for these.
 pub(super) const MOST_WHOLE: usize = 384;
 
 /// Why most of them are read-only.
@@ -56,6 +56,7 @@ struct Counts {
     files: usize,
     programs: usize,
     repositories: usize,
+    whole: usize,
 }
 
 /// What is made read-only, as far as its number goes.
@@ -153,17 +154,39 @@ impl<'a, 'd> Guard<'a, 'd> {
         Ok(())
     }
 
-    /// The `.git` of a repository in the project. Where there are too many, the work tree with it, unless that
-    /// was asked for as writable.
+    /// The `.git` of a repository in the project. Where there are too many, the work tree with it, and what that
+    /// stands in, unless one of these was asked for as writable.
     fn repository(&mut self, path: &[u8], node: Node) -> Result<()> {
         let tree = parent(path);
-        let place = self.draft.project.root.join(OsStr::from_bytes(tree));
         let fits = self.count.repositories < MOST_REPOSITORIES;
-        if fits || tree.is_empty() || self.draft.steps.iter().any(|step| step.is_at(&place)) {
+        if fits || tree.is_empty() || self.is_asked_for(tree) {
             return self.protect(path, node, Of::Repositories, UNTRACKED);
         }
-        let why = "a repository; there are too many to make only their `.git` read-only";
+        let why = "repositories; there are too many to make only their `.git` read-only";
+        let around = parent(tree);
+        if !around.is_empty() && !self.is_asked_for(around) && self.is_open(around) {
+            self.fits(around, Of::Whole)?;
+            // It does not count as protected: some in it can be written.
+            self.bind(&self.draft.project.root.clone(), around, Node::Directory, why)?;
+        }
+        self.whole.push(tree.into());
         self.protect(tree, Node::Directory, Of::Whole, why)
+    }
+
+    /// Whether the user asked for it.
+    fn is_asked_for(&self, path: &[u8]) -> bool {
+        let place = self.draft.project.root.join(OsStr::from_bytes(path));
+        let asked = |step: &Step| matches!(step.class, Class::Files | Class::CommandLine);
+        self.draft.steps.iter().any(|step| asked(step) && step.is_at(&place))
+    }
+
+    /// Whether it is the host's, and can be written.
+    fn is_open(&self, path: &[u8]) -> bool {
+        let place = self.draft.project.root.join(OsStr::from_bytes(path));
+        let view = View::of(&self.draft.steps, self.draft.facts);
+        let mount = view.covering(&place).map(|step| &step.mount);
+        view.host_path(&place).as_deref() == Some(&*place)
+            && !matches!(mount, Some(Mount::Bind { access: Access::Read, .. }))
     }
 
     /// Counts one more; whether there is room for it.
@@ -172,11 +195,8 @@ impl<'a, 'd> Guard<'a, 'd> {
             Of::Files => (&mut self.count.files, MOST),
             Of::Programs => (&mut self.count.programs, MOST_PROGRAMS),
             Of::Repositories => (&mut self.count.repositories, usize::MAX),
-            Of::Whole if self.whole.len() >= MOST_WHOLE => return Err(self.too_many(path)),
-            Of::Whole => {
-                self.whole.push(path.into());
-                return Ok(true);
-            }
+            Of::Whole if self.count.whole >= MOST_WHOLE => return Err(self.too_many(path)),
+            Of::Whole => (&mut self.count.whole, MOST_WHOLE),
         };
         let fits = *count < most;
         *count += usize::from(fits);
@@ -185,11 +205,10 @@ impl<'a, 'd> Guard<'a, 'd> {
     }
 
     fn too_many(&self, path: &[u8]) -> Error {
-        let most = MOST_REPOSITORIES + MOST_WHOLE;
         let (root, path) = (visible_path(&self.draft.project.root), visible(path));
         Error::usage(format!(
-            "{root} holds more than {most} repositories, each of which has git outside run programs: \
-             {path} and more cannot be made read-only"
+            "{root} holds too many repositories, each of which has git outside run programs: {path} and more \
+             cannot be made read-only"
         ))
         .hint("start in one of them: --project DIR")
         .hint("or make a directory that holds many of them read-only as a whole: --ro-bind DIR")

@@ -448,29 +448,37 @@ mod tests {
 
     #[test]
     fn beyond_it_repositories_are_held_as_a_whole_and_no_more_than_that() {
-        let nested = |many: usize| {
+        let nested = |many: usize, around: &str| {
             with(&[], |disk| {
                 (0..many).fold(disk, |disk, n| {
-                    disk.file(format!("/home/u/p/v/{n:03}/.git/HEAD"), "")
-                        .file(format!("/home/u/p/v/{n:03}/.git/config"), "")
+                    disk.file(format!("/home/u/p/{around}{n:03}/.git/HEAD"), "")
+                        .file(format!("/home/u/p/{around}{n:03}/.git/config"), "")
                 })
             })
         };
-        let case = nested(MOST_REPOSITORIES + 3);
+        let case = nested(MOST_REPOSITORIES + 300, "v/");
         let mounts = mounts(&case);
-        assert_eq!(mounts.len(), 1 + 2 * MOST_REPOSITORIES + 3);
-        let last = format!("v/{:03}", MOST_REPOSITORIES + 2);
-        assert!(mounts.contains(&format!("ro {last}")) && mounts.contains(&"ro v/000/.git".into()));
+        assert_eq!(mounts.len(), 1 + 2 * MOST_REPOSITORIES);
+        assert!(
+            ["ro v", "rw v/000", "ro v/000/.git"].iter().all(|it| mounts.contains(&(*it).into()))
+        );
+        let last = format!("v/{:03}", MOST_REPOSITORIES + 299);
+        assert!(protected(&case).contains(&last) && !protected(&case).contains(&"v".to_owned()));
         let said = case.policy().unwrap().left_out.join("\n");
-        assert!(said.contains("3 repositories read-only as a whole"), "{said}");
-        let asked = case.with(|case| {
-            let source = format!("/home/u/p/{last}").into();
-            let bind = BindArgument { source, destination: None, writable: true };
-            case.invocation.binds.push(bind);
-        });
-        assert!(protected(&asked).contains(&format!("{last}/.git")));
-        let error = nested(MOST_REPOSITORIES + MOST_WHOLE + 1).policy().unwrap_err();
-        insta::assert_snapshot!(error, @"/home/u/p holds more than 512 repositories, each of which has git outside run programs: v/512 and more cannot be made read-only");
+        assert!(said.contains("300 repositories read-only as a whole"), "{said}");
+        let asked_for = |case: Case, path: &str| {
+            let bind = BindArgument {
+                source: format!("/home/u/p/{path}").into(),
+                destination: None,
+                writable: true,
+            };
+            case.with(|case| case.invocation.binds.push(bind))
+        };
+        let tree = protected(&asked_for(case.clone(), &last));
+        assert!(tree.contains(&format!("{last}/.git")) && !tree.contains(&last));
+        assert!(protected(&asked_for(case, "v")).contains(&last));
+        let error = nested(MOST_REPOSITORIES + MOST_WHOLE + 1, "").policy().unwrap_err();
+        insta::assert_snapshot!(error, @"/home/u/p holds too many repositories, each of which has git outside run programs: 448 and more cannot be made read-only");
     }
 
     #[test]
