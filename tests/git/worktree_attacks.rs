@@ -122,10 +122,10 @@ fn what_the_host_executes_by_another_name_is_said() {
             all.agent("w", evil);
             all.agent("v", "echo x >plain; git add plain; git commit -qm plain");
             // Hooks are elsewhere then.
-            let link = "link=$(printf elsewhere | git hash-object -w --stdin)
+            let turned = "link=$(printf elsewhere | git hash-object -w --stdin)
                 git update-index --cacheinfo 120000,$link,hk
                 git -c core.hooksPath=/dev/null commit -qm link";
-            all.agent("l", link);
+            all.agent("l", turned);
             let said = all.worktree(command).code(0).stderr;
             for path in ["tools/hooks", "conf/envrc", "build/hooks", "hk"] {
                 let line = format!("executed without being asked for: {path}");
