@@ -46,7 +46,7 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command};
 use error::{Error, Result};
-use host::{Disk, Host};
+use host::{Disk, Host, Seen};
 use plan::Plan;
 use policy::Policy;
 use policy::invocation::Invocation;
@@ -191,13 +191,14 @@ fn sees_to_pending(command: Option<&Command>) -> bool {
 /// # Errors
 /// When the command line, a profile or this machine stands against it; nothing has happened then.
 pub fn settle(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Settings, Policy)> {
-    let project = project::find(invocation.project.as_deref(), host, &Disk)?;
+    let seen = Seen::default();
+    let project = project::find(invocation.project.as_deref(), host, &seen)?;
     tracing::info!(project = %visible::visible_path(&project.root), "found the project");
     let settings =
         profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
     settings.remarks.iter().for_each(error::say);
     tracing::info!(profile = %settings.name, "merged the profile's layers");
-    let policy = policy::resolve(&settings, invocation, host, &project, &Disk)?;
+    let policy = policy::resolve(&settings, invocation, host, &project, &seen)?;
     policy.remarks.iter().for_each(error::say);
     for step in &policy.mounts {
         let destination = visible::visible_path(step.mount.destination());

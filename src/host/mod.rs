@@ -11,6 +11,7 @@ pub(crate) mod follow;
 mod probe;
 pub(crate) mod reached;
 pub(crate) mod search;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use cgroup::Cgroups;
 pub use disk::Disk;
+pub use seen::Seen;
 
 use crate::dirs::Dirs;
 use crate::error::Result;
