@@ -264,6 +264,14 @@ pub(crate) fn connect(at: impl Into<SocketAddr>) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Connects to where somebody listens, whatever becomes of it: it may have ended before the system call returns
+/// that makes it.
+pub(crate) fn taken(at: impl Into<SocketAddr>) {
+    if let Err(err) = connect(at) {
+        assert_eq!(err.kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
 /// Connects to where nothing is to be had, and returns when the connection has ended. It may have
 /// done so before the system call returns that makes it.
 pub(crate) fn ends(at: impl Into<SocketAddr>, words: &[u8]) {
