@@ -334,11 +334,10 @@ fn a_new_window_opens_a_shell_in_the_sandbox_and_never_the_hosts() {
         terminal.press("C-b");
         terminal.press("c");
         wait_until("the new window", || {
-            let panes = inner_tmux(place, &["list-panes"]);
-            (panes.lines().count() == 1).then_some(())
+            let windows = inner_tmux(place, &["list-windows", "-F", "#W"]);
+            (windows == "agent\nshell\n").then_some(())
         });
-        let windows = inner_tmux(place, &["list-windows", "-F", "#W"]);
-        assert_eq!(windows, "agent\nshell\n");
+        assert_eq!(inner_tmux(place, &["list-panes"]).lines().count(), 1);
         terminal.type_text("readlink /proc/self/ns/pid >shell.new; mv shell.new shell");
         terminal.press("Enter");
         let read = |name: &str| fs::read_to_string(place.project().join(name)).ok();
