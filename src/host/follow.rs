@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Facts;
 
 /// The most links that the kernel follows for one path (`MAXSYMLINKS`).
-const MOST: usize = 40;
+pub(super) const MOST: usize = 40;
 
 /// The most names that are looked at for one path. A repository with hundreds of links of thousands of names
 /// each would hold a start up for minutes.
@@ -83,8 +83,8 @@ pub(crate) fn follow_on(path: &Path, facts: &dyn Facts) -> Option<Followed> {
     follow(path, &|path| facts.read_link(path))
 }
 
-/// The names of a path, the last one first.
-fn names(path: &Path) -> Vec<OsString> {
+/// The names of a path, the last one first; `..` is one.
+pub(super) fn names(path: &Path) -> Vec<OsString> {
     let name = |component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some(OsStr::new("..").to_owned()),

@@ -6,17 +6,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
+use super::follow::{self, MOST};
 use super::{Disk, Facts, FileFacts, FileKind, Host, Written};
 use crate::error::Result;
 use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
-
-/// The most links that the kernel follows for one path (`MAXSYMLINKS`).
-const MOST: usize = 40;
 
 /// The real file system, each name of which is asked for once.
 #[derive(Debug, Default)]
@@ -72,7 +70,7 @@ impl Facts for Seen {
         }
         let mut real = PathBuf::from("/");
         // The next name is the last.
-        let mut names = names(path);
+        let mut names = follow::names(path);
         let mut followed = 0;
         while let Some(name) = names.pop() {
             if name == ".." {
@@ -91,7 +89,7 @@ impl Facts for Seen {
                     if target.is_absolute() {
                         real = PathBuf::from("/");
                     }
-                    names.extend(self::names(&target));
+                    names.extend(follow::names(&target));
                 }
                 FileKind::Directory => {}
                 FileKind::File | FileKind::Other if names.is_empty() => {}
@@ -133,16 +131,6 @@ impl Facts for Seen {
     fn requisites(&self, host: &Host, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         Disk.requisites(host, paths)
     }
-}
-
-/// The names of a path, the last one first; `..` is one.
-fn names(path: &Path) -> Vec<OsString> {
-    let name = |component: Component<'_>| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsStr::new("..").to_owned()),
-        _ => None,
-    };
-    path.components().rev().filter_map(name).collect()
 }
 
 #[cfg(test)]
