@@ -198,6 +198,9 @@ pub fn settle(invocation: &Invocation, config: &Config, host: &Host) -> Result<(
         profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
     settings.remarks.iter().for_each(error::say);
     tracing::info!(profile = %settings.name, "merged the profile's layers");
+    // What parsed the command line and the profiles is not needed again, and a session's supervisor is to stay
+    // small from the first moment on. If it cannot be done, only memory is lost.
+    let _ = sys::text::let_go();
     let policy = policy::resolve(&settings, invocation, host, &project, &seen)?;
     policy.remarks.iter().for_each(error::say);
     for step in &policy.mounts {

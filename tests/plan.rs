@@ -16,7 +16,7 @@ use claudebox::dirs::Dirs;
 use claudebox::host::{Disk, Host};
 use claudebox::plan::{Arg, FdSource, Plan, Prepare};
 use claudebox::policy::invocation::{BindArgument, Invocation};
-use claudebox::policy::mount::{Access, Class, Mount};
+use claudebox::policy::mount::{Access, Class, Mount, Step};
 use claudebox::policy::project;
 use claudebox::policy::{Policy, resolve};
 use claudebox::profile::origin::{LayerKind, Origin, Settled};
@@ -266,12 +266,30 @@ fn the_mounts_inside_are_those_of_the_policy() {
     // The devices of --dev, and procfs' own.
     let writable = writable.filter(|path| !path.starts_with("/dev/") || *path == "/dev/shm");
     let mut writable: Vec<PathBuf> = writable.map(PathBuf::from).collect();
-    let mut meant: Vec<PathBuf> =
-        policy.landlock.write.iter().map(|path| path.as_path().to_owned()).collect();
-    meant.retain(|path| path != Path::new("/dev"));
+    let sealed = |path: &Path| {
+        let seals = |step: &Step| matches!(&step.mount, Mount::RemountReadOnly { destination } if destination == path);
+        policy.mounts.iter().any(seals)
+    };
+    let mut meant: Vec<PathBuf> = policy.mounts.iter().filter_map(written).collect();
+    meant.retain(|path| !sealed(path));
     writable.sort();
     meant.sort();
     assert_eq!(writable, meant);
+    // The second layer names the outermost.
+    let rules: Vec<&Path> = policy.landlock.write.iter().map(|path| path.as_path()).collect();
+    for path in meant {
+        assert!(rules.iter().any(|rule| path.starts_with(rule)), "{path:?} in {rules:?}");
+    }
+}
+
+/// Where this mount can be written, unless it is sealed later.
+fn written(step: &Step) -> Option<PathBuf> {
+    match &step.mount {
+        Mount::Bind { destination, access: Access::Write, .. }
+        | Mount::Tmpfs { destination, .. } => Some(destination.clone()),
+        Mount::Proc => Some(step.mount.destination().to_owned()),
+        _ => None,
+    }
 }
 
 #[test]

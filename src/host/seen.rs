@@ -16,11 +16,12 @@ use crate::git::private::linked::Linked;
 use crate::git::private::repository::Repository;
 use crate::host_files::survey::{FirstLook, Survey};
 
-/// The real file system, each name of which is asked for once.
+/// The real file system, each name of which is asked for once. A path is known by its bytes: to compare its
+/// components takes ten times as long, and who writes it in another way is only answered anew.
 #[derive(Debug, Default)]
 pub struct Seen {
-    names: RefCell<HashMap<PathBuf, Option<FileFacts>>>,
-    links: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    names: RefCell<HashMap<OsString, Option<FileFacts>>>,
+    links: RefCell<HashMap<OsString, Option<PathBuf>>>,
 }
 
 impl Seen {
@@ -28,7 +29,7 @@ impl Seen {
     /// file. (A link may lead to something.)
     fn is_known_missing(&self, path: &Path) -> bool {
         let names = self.names.borrow();
-        let above = path.ancestors().skip(1).find_map(|above| names.get(above));
+        let above = path.ancestors().skip(1).find_map(|above| names.get(above.as_os_str()));
         match above {
             Some(None) => true,
             Some(Some(found)) => matches!(found.kind, FileKind::File | FileKind::Other),
@@ -39,27 +40,27 @@ impl Seen {
 
 impl Facts for Seen {
     fn lstat(&self, path: &Path) -> Option<FileFacts> {
-        if let Some(known) = self.names.borrow().get(path) {
+        if let Some(known) = self.names.borrow().get(path.as_os_str()) {
             return *known;
         }
         let found = if self.is_known_missing(path) { None } else { Disk.lstat(path) };
-        self.names.borrow_mut().insert(path.to_owned(), found);
+        self.names.borrow_mut().insert(path.into(), found);
         found
     }
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         // What is there may have been asked for already, and is no link most of the time.
-        let known = self.names.borrow().get(path).copied();
+        let known = self.names.borrow().get(path.as_os_str()).copied();
         match known {
             Some(None) => return None,
             Some(Some(found)) if found.kind != FileKind::Symlink => return None,
             _ => {}
         }
-        if let Some(known) = self.links.borrow().get(path) {
+        if let Some(known) = self.links.borrow().get(path.as_os_str()) {
             return known.clone();
         }
         let target = Disk.read_link(path);
-        self.links.borrow_mut().insert(path.to_owned(), target.clone());
+        self.links.borrow_mut().insert(path.into(), target.clone());
         target
     }
 

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::hides;
 use super::mount::{Access, Class, Mount, Node, Source, Step};
-use super::paths::{is_below, place};
+use super::paths::place;
 use crate::error::{Error, Result};
 use crate::host::FileKind;
+use crate::lexical::{depth, is_below};
 use crate::plan::Prepare;
 use crate::visible::visible_path;
 
@@ -33,7 +34,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Result<()> {
 
 /// Stable, so that what has the same depth keeps its order.
 fn parents_first(steps: &mut [Step]) {
-    steps.sort_by_cached_key(|step| step.mount.destination().components().count());
+    steps.sort_by_cached_key(|step| depth(step.mount.destination()));
 }
 
 /// Decides for each mount how its mount point comes to be.
@@ -306,8 +307,9 @@ fn seal(steps: &mut Vec<Step>, root: bool) {
     }));
 }
 
-/// What can be read inside, for the second layer: whatever is mounted or copied, the outermost.
-pub(super) fn readable(steps: &[Step]) -> Vec<PathBuf> {
+/// What can be read inside and not written, for the second layer: whatever is mounted or copied, the outermost.
+/// `writable`: see there.
+pub(super) fn readable(steps: &[Step], writable: &[PathBuf]) -> Vec<PathBuf> {
     let shown = |step: &&Step| {
         let empty = matches!(
             step.mount,
@@ -315,8 +317,13 @@ pub(super) fn readable(steps: &[Step]) -> Vec<PathBuf> {
         );
         !empty && step.class != Class::Hide && !matches!(step.mount, Mount::Mask { .. })
     };
-    let mut paths: Vec<&Path> =
-        steps.iter().filter(shown).map(|step| step.mount.destination()).collect();
+    let shown = steps.iter().filter(shown).map(|step| step.mount.destination());
+    outermost(shown.filter(|path| !writable.iter().any(|outer| is_below(path, outer))))
+}
+
+/// The paths that are below no other; each one more is a rule to make at every start.
+fn outermost<'p>(paths: impl Iterator<Item = &'p Path>) -> Vec<PathBuf> {
+    let mut paths: Vec<&Path> = paths.collect();
     paths.sort_by_key(|path| path.as_os_str().as_bytes());
     let mut outermost: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -327,21 +334,18 @@ pub(super) fn readable(steps: &[Step]) -> Vec<PathBuf> {
     outermost
 }
 
-/// What can be written inside, for the second layer: device nodes and `/proc/self` as well.
+/// What can be written inside, for the second layer, the outermost: device nodes and `/proc/self` as well.
 pub(super) fn writable(steps: &[Step]) -> Vec<PathBuf> {
     let sealed = |path: &Path| {
         steps.iter().any(|step| {
             matches!(&step.mount, Mount::RemountReadOnly { destination } if destination == path)
         })
     };
-    steps
-        .iter()
-        .filter_map(|step| match &step.mount {
-            Mount::Bind { destination, access: Access::Write, .. } => Some(destination.clone()),
-            Mount::Tmpfs { destination, .. } if !sealed(destination) => Some(destination.clone()),
-            Mount::Proc if sealed(Path::new("/proc")) => None,
-            Mount::Dev | Mount::Proc => Some(step.mount.destination().to_owned()),
-            _ => None,
-        })
-        .collect()
+    outermost(steps.iter().filter_map(|step| match &step.mount {
+        Mount::Bind { destination, access: Access::Write, .. } => Some(&**destination),
+        Mount::Tmpfs { destination, .. } if !sealed(destination) => Some(destination),
+        Mount::Proc if sealed(Path::new("/proc")) => None,
+        Mount::Dev | Mount::Proc => Some(step.mount.destination()),
+        _ => None,
+    }))
 }

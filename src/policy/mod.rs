@@ -402,11 +402,13 @@ fn check_program(draft: &Draft<'_>, program: &Path) -> Result<()> {
 /// is refused. Landlock's rules only ever allow, with all that is below: what is read-only or hidden
 /// within a place that is not (`.git/hooks` in the project) is the mounts' alone.
 fn landlock(draft: &Draft<'_>, choices: &Choices) -> Landlock {
+    let write = layout::writable(&draft.steps);
+    let read = layout::readable(&draft.steps, &write);
     Landlock {
         demand: choices.landlock.value,
         files: !choices.nested_userns.value && choices.landlock.value != Demand::Off,
-        read: layout::readable(&draft.steps).into_iter().map(Bytes::from).collect(),
-        write: layout::writable(&draft.steps).into_iter().map(Bytes::from).collect(),
+        read: read.into_iter().map(Bytes::from).collect(),
+        write: write.into_iter().map(Bytes::from).collect(),
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::paths::is_below;
 use crate::bytes::Bytes;
 use crate::host::{Facts, FileKind};
+use crate::lexical::is_below;
 use crate::profile::origin::Origin;
 
 /// One operation. The names are bwrap's.

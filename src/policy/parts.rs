@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::mount::Node;
-use super::paths::{is_below, place};
+use super::paths::place;
 use super::{nix, store};
 use crate::error::{Error, Result};
 use crate::host::{Facts, FileKind};
+use crate::lexical::{depth, is_below};
 use crate::profile::origin::{Origin, Settled};
 use crate::visible::visible_path;
 
@@ -38,7 +39,7 @@ impl Parts {
             let path = draft.variables.path(entry)?;
             refuse_too_much(draft, &path, entry)?;
             match places.find(path, draft.facts) {
-                Ok(Place { path, .. }) if path == Path::new(store::STORE) => {}
+                Ok(Place { path, .. }) if path.as_os_str() == store::STORE => {}
                 Ok(Place { path, real, .. }) if nix::leaves_out(draft, &path, &real) => {
                     missing_by_nix.push(visible_path(&path));
                 }
@@ -64,7 +65,7 @@ impl Parts {
             let missing = missing.join(" ");
             draft.left_out.push(format!("files.system, not on this machine: {missing}"));
         }
-        parts.sort_by_cached_key(|part: &Part| part.path.components().count());
+        parts.sort_by_cached_key(|part: &Part| depth(&part.path));
         Ok(Self(parts))
     }
 
@@ -84,10 +85,10 @@ impl Parts {
 fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> Result<()> {
     let shared = ["/", "/dev", "/proc", "/run", "/tmp", "/var/run", "/var/tmp"];
     let home = &draft.host.home;
-    if shared.iter().any(|dir| path == Path::new(dir))
+    if shared.iter().any(|dir| path.as_os_str() == *dir)
         || home.starts_with(path)
-        || path.starts_with("/proc")
-        || path.starts_with("/dev")
+        || is_below(path, Path::new("/proc"))
+        || is_below(path, Path::new("/dev"))
     {
         return Err(Error::usage(format!(
             "{}: {} is not a part of the system that can be shared",
@@ -97,7 +98,8 @@ fn refuse_too_much(draft: &Draft<'_>, path: &Path, entry: &Settled<String>) -> R
         .hint("name the directories in it that are needed, one by one"));
     }
     // A read-only bind does not protect a socket that is in it.
-    if Path::new(nix::DAEMON).starts_with(path) || path.starts_with(nix::DAEMON) {
+    let daemon = Path::new(nix::DAEMON);
+    if is_below(daemon, path) || is_below(path, daemon) {
         return Err(Error::usage(format!(
             "{}: the socket of the Nix daemon is in {}",
             place(&entry.origin),

@@ -46,9 +46,6 @@ type Asking<'a> = (&'a Source, Range<usize>);
 
 /// The layers of all profiles of this name and what they extend; empty where there is none.
 pub(super) fn named(library: &Library, name: &str) -> Result<Vec<Layer>> {
-    if library.named(name)?.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut extends = Extends::new(library, None);
     extends.visit(&Place::Named(name.to_owned()), None)?;
     Ok(extends.layers)

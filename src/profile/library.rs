@@ -85,6 +85,32 @@ impl Library {
 
     /// The same, with nothing known of what is in them.
     pub(super) fn files(&self, name: &str) -> Result<Vec<Unread>> {
+        Self::files_in(name, [(LayerKind::System, &self.system), (LayerKind::User, &self.user)])
+    }
+
+    /// All profiles by their names, sorted, with nothing known of what is in them. Each directory is asked for
+    /// its names once; to look for each built-in profile in each took as long as to read what is taken.
+    ///
+    /// # Errors
+    /// When a directory cannot be listed; with each profile, when its file cannot be read.
+    pub(super) fn all(&self) -> Result<impl Iterator<Item = (String, Result<Vec<Unread>>)>> {
+        let listed = [
+            (LayerKind::System, &self.system, names_in(&self.system)?),
+            (LayerKind::User, &self.user, names_in(&self.user)?),
+        ];
+        let mut names: BTreeSet<_> = builtin::names().map(str::to_owned).collect();
+        names.extend(listed.iter().flat_map(|(_, _, names)| names.iter().cloned()));
+        Ok(names.into_iter().map(move |name| {
+            let holding = listed.iter().filter(|(_, _, names)| names.contains(&name));
+            let files = Self::files_in(&name, holding.map(|(kind, dir, _)| (*kind, *dir)));
+            (name, files)
+        }))
+    }
+
+    fn files_in<'a>(
+        name: &str,
+        directories: impl IntoIterator<Item = (LayerKind, &'a PathBuf)>,
+    ) -> Result<Vec<Unread>> {
         let mut files = Vec::new();
         if let Some(text) = builtin::text(name) {
             let shown = format!("{name}.toml (built in)");
@@ -94,7 +120,7 @@ impl Library {
         if values::check_profile_name(name).is_err() {
             return Ok(files);
         }
-        for (kind, dir) in [(LayerKind::System, &self.system), (LayerKind::User, &self.user)] {
+        for (kind, dir) in directories {
             let path = dir.join(format!("{name}.toml"));
             if let Some(bytes) = read(&path)? {
                 files.push(Unread { kind, shown: visible_path(&path), path: Some(path), bytes });

@@ -204,8 +204,8 @@ impl Choosing<'_> {
         let program = argv.first().and_then(|program| Path::new(program).file_name());
         let mut best: Option<(LayerKind, String)> = None;
         let mut remarks = Vec::new();
-        for name in self.library.names()? {
-            let files = self.library.files(&name).map_err(|error| undecided(error, program))?;
+        for (name, files) in self.library.all()? {
+            let files = files.map_err(|error| undecided(error, program))?;
             for file in files.into_iter().filter(|file| file.may_name(program)) {
                 let (kind, bytes) = (file.kind, file.bytes.clone());
                 let better = best.as_ref().is_none_or(|(best, _)| kind > *best);

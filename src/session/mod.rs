@@ -302,6 +302,8 @@ fn ids_in(directory: &Path) -> Vec<Id> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::{Duration, Instant};
+
     use super::record::RECORD_VERSION;
     use super::*;
     use crate::log::clock::now;
@@ -361,6 +363,11 @@ pub(crate) mod tests {
         let (session, locks) = sessions.create(draft("/p")).unwrap();
         assert_eq!(sessions.stale(), []);
         drop(locks);
+        // A child that another test is about to start holds them as well until its exec.
+        let until = Instant::now() + Duration::from_secs(10);
+        while sessions.all().remove(0).state == State::Starting && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(sessions.all().remove(0).state, State::Crashed);
         assert_eq!(sessions.stale(), [session]);
     }

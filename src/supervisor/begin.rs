@@ -1,8 +1,9 @@
 //! From a plan to an inner stage that is ready and waits: prepare the host, start bwrap, follow the
-//! handshake, and let the log begin. Whatever fails here ends with an error that names the cause,
+//! handshake, and let the log begin while the inner stage confines itself. Whatever fails here ends with an error that names the cause,
 //! with nothing left running.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 
@@ -11,7 +12,7 @@ use super::cgroup::Making;
 use super::control::Control;
 use super::devices::Protecting;
 use super::events::{self, Verdict};
-use super::execs::{self, Execs, Kernel, Limits, Options, Root};
+use super::execs::{self, Execs, Kernel, Limits, Options, Root, Threads};
 use super::mirror::Pairs;
 use super::network;
 use super::signals::Signals;
@@ -26,25 +27,24 @@ use crate::log::event::{Confined, Event, ExecLogStatus};
 use crate::log::sink::Sink;
 use crate::network::broker::Broker;
 use crate::network::gateway::{LESSER, Started};
-use crate::plan::git::PrivateGit;
 use crate::plan::{self, ExecLog, Plan};
 use crate::sandbox::discard::Discarded;
-use crate::sandbox::inner::handshake::{Observed, Order, Ready};
+use crate::sandbox::inner::handshake::{Observed, Order};
 use crate::sandbox::prepare::prepare;
 use crate::session::inside::Note;
 use crate::sys::channel::Channel;
 use crate::sys::pidfd::{self, ExitSource};
 use crate::sys::text;
 
-/// An inner stage that waits for [`Order::Proceed`], see [`Watched::proceed`].
+/// An inner stage that confines itself, and of which it is known what there is to observe it with.
 pub(super) struct Begun {
     sandbox: Sandbox,
     pub(super) init: Init,
-    ready: Ready,
+    observed: Observed,
     /// What is limited, and by what.
     limits: plan::limits::Limits,
     kernel: Option<Kernel>,
-    /// What came with [`Ready`] if execs are observed.
+    /// What came with [`Observed`] if execs are observed.
     observing: Option<Observing>,
     /// The files that are kept in step with the host's.
     pub(super) pairs: Option<Pairs>,
@@ -54,6 +54,10 @@ pub(super) struct Begun {
     network: Option<Started>,
     /// What protects the host's device nodes from root.
     devices: Option<Protecting>,
+    /// Where it is noted which process is pid 1 inside.
+    note: Note,
+    /// For the log.
+    threads: Threads,
 }
 
 /// What there is to observe execs with.
@@ -74,12 +78,14 @@ pub(super) struct Init {
     pub(super) pidfd: OwnedFd,
 }
 
-/// Starts the sandbox. The verdict is there if it did not come that far.
+/// Starts the sandbox. The verdict is there if it did not come that far. `open_log` writes the first line of
+/// the log, if it is not there yet.
 pub(super) fn begin(
     plan: &Plan,
     session: &Session<'_>,
     signals: &Signals,
     tty: Option<&mut Tty>,
+    open_log: &mut dyn FnMut() -> io::Result<()>,
 ) -> Result<(Begun, Control), Verdict> {
     let limits = &plan.limits;
     thread::scope(|scope| {
@@ -91,11 +97,18 @@ pub(super) fn begin(
         let pairs = Pairs::begin(plan).map_err(Verdict::not_started)?;
         let foreground = tty.is_some_and(Tty::agent_starts_in_front);
         let mut git = plan.git.as_ref();
+        // Works while bwrap mounts, and once.
+        let mut beside = || -> Result<()> {
+            open_log().tried(|| "write the session's log")?;
+            // Nothing inside looks at it before the agent starts.
+            let Some(git) = git.take() else { return Ok(()) };
+            build(git, session.directory, session.id, plan.bwrap.as_path())
+        };
         let begun =
-            match begin_in(plan, session, (limits, making), signals, foreground, &mut git) {
+            match begin_in(plan, session, (limits, making), signals, foreground, &mut beside) {
                 Err(failed) if failed.for_group && limits.group.is_some() && !limits.required => {
                     let limits = limits.without_group(&plan.inner.rlimits);
-                    begin_in(plan, session, (&limits, None), signals, foreground, &mut git)
+                    begin_in(plan, session, (&limits, None), signals, foreground, &mut beside)
                 }
                 begun => begun,
             }
@@ -105,45 +118,41 @@ pub(super) fn begin(
     })
 }
 
-/// Starts the sandbox with these limits, in the group that is being made for them. `git`: the private
-/// git directory, which is there and empty; it is filled once.
+/// Starts the sandbox with these limits, in the group that is being made for them. `beside`: what else there
+/// is to do before the agent may start.
 fn begin_in(
     plan: &Plan,
     session: &Session<'_>,
     (limits, group): (&plan::limits::Limits, Option<Making<'_>>),
     signals: &Signals,
     foreground: bool,
-    git: &mut Option<&PrivateGit>,
+    beside: &mut dyn FnMut() -> Result<()>,
 ) -> Result<(Begun, Control), Failed> {
     let (mut sandbox, joining) =
         Sandbox::start(plan, session.directory, group, foreground).map_err(Failed::for_group)?;
     // All this works while bwrap mounts.
     let starting = network::begin(plan, sandbox.take_info()).map_err(Verdict::not_started)?;
     let kernel = observe(plan, &sandbox).map_err(Verdict::not_started)?;
+    let threads = Threads::start().map_err(Verdict::not_started)?;
     let control = Control::open(session.runtime).map_err(Verdict::not_started)?;
     let note = Note::prepare(session.directory)
         .tried(|| "make a file in the session's directory")
         .map_err(Verdict::not_started)?;
-    // Nothing inside looks at it before the agent starts.
-    if let Some(git) = git.take() {
-        build(git, session.directory, session.id, plan.bwrap.as_path())
-            .map_err(Verdict::not_started)?;
-    }
+    beside().map_err(Verdict::not_started)?;
     // All that settled the policy is not needed any more, and there is time. If it cannot be done, only
     // memory is lost.
     let _ = text::let_go();
-    let (ready, fds, pid) = Waiting::new(&sandbox, signals, joining).handshake()?;
-    let ready = Ready { observed: observed(ready.observed, kernel), ..ready };
-    let (observing, init) = accept(plan, ready.observed, fds, pid).map_err(Verdict::not_started)?;
+    let (observed, fds, pid) = Waiting::new(&sandbox, signals, joining).observed()?;
+    let observed = really_observed(observed, kernel);
+    let (observing, init) = accept(plan, observed, fds, pid).map_err(Verdict::not_started)?;
     let devices = devices(&init);
-    note.write(init.pid).tried(|| "note the sandbox's pid 1").map_err(Verdict::not_started)?;
     let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
     let limits = limits.clone();
     let (pairs, discarded) = (None, Discarded::default());
     let begun = Begun {
         sandbox,
         init,
-        ready,
+        observed,
         limits,
         kernel,
         observing,
@@ -151,6 +160,8 @@ fn begin_in(
         discarded,
         network,
         devices,
+        note,
+        threads,
     };
     Ok((begun, control))
 }
@@ -182,7 +193,7 @@ fn observe(plan: &Plan, sandbox: &Sandbox) -> Result<Option<Kernel>> {
 }
 
 /// What the inner stage did not try, because it does not work here, is not there either.
-fn observed(inner: Observed, kernel: Option<Kernel>) -> Observed {
+fn really_observed(inner: Observed, kernel: Option<Kernel>) -> Observed {
     match kernel.map(|kernel| kernel.observes) {
         Some(Err(errno)) => Observed::Unavailable { errno },
         Some(Ok(())) | None => inner,
@@ -233,15 +244,34 @@ fn unavailable(errno: i32) -> String {
     }
 }
 
-/// A sandbox whose execs are watched, and whose agent may start.
+/// A sandbox whose execs are watched, and whose agent may start once it is [`Self::confined`].
 pub(super) struct Watched {
     pub(super) sandbox: Sandbox,
     pub(super) init: Init,
     pub(super) execs: Execs,
     pub(super) broker: Option<Broker>,
+    /// What is known already of what the log is to say.
+    confined: Confined,
+    devices: Option<Protecting>,
 }
 
 impl Watched {
+    /// Waits until everything is in force inside, and has the log say what.
+    pub(super) fn confined(&mut self, signals: &Signals) -> Result<(), Verdict> {
+        if let Some(Err(err)) = self.devices.take().map(Protecting::end) {
+            let why = format!("root could change mode and times of the host's device nodes: {err}");
+            self.execs.note(events::notice("devices-unprotected", why));
+        }
+        let ready = Waiting::new(&self.sandbox, signals, None).ready()?;
+        self.execs.note(Event::Confined(Confined {
+            t: now(),
+            landlock: ready.landlock,
+            landlock_abi: ready.landlock_abi,
+            ..self.confined.clone()
+        }));
+        Ok(())
+    }
+
     /// Lets the agent start. Whatever can fail has been done by then.
     pub(super) fn proceed(&self) {
         // If the inner stage is gone, the loop that serves it is about to see it.
@@ -249,18 +279,18 @@ impl Watched {
     }
 
     /// Ends it without.
-    pub(super) fn abandon(self, error: Error) -> Error {
+    pub(super) fn abandon(self, verdict: Verdict) -> Verdict {
         drop(self.broker);
-        end_unstarted(error, self.sandbox, self.execs)
+        end_unstarted(verdict, self.sandbox, self.execs)
     }
 }
 
 /// Lets the log begin.
-pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Watched> {
+pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Watched, Verdict> {
     let Begun {
         sandbox,
         init,
-        ready,
+        observed,
         limits,
         kernel,
         observing,
@@ -268,8 +298,10 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
         discarded: _,
         network,
         devices,
+        note,
+        threads,
     } = begun;
-    let exec_log = exec_log_status(ready.observed, kernel);
+    let exec_log = exec_log_status(observed, kernel);
     let execs = match (observing, kernel) {
         (Some(Observing { listener, root, sockets }), Some(kernel)) => {
             let options = Options {
@@ -279,48 +311,39 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
                 tool_marker: plan.summary.tool_marker.clone(),
                 init_pid: init.pid,
             };
-            execs::start(listener, root, options, Some(sockets), sink)?
+            execs::start(threads, listener, root, options, Some(sockets), sink)
         }
-        _ => execs::start_unobserved(sink)?,
+        _ => execs::start_unobserved(threads, sink),
     };
+    let execs = execs.map_err(Verdict::not_started)?;
     if let ExecLogStatus::Unavailable { reason } = &exec_log {
         execs.note(events::notice("exec-log-unavailable", reason));
     }
     if limits.group.is_none() && plan.limits.group.is_some() {
         execs.note(events::notice("limits-unavailable", "no control group could be had"));
     }
-    if let Some(Err(err)) = devices.map(Protecting::end) {
-        let why = format!("root could change mode and times of the host's device nodes: {err}");
-        execs.note(events::notice("devices-unprotected", why));
-    }
     if let Some(lesser) = network.as_ref().and_then(|network| network.notice.as_deref()) {
         execs.note(events::notice(LESSER, lesser));
     }
-    execs.note(Event::Confined(Confined {
-        t: now(),
-        landlock: ready.landlock,
-        landlock_abi: ready.landlock_abi,
-        exec_log,
-        limits: limits.all,
-    }));
-    let broker = match network::broker(plan, network, execs.notes()) {
+    let noted = note.write(init.pid).tried(|| "note the sandbox's pid 1");
+    let broker = match noted.and_then(|()| network::broker(plan, network, execs.notes())) {
         Ok(broker) => broker,
-        Err(error) => return Err(end_unstarted(error, sandbox, execs)),
+        Err(error) => return Err(end_unstarted(Verdict::not_started(error), sandbox, execs)),
     };
-    let watched = Watched { sandbox, init, execs, broker };
+    let confined = Confined { exec_log, limits: limits.all, ..Confined::default() };
+    let watched = Watched { sandbox, init, execs, broker, confined, devices };
     match watched.sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life") {
         Ok(()) => Ok(watched),
-        Err(error) => Err(watched.abandon(error)),
+        Err(error) => Err(watched.abandon(Verdict::not_started(error))),
     }
 }
 
 /// Ends a sandbox in which no agent was started, and its log.
-fn end_unstarted(error: Error, sandbox: Sandbox, execs: Execs) -> Error {
+fn end_unstarted(verdict: Verdict, sandbox: Sandbox, execs: Execs) -> Verdict {
     drop(sandbox);
-    let verdict = Verdict::not_started(error);
     // The error that ended the start says more than one of the log's could.
     let _ = execs.finish(|count| events::end(&verdict, count, None));
-    verdict.error.unwrap_or_else(|| Error::launcher("the session could not be started"))
+    verdict
 }
 
 fn exec_log_status(observed: Observed, kernel: Option<Kernel>) -> ExecLogStatus {

@@ -27,12 +27,14 @@ mod spawn;
 mod terminal;
 mod waiting;
 
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use self::begin::Watched;
+use self::begin::{Begun, Watched};
 use self::beside::Beside;
 use self::events::Verdict;
+use self::execs::Execs;
 use self::host_files::HostFiles;
 use self::mirror::Kept;
 use self::serve::Running;
@@ -89,17 +91,13 @@ pub struct Ended {
 /// When the session could not be started, its agent could not be executed (kinds
 /// [`Kind::NotFound`] and [`Kind::CannotExecute`]), or it had to be ended because it could not be
 /// logged. The caller leaves word of it: a pane vanishes with what it shows.
-pub fn run(plan: &Plan, session: &Session<'_>, mut sink: Box<dyn Sink>) -> Result<Ended> {
+pub fn run(plan: &Plan, session: &Session<'_>, sink: Box<dyn Sink>) -> Result<Ended> {
     if plan.version != PLAN_VERSION {
         return Err(Error::launcher("the plan is from another version of claudebox"));
     }
     fds::cloexec_above_stderr().tried(|| "close inherited descriptors")?;
     let signals = Signals::take().tried(|| "take over the signals")?;
     let mut tty = Tty::open(session.terminal);
-    sink.write(&Event::Start(events::start(plan, session.id)))
-        .and_then(|()| sink.flush())
-        .tried(|| "write the session's log")?;
-
     let result = observed(plan, session, &signals, &mut tty, sink);
     if let Some(tty) = &mut tty {
         tty.restore();
@@ -116,31 +114,38 @@ fn observed(
     mut sink: Box<dyn Sink>,
 ) -> Result<Ended> {
     let since = Instant::now();
-    let (mut begun, control) = match begin::begin(plan, session, signals, tty.as_mut()) {
-        Ok(begun) => begun,
-        Err(verdict) => {
-            git::not_started(session.directory, session.id);
-            // The error that ended the start says more than one of the log's could.
-            let end = Event::End(events::end(&verdict, 0, None));
-            let _ = sink.write(&end).and_then(|()| sink.flush());
-            return ended(verdict, 0);
-        }
+    let mut first = Some(());
+    let mut open_log = || -> io::Result<()> {
+        let Some(()) = first.take() else { return Ok(()) };
+        sink.write(&Event::Start(events::start(plan, session.id)))?;
+        sink.flush()
     };
+    let (mut begun, control) =
+        match begin::begin(plan, session, signals, tty.as_mut(), &mut open_log) {
+            Ok(begun) => begun,
+            Err(verdict) => {
+                git::not_started(session.directory, session.id);
+                // The error that ended the start says more than one of the log's could.
+                let opened = open_log();
+                let end = Event::End(events::end(&verdict, 0, None));
+                let _ = opened.and_then(|()| sink.write(&end)).and_then(|()| sink.flush());
+                return ended(verdict, 0);
+            }
+        };
     let mut host_files = HostFiles::new(session.directory);
     let before = git::Before::look(session.directory, session.id);
     let (pairs, discarded) = (begun.pairs.take(), std::mem::take(&mut begun.discarded));
-    let not_started = |error| {
-        git::not_started(session.directory, session.id);
-        error
+    let (watched, beside) = match started(plan, begun, signals, sink, |execs| {
+        Beside::begin(before.as_ref(), pairs, execs)
+    }) {
+        Ok(started) => started,
+        Err(verdict) => {
+            git::not_started(session.directory, session.id);
+            return ended(verdict, 0);
+        }
     };
-    let watched = begin::watch(plan, begun, sink).map_err(not_started)?;
-    let beside = match Beside::begin(before.as_ref(), pairs, &watched.execs) {
-        Ok(beside) => beside,
-        Err(error) => return Err(not_started(watched.abandon(error))),
-    };
-    watched.proceed();
     discarded.remove_beside();
-    let Watched { sandbox, init, execs, broker } = watched;
+    let Watched { sandbox, init, execs, broker, .. } = watched;
     let running = Running {
         plan,
         session: session.id,
@@ -181,6 +186,32 @@ fn observed(
         Err(error) => return Err(error),
     };
     ended(verdict, execs)
+}
+
+/// Starts what works beside the agent, and the agent once it is confined.
+fn started(
+    plan: &Plan,
+    begun: Begun,
+    signals: &Signals,
+    sink: Box<dyn Sink>,
+    begin_beside: impl FnOnce(&Execs) -> Result<Beside>,
+) -> Result<(Watched, Beside), Verdict> {
+    let mut watched = begin::watch(plan, begun, sink)?;
+    let beside = match begin_beside(&watched.execs) {
+        Ok(beside) => beside,
+        Err(error) => return Err(watched.abandon(Verdict::not_started(error))),
+    };
+    match watched.confined(signals) {
+        Ok(()) => {
+            watched.proceed();
+            Ok((watched, beside))
+        }
+        Err(verdict) => {
+            let verdict = watched.abandon(verdict);
+            beside.end_git().map(Kept::end);
+            Err(verdict)
+        }
+    }
 }
 
 fn ended(verdict: Verdict, execs: u64) -> Result<Ended> {

@@ -206,7 +206,8 @@ impl Running<'_> {
             Report::Failed { message, .. } => {
                 return Some(Verdict::given_up(Error::launcher(message)));
             }
-            Report::Ready(_) => {}
+            // Of the start, and waited for there.
+            Report::Observed(_) | Report::Ready(_) => {}
         }
         None
     }

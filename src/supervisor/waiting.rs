@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -15,7 +15,7 @@ use super::scope::Joining;
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use crate::error::Error;
-use crate::sandbox::inner::handshake::{Ready, Report};
+use crate::sandbox::inner::handshake::{Observed, Ready, Report};
 use crate::sys::channel::Received;
 use crate::sys::pidfd;
 
@@ -41,6 +41,15 @@ impl Failed {
     }
 }
 
+/// What of the inner stage's words is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heed {
+    /// Each.
+    Words,
+    /// What it has left when it has ended.
+    LastWords,
+}
+
 /// A sandbox that is not ready yet.
 pub(super) struct Waiting<'a> {
     sandbox: &'a Sandbox,
@@ -59,29 +68,39 @@ impl<'a> Waiting<'a> {
         Self { sandbox, signals, deadline: Instant::now() + PATIENCE, joining }
     }
 
-    /// Waits until the inner stage is ready, and in its scope.
-    pub(super) fn handshake(mut self) -> Result<(Ready, Vec<OwnedFd>, Option<i32>), Failed> {
+    /// Waits until the inner stage has handed over what there is to observe it with, and is in its scope.
+    pub(super) fn observed(mut self) -> Result<(Observed, Vec<OwnedFd>, Option<i32>), Failed> {
+        let received = self.message()?;
+        let Report::Observed(observed) = received.message else {
+            return Err(not_expected(received.message));
+        };
+        self.joined(received.pid)?;
+        Ok((observed, received.fds, received.pid))
+    }
+
+    /// Waits until everything is in force.
+    pub(super) fn ready(mut self) -> Result<Ready, Verdict> {
+        let ready = self.message().and_then(|received| match received.message {
+            Report::Ready(ready) => Ok(ready),
+            other => Err(not_expected(other)),
+        });
+        ready.map_err(|failed| failed.verdict)
+    }
+
+    fn message(&mut self) -> Result<Received<Report>, Failed> {
         loop {
-            let Some(received) = self.next()? else { continue };
-            return match received.message {
-                Report::Ready(ready) => {
-                    self.joined(received.pid)?;
-                    Ok((ready, received.fds, received.pid))
-                }
-                Report::Failed { message, hints } => {
-                    let error = hints.into_iter().fold(Error::launcher(message), Error::hint);
-                    Err(Verdict::not_started(error).into())
-                }
-                other => Err(too_early(&other)),
-            };
+            if let Some(received) = self.next(Heed::Words)? {
+                return Ok(received);
+            }
         }
     }
 
-    /// Waits until the sandbox is in its scope. Of its processes only pid 1 lives now.
+    /// Waits until the sandbox is in its scope. Of its processes only pid 1 lives now; what it says is for
+    /// later, unless it has ended.
     fn joined(&mut self, init: Option<i32>) -> Result<(), Failed> {
         while self.joining.as_ref().is_some_and(|joining| !joining.is_over()) {
-            if let Some(received) = self.next()? {
-                return Err(too_early(&received.message));
+            if let Some(last) = self.next(Heed::LastWords)? {
+                return Err(not_expected(last.message));
             }
         }
         let Some(joining) = &self.joining else { return Ok(()) };
@@ -89,7 +108,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// The next message, unless the start is over first; `None` when it came nearer to its scope.
-    fn next(&mut self) -> Result<Option<Received<Report>>, Failed> {
+    fn next(&mut self, heed: Heed) -> Result<Option<Received<Report>>, Failed> {
         let not_started = |err: io::Error| {
             Verdict::not_started(Error::launcher(format!("cannot talk to the inner stage: {err}")))
         };
@@ -100,9 +119,11 @@ impl<'a> Waiting<'a> {
                 .map_err(|err| not_started(io::Error::other(err)))?;
             let (inner, bwrap) = (self.sandbox.inner.as_fd(), self.sandbox.pidfd());
             let joining = self.joining.as_ref().and_then(Joining::event);
-            let mut ready: Vec<PollFd<'_>> = [inner, self.signals.as_fd(), bwrap]
+            let talks = (heed == Heed::Words).then_some(inner);
+            let mut ready: Vec<PollFd<'_>> = [self.signals.as_fd(), bwrap]
                 .into_iter()
                 .chain(joining)
+                .chain(talks)
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .collect();
             let count = match poll(&mut ready, Some(&timeout)) {
@@ -111,7 +132,10 @@ impl<'a> Waiting<'a> {
             };
             let is_ready =
                 |index: usize| ready.get(index).is_some_and(|fd| !fd.revents().is_empty());
-            let [message, signal, ended, step] = [0, 1, 2, 3].map(is_ready);
+            let [signal, ended] = [0, 1].map(is_ready);
+            let step = joining.is_some() && is_ready(2);
+            let message = talks.is_some() && is_ready(ready.len() - 1)
+                || ended && has_said_something(inner).map_err(not_started)?;
             if count == 0 && left.is_zero() {
                 let words = "the sandbox was not ready within 30 s";
                 return Err(Verdict::not_started(Error::launcher(words)).into());
@@ -142,9 +166,22 @@ impl<'a> Waiting<'a> {
     }
 }
 
-fn too_early(report: &Report) -> Failed {
-    let words = format!("the inner stage said {report:?} too early");
-    Verdict::not_started(Error::launcher(words)).into()
+/// What the inner stage said in place of what was waited for.
+fn not_expected(report: Report) -> Failed {
+    let error = match report {
+        Report::Failed { message, hints } => {
+            hints.into_iter().fold(Error::launcher(message), Error::hint)
+        }
+        other => Error::launcher(format!("the inner stage said {other:?} too early")),
+    };
+    Verdict::not_started(error).into()
+}
+
+/// Whether there is a message, or the end of all.
+fn has_said_something(inner: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut ready = [PollFd::from_borrowed_fd(inner, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut ready, Some(&at_once))? > 0)
 }
 
 /// bwrap or the inner stage ended before it was ready: what did they say?

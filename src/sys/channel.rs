@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
     sendmsg, socketpair, sockopt,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -98,7 +98,9 @@ impl Channel {
     /// # Errors
     /// When what comes is not a message of this kind.
     pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<Received<M>>> {
-        let mut bytes = vec![0; LIMIT];
+        // Nearly all are short, and to clear room for the longest takes a hundred times as long as to ask.
+        let Some(length) = self.next_length()? else { return Ok(None) };
+        let mut bytes = vec![0; length.min(LIMIT)];
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS), ScmCredentials(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -129,6 +131,18 @@ impl Channel {
         }
         let message = serde_json::from_slice(&bytes[..taken.bytes])?;
         Ok(Some(Received { message, fds, pid }))
+    }
+
+    /// Waits for a message, and answers with its length in bytes; `None` once the other end is closed.
+    fn next_length(&self) -> io::Result<Option<usize>> {
+        loop {
+            match recv(&self.0, &mut [0; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
+                Err(rustix::io::Errno::INTR) => {}
+                // The other end closed with messages of ours unread.
+                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                other => return Ok(Some(other?.1).filter(|length| *length > 0)),
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 const SEALS: SealFlags =
     SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
@@ -57,8 +57,8 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// When it is not open.
 pub fn inherit(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = fcntl_getfd(fd)?;
-    Ok(fcntl_setfd(fd, flags.difference(FdFlags::CLOEXEC))?)
+    // There is no other flag, F_GETFD(2const).
+    Ok(fcntl_setfd(fd, FdFlags::empty())?)
 }
 
 /// Closes every descriptor but these, and puts `/dev/null` in the place of the standard streams.

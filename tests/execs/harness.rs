@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use claudebox::filters::notify::{self, Stops};
 use claudebox::log::event::{End, Event, Exec, ExecId, Exit, Outcome, Ran};
 use claudebox::log::sink::Sink;
-use claudebox::supervisor::execs::{self, Execs, Kernel, Limits, Options, Root};
+use claudebox::supervisor::execs::{self, Execs, Kernel, Limits, Options, Root, Threads};
 use claudebox::sys::pidfd::ExitSource;
 use claudebox::sys::seccomp;
 use nix::mount::MsFlags;
@@ -125,7 +125,7 @@ pub(crate) fn run(command: &mut Command, setup: &Setup, sink: Box<dyn Sink>) -> 
                 rustix::fs::Mode::empty(),
             );
             let root = Root::new(root.unwrap(), pid.cast_signed()).unwrap();
-            execs::start(listener, root, options, None, sink).unwrap()
+            execs::start(Threads::start().unwrap(), listener, root, options, None, sink).unwrap()
         });
         let child = command.spawn();
         drop(theirs);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use claudebox::log::event::{End, Event, Outcome};
 use claudebox::log::sink::Sink;
-use claudebox::supervisor::execs::Limits;
+use claudebox::supervisor::execs::{self, Limits, Threads};
 use sha2::Digest as _;
 
 use crate::harness::{self, Collect, Log, Setup, run, storm, watch};
@@ -200,7 +200,8 @@ fn a_receiver_that_breaks_is_told_and_execs_go_on() {
 #[test]
 fn other_events_keep_their_place() {
     let collect = Collect::default();
-    let execs = claudebox::supervisor::execs::start_unobserved(Box::new(collect.clone())).unwrap();
+    let execs =
+        execs::start_unobserved(Threads::start().unwrap(), Box::new(collect.clone())).unwrap();
     let notice = |text: &str| {
         let (kind, text) = ("test".to_owned(), text.to_owned());
         Event::Notice(claudebox::log::event::Notice { t: 0, kind, text })

@@ -97,7 +97,8 @@ fn a_private_copy_stands_in_the_place_of_the_repository() {
     let old = case.clone().with(|case| case.host.bwrap = Some(bwrap(&[])));
     assert!(old.bwrap().contains("--bind '<session>/git/private' /home/u/p/.git"));
     let write = policy.landlock.write;
-    assert!(write.contains(&"/home/u/p/.git".into()), "{write:?}");
+    let git = std::path::Path::new("/home/u/p/.git");
+    assert!(write.iter().any(|outer| git.starts_with(outer.as_path())), "{write:?}");
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub(super) struct Restricted {
     pub(super) abi: u32,
 }
 
-/// Binds this process to its parent's life and hides it from everything inside. A process that
+/// Binds this process to its parent's life, hides it from everything inside, and has no exec raise what
+/// it may, which the kernel demands of who installs a filter (seccomp(2)). A process that
 /// could ptrace(2) the init of its namespace would clear its death signal and outlive the
 /// supervisor; reading its memory or `/proc/1/fd` would yield the socket. Not dumpable, and
 /// without capabilities inside, neither is possible (ptrace(2), access mode checking).
@@ -39,7 +40,8 @@ pub(super) fn guard() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .tried(|| "bind the inner stage to its parent's life")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .tried(|| "hide the inner stage")
+        .tried(|| "hide the inner stage")?;
+    rustix::thread::set_no_new_privs(true).tried(|| "set no_new_privs")
 }
 
 /// Lowers what each process inside may take, soft and hard; nothing inside has the capability to
@@ -60,11 +62,10 @@ pub(super) fn limit(rlimits: &Rlimits) -> Result<()> {
     Ok(())
 }
 
-/// Everything that holds for the inner stage and all that descends from it.
+/// What holds for the inner stage and all that descends from it, besides [`guard`].
 pub(super) fn confine(landlock: &Landlock, filter: ErrnoFilter) -> Result<Restricted> {
     leave_session_keyring().tried(|| "leave the session keyring")?;
     drop_capabilities()?;
-    rustix::thread::set_no_new_privs(true).tried(|| "set no_new_privs")?;
     let restricted = restrict_files(landlock)?;
     if let Some(program) = errno::program(filter) {
         seccomp::apply(&program).tried(|| "install the errno filter")?;

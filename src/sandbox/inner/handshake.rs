@@ -4,13 +4,15 @@
 //! ```text
 //! inner stage                                supervisor
 //!                                  <-------  Observe
-//!   Ready (+ listener, root,       ------->    writes the first lines of the log
-//!            the sockets' channel)
+//!   Observed (+ listener, root,    ------->    begins to watch, and the log
+//!             the sockets' channel)
+//!   confines itself
+//!   Ready                          ------->
 //!                                  <-------  Proceed
 //!   agent's process: Started       ------->    knows its pid
 //!   Ended                          ------->    (the namespace is gone)
 //! ```
-//! Without the exec log Observe asks for nothing, and no descriptor comes with Ready. A closed socket means, on either
+//! Without the exec log Observe asks for nothing, and no descriptor comes with Observed. A closed socket means, on either
 //! side, that the other is dead: the inner stage then exits, and everything inside with it.
 #![forbid(unsafe_code)]
 
@@ -56,8 +58,10 @@ pub struct Mounted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
-    /// Everything is in force. Three descriptors if execs are observed: the listener, the root
-    /// directory as the sandbox sees it, and a socket for [`Wanted`] and [`Made`].
+    /// Whether execs are observed. Three descriptors if so: the listener, the root directory as the
+    /// sandbox sees it, and a socket for [`Wanted`] and [`Made`].
+    Observed(Observed),
+    /// Everything is in force.
     Ready(Ready),
     /// Sent by the agent's process itself, just before it executes the agent.
     Started,
@@ -96,11 +100,9 @@ pub struct Ready {
     pub landlock: String,
     /// See [`crate::log::event::Confined::landlock_abi`].
     pub landlock_abi: u32,
-    /// Whether execs are observed.
-    pub observed: Observed,
 }
 
-/// See [`Ready::observed`].
+/// See [`Report::Observed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Observed {

@@ -1,5 +1,5 @@
 //! The inner stage: `claudebox __inner SOCKET PLAN`, which bwrap executes as pid 1 of the new
-//! namespaces. It confines itself, hands the exec listener to the supervisor, starts the agent
+//! namespaces. It hands the exec listener to the supervisor, confines itself, starts the agent
 //! and stays as its init. bwrap's own init would not do: it is dumpable, so a process inside
 //! could ptrace it, clear its death signal and outlive the supervisor.
 //! It must never run anything foreign before all of the confinement is in force.
@@ -24,6 +24,7 @@ use self::handshake::{Order, Orders, Ready, Report};
 use self::sockets::Sockets;
 use crate::error::{Error, Result, Tried as _, exit};
 use crate::filters::errno;
+use crate::filters::notify::Stops;
 use crate::plan::{InnerPlan, PLAN_VERSION};
 use crate::sys::channel::{self, Channel};
 use crate::sys::fds;
@@ -79,7 +80,7 @@ struct Confined {
     _life: OwnedFd,
 }
 
-/// Applies the plan, hands over the listener and waits for the supervisor, which writes the first
+/// Hands over the listener, applies the plan and waits for the supervisor, which writes the first
 /// lines of the log before anything foreign runs.
 fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let single = SingleThreaded::check().tried(|| "start the inner stage with one thread")?;
@@ -90,39 +91,27 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
     let InnerPlan { program, argv, env, cwd, shell, landlock, rlimits, errno_filter, .. } =
         &orders.plan;
     confine::guard()?;
+    // Before all that can be done while the supervisor begins to watch.
+    let sockets = observe(supervisor, stops)?;
     mounts::check(&orders.mounts)?;
     confine::limit(rlimits)?;
     std::env::set_current_dir(cwd.as_path()).tried(|| format!("enter {} inside", visible(cwd)))?;
-    let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .tried(|| "open the root directory")?;
     let agent = Program::new(program, argv, env)?;
     let shell = Program::new(shell.first().unwrap_or(program), shell, env)?;
     let restricted = confine::confine(landlock, *errno_filter)?;
-    let (listener, observed) = observe::install(stops);
+    if sockets.is_none()
+        // Nobody stops socketcall(2) to make the socket itself.
+        && let Some(program) = errno::without_sockets(*errno_filter)
+    {
+        seccomp::apply(&program).tried(|| "install the errno filter")?;
+    }
     // From here on standard error is the agent's.
     let life = fds::adopt(orders.life).tried(|| "keep the supervisor's pipe")?;
     let stderr = fds::adopt(orders.stderr).tried(|| "take over standard error")?;
     nix::unistd::dup2_stderr(&stderr).tried(|| "take over standard error")?;
     streams::renew().tried(|| "open the devices of the standard streams inside")?;
-    let ready = Report::Ready(Ready {
-        landlock: restricted.status.to_owned(),
-        landlock_abi: restricted.abi,
-        observed,
-    });
-    let (sent, sockets) = if let Some(listener) = &listener {
-        let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
-        let fds = [listener.fd.as_fd(), root.as_fd(), theirs.as_fd()];
-        (supervisor.send(&ready, &fds), Some(Sockets::from(ours)))
-    } else {
-        // Nobody stops socketcall(2) to make the socket itself.
-        if let Some(program) = errno::without_sockets(*errno_filter) {
-            seccomp::apply(&program).tried(|| "install the errno filter")?;
-        }
-        (supervisor.send(&ready, &[]), None)
-    };
-    sent.tried(|| "report to the supervisor")?;
-    // A copy that stayed open here would turn the supervisor's death into a hang of every exec.
-    drop(listener);
+    let ready = Ready { landlock: restricted.status.to_owned(), landlock_abi: restricted.abi };
+    supervisor.send(&Report::Ready(ready), &[]).tried(|| "report to the supervisor")?;
     match next(supervisor)? {
         Some(Order::Proceed) => {
             let foreground = orders.foreground;
@@ -130,6 +119,26 @@ fn confined(supervisor: &Channel, plan: RawFd) -> Result<Confined> {
         }
         _ => Err(supervisor_gone()),
     }
+}
+
+/// Gets the listener into force and hands it over. Answers with where the supervisor asks for sockets, which
+/// it does if there is one.
+fn observe(supervisor: &Channel, stops: Option<Stops>) -> Result<Option<Sockets>> {
+    let (listener, observed) = observe::install(stops);
+    let report = Report::Observed(observed);
+    let Some(listener) = listener else {
+        supervisor.send(&report, &[]).tried(|| "report to the supervisor")?;
+        return Ok(None);
+    };
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .tried(|| "open the root directory")?;
+    let (ours, theirs) = channel::pair().tried(|| "make a socket")?;
+    supervisor
+        .send(&report, &[listener.fd.as_fd(), root.as_fd(), theirs.as_fd()])
+        .tried(|| "report to the supervisor")?;
+    // A copy of the listener that stayed open here would turn the supervisor's death into a hang of every
+    // exec. It ends here.
+    Ok(Some(Sockets::from(ours)))
 }
 
 fn next(supervisor: &Channel) -> Result<Option<Order>> {

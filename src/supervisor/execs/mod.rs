@@ -9,13 +9,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
-
-use nix::sys::signal::SigSet;
 
 use self::flag::Flag;
 use self::queue::{BOUNDS, Queue};
 use self::record::Seen;
+use self::threads::{Waiting, Working};
 use self::watch::Watch;
 use self::write::Writer;
 use crate::error::{Error, Result, Tried as _};
@@ -34,11 +32,13 @@ pub mod procfs;
 pub mod queue;
 pub mod record;
 pub mod root;
+mod threads;
 pub mod watch;
 pub mod write;
 
 pub use self::probe::{Kernel, probe};
 pub use self::root::Root;
+pub use self::threads::Threads;
 
 /// What the watcher must know besides its listener.
 #[derive(Clone, Debug)]
@@ -91,41 +91,47 @@ pub struct Execs {
     failure: Arc<Flag>,
     stop: Arc<Flag>,
     /// `None` where execs are not observed.
-    watch: Option<JoinHandle<ExecId>>,
+    watch: Option<Working<ExecId>>,
     /// The log, once all is in it.
     written: Receiver<io::Result<Box<dyn Sink>>>,
 }
 
-/// Starts watching. `sockets` leads to who makes the sockets of
+/// Starts watching, in these threads. `sockets` leads to who makes the sockets of
 /// [`crate::filters::calls::Kind::Socket`]; without it they are refused.
 ///
 /// # Errors
-/// When a descriptor or a thread cannot be had, or the kernel has no seccomp notifications.
+/// When a descriptor cannot be had, or the kernel has no seccomp notifications.
 pub fn start(
+    threads: Threads,
     listener: OwnedFd,
     root: Root,
     options: Options,
     sockets: Option<Channel>,
     sink: Box<dyn Sink>,
 ) -> Result<Execs> {
-    let mut execs = start_writing(sink, Some(root), options.limits)?;
+    let mut execs = start_writing(threads.log, sink, Some(root), options.limits)?;
     let (queue, stop) = (Arc::clone(&execs.queue), Arc::clone(&execs.stop));
     let watch = Watch::new(listener, options, sockets, queue, stop)
         .tried(|| "receive seccomp notifications (seccomp_unotify(2))")?;
     let failure = Arc::clone(&execs.failure);
-    execs.watch = Some(spawn("exec-watch", move || watch.run(&failure))?);
+    execs.watch = Some(threads.watch.give(move || watch.run(&failure))?);
     Ok(execs)
 }
 
 /// Only keeps the session's log, where execs are not observed.
 ///
 /// # Errors
-/// When a descriptor or a thread cannot be had.
-pub fn start_unobserved(sink: Box<dyn Sink>) -> Result<Execs> {
-    start_writing(sink, None, Limits::default())
+/// When a descriptor cannot be had.
+pub fn start_unobserved(threads: Threads, sink: Box<dyn Sink>) -> Result<Execs> {
+    start_writing(threads.log, sink, None, Limits::default())
 }
 
-fn start_writing(sink: Box<dyn Sink>, root: Option<Root>, limits: Limits) -> Result<Execs> {
+fn start_writing(
+    thread: Waiting<()>,
+    sink: Box<dyn Sink>,
+    root: Option<Root>,
+    limits: Limits,
+) -> Result<Execs> {
     let flag = || Flag::new().tried(|| "make an eventfd").map(Arc::new);
     let (failure, stop) = (flag()?, flag()?);
     let queue = Arc::new(Queue::new(BOUNDS));
@@ -134,20 +140,8 @@ fn start_writing(sink: Box<dyn Sink>, root: Option<Root>, limits: Limits) -> Res
     let (done, written) = sync_channel(1);
     // It is not waited for: when it has given the log back, it lets go of the sandbox's root, and the
     // kernel takes down all its mounts.
-    spawn("exec-log", move || writer.run(&failed, &done))?;
+    thread.give(move || writer.run(&failed, &done))?;
     Ok(Execs { queue, failure, stop, watch: None, written })
-}
-
-/// A thread that no signal is delivered to: signals are the main thread's.
-fn spawn<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>> {
-    let body = move || {
-        let _ = SigSet::all().thread_block();
-        body()
-    };
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).tried(|| "start a thread")
 }
 
 impl Execs {
@@ -192,7 +186,7 @@ impl Execs {
         self.stop.raise();
         let broke = || Error::launcher("cannot write the log: a defect in claudebox");
         let execs = match self.watch {
-            Some(watch) => watch.join().map_err(|_| broke())?,
+            Some(watch) => watch.join().ok_or_else(broke)?,
             None => 0,
         };
         self.queue.close();
