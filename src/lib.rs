@@ -194,13 +194,13 @@ pub fn settle(invocation: &Invocation, config: &Config, host: &Host) -> Result<(
     let seen = Seen::default();
     let project = project::find(invocation.project.as_deref(), host, &seen)?;
     tracing::info!(project = %visible::visible_path(&project.root), "found the project");
+    // What parsed the command line and probed the host is not needed again, and a session's supervisor is to be
+    // small from the first moment on. Where it cannot be done, only memory is lost.
+    let _ = sys::text::let_go();
     let settings =
         profile::settle(&invocation.profile, &invocation.argv, host, Some(&project.root), config)?;
     settings.remarks.iter().for_each(error::say);
     tracing::info!(profile = %settings.name, "merged the profile's layers");
-    // What parsed the command line and the profiles is not needed again, and a session's supervisor is to stay
-    // small from the first moment on. If it cannot be done, only memory is lost.
-    let _ = sys::text::let_go();
     let policy = policy::resolve(&settings, invocation, host, &project, &seen)?;
     policy.remarks.iter().for_each(error::say);
     for step in &policy.mounts {
@@ -218,5 +218,7 @@ pub fn plan(invocation: &Invocation, config: &Config, host: &Host) -> Result<(Po
     let (_, policy) = settle(invocation, config, host)?;
     let plan = sandbox::compile::plan(&policy, host)?;
     tracing::info!(mounts = policy.mounts.len(), args = plan.args.len(), "made the plan");
+    // Nor is what settled it.
+    let _ = sys::text::let_go();
     Ok((policy, plan))
 }

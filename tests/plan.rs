@@ -276,7 +276,7 @@ fn the_mounts_inside_are_those_of_the_policy() {
     meant.sort();
     assert_eq!(writable, meant);
     // The second layer names the outermost.
-    let rules: Vec<&Path> = policy.landlock.write.iter().map(|path| path.as_path()).collect();
+    let rules: Vec<&Path> = policy.landlock.write.iter().map(Bytes::as_path).collect();
     for path in meant {
         assert!(rules.iter().any(|rule| path.starts_with(rule)), "{path:?} in {rules:?}");
     }
