@@ -88,7 +88,12 @@ impl<'p> Machine<'p> {
     fn etc(&self) {
         let etc = self.root.join("etc");
         fs::write(etc.join("ld.so.conf"), format!("{LIBRARIES}\n")).unwrap();
-        let made = Command::new("ldconfig").arg("-X").arg("-r").arg(&self.root).output().unwrap();
+        let made = Command::new(common::program("ldconfig").unwrap())
+            .arg("-X")
+            .arg("-r")
+            .arg(&self.root)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
         fs::copy("/etc/passwd", etc.join("passwd")).unwrap();
         fs::copy("/etc/group", etc.join("group")).unwrap();

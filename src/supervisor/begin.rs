@@ -18,7 +18,7 @@ use super::network;
 use super::signals::Signals;
 use super::spawn::Sandbox;
 use super::terminal::Tty;
-use super::waiting::{Failed, PATIENCE, Waiting};
+use super::waiting::{self, Failed, PATIENCE, Waiting};
 use crate::error::{Error, Result, Tried as _};
 use crate::filters::notify::Stops;
 use crate::git::private::build::{build, make_room};
@@ -144,9 +144,11 @@ fn begin_in(
     let _ = text::let_go();
     let (observed, fds, pid) = Waiting::new(&sandbox, signals, joining).observed()?;
     let observed = really_observed(observed, kernel);
-    let (observing, init) = accept(plan, observed, fds, pid).map_err(Verdict::not_started)?;
+    let (observing, init) =
+        accept(plan, observed, fds, pid).map_err(|error| waiting::failed(&sandbox, error))?;
     let devices = devices(&init);
-    let network = network::ready(starting, PATIENCE).map_err(Verdict::not_started)?;
+    let network =
+        network::ready(starting, PATIENCE).map_err(|error| waiting::failed(&sandbox, error))?;
     let limits = limits.clone();
     let (pairs, discarded) = (None, Discarded::default());
     let begun = Begun {
@@ -315,7 +317,7 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
         }
         _ => execs::start_unobserved(threads, sink),
     };
-    let execs = execs.map_err(Verdict::not_started)?;
+    let execs = execs.map_err(|error| waiting::failed(&sandbox, error))?;
     if let ExecLogStatus::Unavailable { reason } = &exec_log {
         execs.note(events::notice("exec-log-unavailable", reason));
     }
@@ -328,13 +330,19 @@ pub(super) fn watch(plan: &Plan, begun: Begun, sink: Box<dyn Sink>) -> Result<Wa
     let noted = note.write(init.pid).tried(|| "note the sandbox's pid 1");
     let broker = match noted.and_then(|()| network::broker(plan, network, execs.notes())) {
         Ok(broker) => broker,
-        Err(error) => return Err(end_unstarted(Verdict::not_started(error), sandbox, execs)),
+        Err(error) => {
+            let verdict = waiting::failed(&sandbox, error);
+            return Err(end_unstarted(verdict, sandbox, execs));
+        }
     };
     let confined = Confined { exec_log, limits: limits.all, ..Confined::default() };
     let watched = Watched { sandbox, init, execs, broker, confined, devices };
     match watched.sandbox.bind_to_our_life().tried(|| "bind the sandbox to this process's life") {
         Ok(()) => Ok(watched),
-        Err(error) => Err(watched.abandon(Verdict::not_started(error))),
+        Err(error) => {
+            let verdict = waiting::failed(&watched.sandbox, error);
+            Err(watched.abandon(verdict))
+        }
     }
 }
 

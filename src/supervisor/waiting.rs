@@ -177,6 +177,19 @@ fn not_expected(report: Report) -> Failed {
     Verdict::not_started(error).into()
 }
 
+/// Why a start failed that could not go on: who looks at an inner stage that has just failed sees only that
+/// it is gone, and what it said of it says more.
+pub(super) fn failed(sandbox: &Sandbox, error: Error) -> Verdict {
+    let said = has_said_something(sandbox.inner.as_fd())
+        .and_then(|said| if said { sandbox.inner.receive::<Report>() } else { Ok(None) });
+    match said {
+        Ok(Some(Received { message: report @ Report::Failed { .. }, .. })) => {
+            not_expected(report).verdict
+        }
+        _ => Verdict::not_started(error),
+    }
+}
+
 /// Whether there is a message, or the end of all.
 fn has_said_something(inner: BorrowedFd<'_>) -> io::Result<bool> {
     let mut ready = [PollFd::from_borrowed_fd(inner, PollFlags::IN)];

@@ -31,10 +31,14 @@ pub(crate) fn times(gate: usize, soak: usize) -> usize {
     if std::env::var_os("CLAUDEBOX_TEST_SOAK").is_some() { soak } else { gate }
 }
 
-/// The program's path, searched along `PATH`.
+/// The program's path, searched along `PATH`, and where Debian has what is root's and a user's `PATH` does not
+/// name (`ldconfig`).
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
 }
 
 /// Fails the test with what to do unless every program is installed.
