@@ -85,7 +85,7 @@ impl Library {
 
     /// The same, with nothing known of what is in them.
     pub(super) fn files(&self, name: &str) -> Result<Vec<Unread>> {
-        Self::files_in(name, [(LayerKind::System, &self.system), (LayerKind::User, &self.user)])
+        Self::files_in(name, self.directories())
     }
 
     /// All profiles by their names, sorted, with nothing known of what is in them. Each directory is asked for
@@ -94,17 +94,23 @@ impl Library {
     /// # Errors
     /// When a directory cannot be listed; with each profile, when its file cannot be read.
     pub(super) fn all(&self) -> Result<impl Iterator<Item = (String, Result<Vec<Unread>>)>> {
-        let listed = [
-            (LayerKind::System, &self.system, names_in(&self.system)?),
-            (LayerKind::User, &self.user, names_in(&self.user)?),
-        ];
-        let mut names: BTreeSet<_> = builtin::names().map(str::to_owned).collect();
-        names.extend(listed.iter().flat_map(|(_, _, names)| names.iter().cloned()));
-        Ok(names.into_iter().map(move |name| {
-            let holding = listed.iter().filter(|(_, _, names)| names.contains(&name));
-            let files = Self::files_in(&name, holding.map(|(kind, dir, _)| (*kind, *dir)));
+        let listed = self.listed()?;
+        Ok(every_name(&listed).into_iter().map(move |name| {
+            let holding = self.directories().into_iter().zip(&listed);
+            let holding = holding.filter(|(_, names)| names.contains(&name));
+            let files = Self::files_in(&name, holding.map(|(directory, _)| directory));
             (name, files)
         }))
+    }
+
+    /// Where profiles are looked up, weakest first.
+    fn directories(&self) -> [(LayerKind, &PathBuf); 2] {
+        [(LayerKind::System, &self.system), (LayerKind::User, &self.user)]
+    }
+
+    /// The names in each of the [`Self::directories`].
+    fn listed(&self) -> Result<[Vec<String>; 2]> {
+        Ok([names_in(&self.system)?, names_in(&self.user)?])
     }
 
     fn files_in<'a>(
@@ -161,11 +167,7 @@ impl Library {
 
     /// The names of all profiles, sorted.
     pub fn names(&self) -> Result<BTreeSet<String>> {
-        let mut names: BTreeSet<_> = builtin::names().map(str::to_owned).collect();
-        for dir in [&self.system, &self.user] {
-            names.extend(names_in(dir)?);
-        }
-        Ok(names)
+        Ok(every_name(&self.listed()?))
     }
 
     /// A path of a profile with its `~`, or relative to `base`, absolute.
@@ -175,6 +177,11 @@ impl Library {
             Err(_) => base.join(path),
         }
     }
+}
+
+/// The names of the built-in profiles and of those in directories.
+fn every_name(listed: &[Vec<String>]) -> BTreeSet<String> {
+    builtin::names().map(str::to_owned).chain(listed.iter().flatten().cloned()).collect()
 }
 
 /// The names of the `NAME.toml` of a directory. Files whose name is no profile's are none.
